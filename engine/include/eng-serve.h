@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine as a service behind a stream socket: the only door that app/ uses. */
+#pragma once
+
+#include "eng-status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Serve the protocol of eng-wire.h on @fd (a connected stream socket) until SHUTDOWN, the other end
+ * closes, or a frame breaks the protocol. Owns models, sessions and threads made meanwhile and frees
+ * them all before it returns. Takes ownership of @fd and closes it. Blocks: give it a thread or a
+ * process of its own. Several may run in one process; each has its own models.
+ *
+ * Returns ENG_OK after an orderly end, ENG_ERR_FORMAT after a bad frame, ENG_ERR_IO if the socket
+ * failed, ENG_ERR_NO_MEMORY if not even the service could be made. */
+EngStatus eng_serve (int fd, EngError *error);
+
+#ifdef __cplusplus
+}
+#endif

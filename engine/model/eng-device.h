@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Devices: the table of functions a backend gives, built in (CPU) or from a module loaded at run
+ * time. It says nothing of any vendor. No state is module-wide: all of it hangs on a device handle.
+ *
+ * Life of things: device → bound (weights of some steps on that device) → state (KV blocks and
+ * scratch for one session or several). Each is freed before what it hangs on.
+ *
+ * Threads: calls on one device handle come from one thread at a time. @cancel flags may be set from
+ * any thread; a run looks at its flag at least once a layer.
+ * Errors: every call fills *error on failure and leaves its out-parameters alone; ENG_ERR_DEVICE means
+ * that the handle is lost and only the frees are still allowed. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "eng-batch.h"
+#include "eng-program.h"
+#include "eng-status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#define ENG_ATOMIC_FLAG int
+#else
+#define ENG_ATOMIC_FLAG atomic_int
+#endif
+
+#define ENG_DEVICE_ABI 1u
+/* The one symbol a module exports: const EngDeviceApi *inglenook_device_api (void); */
+#define ENG_DEVICE_SYMBOL "inglenook_device_api"
+
+typedef struct EngDevice EngDevice;
+typedef struct EngBound EngBound;
+typedef struct EngState EngState;
+
+typedef enum
+{
+  ENG_DEVICE_CPU,
+  ENG_DEVICE_GPU,
+} EngDeviceKind;
+
+typedef struct
+{
+  EngDeviceKind kind;
+  char name[96];          /* as its maker calls it */
+  char api[16];           /* "cpu", "cuda" */
+  uint64_t memory_bytes;  /* in all */
+  uint64_t free_bytes;    /* now */
+  uint32_t n_units;       /* cores or multiprocessors */
+  uint32_t score;         /* 0 = cannot run here (@problem says why); higher is preferred */
+  EngStatus status;       /* ENG_OK, or why score is 0 */
+  char problem[256];      /* words for a person; "" when usable */
+} EngDeviceInfo;
+
+/* Options of a device; zero means the default everywhere. */
+typedef struct
+{
+  uint32_t n_threads;        /* CPU: 0 = physical cores within affinity and the cgroup's quota */
+  uint64_t kernel_mask;      /* CPU: tiers allowed, 0 = all (EngCpuTier bits) */
+  uint64_t memory_limit_bytes; /* GPU: 0 = what is free less the desktop's share */
+} EngDeviceOptions;
+
+/* Where weights come from. @map returns the bytes of tensor @source as the file stores them, valid
+ * until the source goes, or NULL; it may be called from several threads. */
+typedef struct
+{
+  const void *(*map) (void *data, uint64_t source, uint64_t *n_bytes);
+  void *data;
+} EngWeightSource;
+
+typedef struct
+{
+  uint32_t first_step, n_steps; /* of the program: what this device runs */
+  EngType load_as;              /* ENG_TYPE_NONE, or the type that F16/BF16/F32 products become */
+  bool exact;                   /* reference kernels with float activations (golden tests) */
+  uint64_t disabled;            /* optimizations switched off, for bench --without; 0 = none */
+  /* Progress in bytes; may be NULL. Returning false cancels. Called from the loading thread. */
+  bool (*progress) (void *data, uint64_t done_bytes, uint64_t total_bytes);
+  void *progress_data;
+} EngBindOptions;
+
+typedef struct
+{
+  uint32_t n_blocks[8];   /* blocks to hold, per state group */
+  EngType k_type, v_type; /* ENG_TYPE_F16, F32, Q8_0, … */
+  uint32_t max_rows;      /* rows of the largest batch */
+  uint32_t max_sequences;
+  uint32_t max_outputs;   /* rows of the largest batch that want outputs */
+} EngStateOptions;
+
+typedef struct
+{
+  uint64_t weight_bytes, state_bytes, scratch_bytes;
+  uint64_t mapped_bytes; /* part of weight_bytes that stays in the page cache, unchanged */
+} EngMemoryPlan;
+
+/* An activation buffer handed in or out at a cut: float32 [n_rows, width] in host memory. */
+typedef struct
+{
+  EngBufferId buffer;
+  float *data;
+} EngBufferIo;
+
+typedef struct
+{
+  uint32_t first_step, n_steps; /* within what was bound */
+  const EngBufferIo *imports;   /* filled before the first step */
+  uint32_t n_imports;
+  const EngBufferIo *exports; /* written after the last */
+  uint32_t n_exports;
+  float *output;      /* [rows that want output, n_output]; for POOL [n_sequences, n_output];
+                         NULL if the run ends before OUTPUT or POOL */
+  ENG_ATOMIC_FLAG *cancel; /* non-zero: stop with ENG_ERR_CANCELLED within one layer; may be NULL */
+} EngRun;
+
+typedef struct
+{
+  uint32_t abi;         /* ENG_DEVICE_ABI, checked first */
+  uint32_t struct_size; /* sizeof (EngDeviceApi) of the module's build */
+  const char *name;     /* "cpu", "cuda" */
+
+  /* Fill at most @cap infos; *n = how many there are. Never fails hard: what is wrong (no driver,
+   * too old, no device) is one info with score 0, status and problem. */
+  EngStatus (*enumerate) (EngDeviceInfo *infos, uint32_t cap, uint32_t *n, EngError *error);
+  EngStatus (*open) (uint32_t index, const EngDeviceOptions *options, EngDevice **device,
+                     EngError *error);
+  void (*close) (EngDevice **device);
+
+  /* Bytes that bind and state_new would take, without taking them. @state may be NULL. */
+  EngStatus (*plan) (EngDevice *device, const EngProgram *program, const EngBindOptions *bind,
+                     const EngStateOptions *state, EngMemoryPlan *plan, EngError *error);
+  /* The first thing a program meets: ENG_ERR_UNSUPPORTED names the step or type this device cannot
+   * run. The program and the source outlive the bound. */
+  EngStatus (*bind) (EngDevice *device, const EngProgram *program, const EngWeightSource *source,
+                     const EngBindOptions *options, EngBound **bound, EngError *error);
+  void (*unbind) (EngBound **bound);
+
+  EngStatus (*state_new) (EngBound *bound, const EngStateOptions *options, EngState **state,
+                          EngError *error);
+  void (*state_free) (EngState **state);
+
+  /* Run the steps for all rows. Allocates nothing. */
+  EngStatus (*run) (EngBound *bound, EngState *state, const EngBatch *batch, const EngRun *run,
+                    EngError *error);
+
+  /* Copy whole blocks within a group (copy on write). */
+  EngStatus (*copy_block) (EngBound *bound, EngState *state, uint32_t group, uint32_t from,
+                           uint32_t to, EngError *error);
+  /* Bytes of one block of @group, and its content to and from host memory (saving, moving). */
+  uint64_t (*block_bytes) (EngBound *bound, EngState *state, uint32_t group);
+  EngStatus (*read_block) (EngBound *bound, EngState *state, uint32_t group, uint32_t block,
+                           void *data, EngError *error);
+  EngStatus (*write_block) (EngBound *bound, EngState *state, uint32_t group, uint32_t block,
+                            const void *data, EngError *error);
+
+  /* Optional (NULL): sampling on the device, adapters, backward entries come with later ABIs. */
+} EngDeviceApi;
+
+typedef const EngDeviceApi *(*EngDeviceApiFunc) (void);
+
+#ifdef __cplusplus
+}
+#endif
