@@ -50,7 +50,8 @@ typedef struct
   uint32_t n_slices;
   uint64_t n_cols, n_rows;
   uint64_t source;    /* index of the tensor in the model file; see EngWeightSource */
-  uint64_t first_row; /* part of a fused tensor: rows [first_row, first_row + n_rows) of it */
+  uint64_t first_row; /* part of a fused tensor: rows [first_row, first_row + n_rows) of it; of a
+                         fused vector: elements [first_row, first_row + n_cols) */
   uint16_t layer;     /* ENG_LAYER_NONE for embeddings, output head */
   uint16_t use;       /* EngWeightUse */
 } EngWeightDesc;
@@ -145,7 +146,9 @@ typedef enum
    * before bias and epilogue. */
   ENG_STEP_PRODUCT,
 
-  /* dst = act (src * w[0]^T + b w[2]) .* (src * w[1]^T + b w[3]). w[0] = gate, w[1] = up; u.glu. */
+  /* dst = act (src * w[0]^T + b w[2]) .* (src * w[1]^T + b w[3]). w[0] = gate, w[1] = up; u.glu.
+   * w[4] = none, or [1, n_cols]: the whole row of dst times sigmoid (src . w[4]) (the shared expert
+   * of qwen2moe: its down product is linear, so gating here is gating there). */
   ENG_STEP_GATE_UP,
 
   /* Router: scores = src * w[0]^T (+ bias w[2]); gating, optional selection bias w[1], groups; the
