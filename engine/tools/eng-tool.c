@@ -333,70 +333,19 @@ eng_tool_read_file (const char *path, size_t max_bytes, char **text, size_t *n_b
   return ENG_OK;
 }
 
-/* Bytes of the UTF-8 character at @s, 0 when it is not well formed. */
-static size_t
-character_bytes (const unsigned char *s, size_t n)
+int
+eng_tool_finish_json (EngBuffer *json)
 {
-  if (s[0] < 0x80)
-    return 1;
-  size_t need = s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
-                : s[0] >= 0xf0 && s[0] < 0xf5                                ? 4
-                                                                             : 0;
-  if (need == 0 || need > n)
-    return 0;
-  for (size_t i = 1; i < need; i++)
-    if ((s[i] & 0xc0) != 0x80)
-      return 0;
-  if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f)
-      || (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-    return 0;
-  return need;
-}
-
-void
-eng_tool_json_string (FILE *file, const char *text, size_t n)
-{
-  const unsigned char *s = (const unsigned char *) text;
-  fputc ('"', file);
-  for (size_t i = 0; i < n;)
+  if (json->failed)
     {
-      size_t k = character_bytes (s + i, n - i);
-      if (k == 0)
-        fputs ("\\ufffd", file);
-      else if (k == 1 && (s[i] < 0x20 || s[i] == 0x7f))
-        fprintf (file, "\\u%04x", s[i]);
-      else if (s[i] == '"' || s[i] == '\\')
-        fprintf (file, "\\%c", s[i]);
-      else
-        fwrite (s + i, 1, k, file);
-      i += k ? k : 1;
+      fprintf (stderr, PROGRAM ": no memory for the result\n");
+      eng_buffer_clear (json);
+      return ENG_TOOL_FAILED;
     }
-  fputc ('"', file);
-}
-
-void
-eng_tool_json_number (FILE *file, double value)
-{
-  if (!isfinite (value))
-    {
-      fputs ("null", file);
-      return;
-    }
-  char text[40];
-  for (int digits = 6; digits <= 17; digits++)
-    {
-      snprintf (text, sizeof text, "%.*g", digits, value);
-      if (strtod (text, NULL) == value)
-        break;
-    }
-  const char *point = localeconv ()->decimal_point;
-  char *at = strcmp (point, ".") ? strstr (text, point) : NULL;
-  if (at)
-    {
-      *at = '.';
-      memmove (at + 1, at + strlen (point), strlen (at + strlen (point)) + 1);
-    }
-  fputs (text, file);
+  fwrite (json->data, 1, json->n_bytes, stdout);
+  fputc ('\n', stdout);
+  eng_buffer_clear (json);
+  return eng_tool_finish_output ();
 }
 
 int

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "eng-buffer.h"
 #include "eng-error.h"
 
 enum
@@ -102,10 +103,7 @@ int eng_tool_bad_usage (const char *format, ...) __attribute__ ((format (printf,
 EngStatus eng_tool_read_file (const char *path, size_t max_bytes, char **text, size_t *n_bytes,
                               EngError *error);
 
-/* Write @n bytes of UTF-8 as a JSON string with its quotes. Broken UTF-8 becomes U+FFFD. */
-void eng_tool_json_string (FILE *file, const char *text, size_t n);
-/* A finite number in the shortest form that reads back, with a point in every locale; null if not finite. */
-void eng_tool_json_number (FILE *file, double value);
-
+/* Print one JSON object written to @json (eng-json.h's writer) and a newline, free it, flush. Exit code. */
+int eng_tool_finish_json (EngBuffer *json);
 /* Flush standard output: ENG_TOOL_OK, or ENG_TOOL_FAILED said on standard error (disk full, closed pipe). */
 int eng_tool_finish_output (void);

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs of steps that most architectures share. */
+#include <math.h>
+#include <stdio.h>
+
+#include "eng-builder.h"
+
+void
+eng_build_embed (EngBuilder *b, float scale)
+{
+  EngStep *step = eng_builder_step (b, ENG_STEP_EMBED, ENG_LAYER_NONE, ENG_BUFFER_NONE,
+                                    b->buffers_of_layer.residual);
+  step->w[0] = eng_builder_lookup (b, "token_embd.weight", b->h.n_embd, b->h.n_vocab);
+  step->u.embed.scale = scale;
+}
+
+static void
+with_ending (const char *name, const char *ending, char out[96])
+{
+  snprintf (out, 96, "%s%s", name, ending);
+}
+
+EngStep *
+eng_build_norm (EngBuilder *b, uint32_t layer, EngNormKind kind, EngBufferId src, EngBufferId dst,
+                const char *name)
+{
+  char weight[96], bias[96];
+  with_ending (name, ".weight", weight);
+  with_ending (name, ".bias", bias);
+  EngStep *step = eng_builder_step (b, ENG_STEP_NORM, layer, src, dst);
+  step->w[0] = eng_builder_vector (b, layer, weight, b->h.n_embd);
+  step->w[1] = eng_builder_vector_if (b, layer, bias, b->h.n_embd);
+  step->u.norm.kind = kind;
+  step->u.norm.eps = b->h.eps;
+  step->u.norm.scale = 1.0f;
+  return step;
+}
+
+static void
+bind_qkv (EngBuilder *b, uint32_t layer, bool fused, EngWeightId w[8])
+{
+  const EngHparams *h = &b->h;
+  const uint64_t widths[3] = { (uint64_t) h->n_head * h->k_width,
+                               (uint64_t) h->n_head_kv * h->k_width,
+                               (uint64_t) h->n_head_kv * h->v_width };
+  static const char *const weights[3] = { "attn_q.weight", "attn_k.weight", "attn_v.weight" };
+  static const char *const biases[3] = { "attn_q.bias", "attn_k.bias", "attn_v.bias" };
+  uint64_t total = widths[0] + widths[1] + widths[2], first = 0;
+  for (unsigned i = 0; i < 3; i++)
+    {
+      if (fused)
+        {
+          w[i] = eng_builder_product_part (b, layer, "attn_qkv.weight", h->n_embd, total, first,
+                                           widths[i]);
+          w[3 + i]
+              = eng_builder_vector_part_if (b, layer, "attn_qkv.bias", total, first, widths[i]);
+        }
+      else
+        {
+          w[i] = eng_builder_product (b, layer, weights[i], h->n_embd, widths[i]);
+          w[3 + i] = eng_builder_vector_if (b, layer, biases[i], widths[i]);
+        }
+      first += widths[i];
+    }
+}
+
+void
+eng_build_attention (EngBuilder *b, uint32_t layer, const EngAttentionOptions *o, EngBufferId src)
+{
+  const EngHparams *h = &b->h;
+  const EngLayerBuffers *l = &b->buffers_of_layer;
+  uint16_t i_layer;
+  EngGroupId group
+      = eng_builder_kv_group (b, h->n_head_kv, h->k_width, h->v_width, o->window, &i_layer);
+  EngStep *qkv = eng_builder_step (b, ENG_STEP_QKV, layer, src, l->q);
+  bind_qkv (b, layer, o->fused, qkv->w);
+  if (o->head_norm != ENG_NORM_NONE)
+    {
+      qkv->w[6] = eng_builder_vector (b, layer, "attn_q_norm.weight", h->k_width);
+      qkv->w[7] = eng_builder_vector (b, layer, "attn_k_norm.weight", h->k_width);
+    }
+  qkv->u.qkv.n_head = h->n_head;
+  qkv->u.qkv.n_head_kv = h->n_head_kv;
+  qkv->u.qkv.k_width = h->k_width;
+  qkv->u.qkv.v_width = h->v_width;
+  qkv->u.qkv.group = group;
+  qkv->u.qkv.i_layer_in_group = i_layer;
+  qkv->u.qkv.rope = o->rope;
+  qkv->u.qkv.head_norm = o->head_norm;
+  qkv->u.qkv.head_eps = h->eps;
+  EngStep *attention = eng_builder_step (b, ENG_STEP_ATTENTION, layer, l->q, l->attended);
+  attention->u.attention.n_head = h->n_head;
+  attention->u.attention.n_head_kv = h->n_head_kv;
+  attention->u.attention.k_width = h->k_width;
+  attention->u.attention.v_width = h->v_width;
+  attention->u.attention.group = group;
+  attention->u.attention.i_layer_in_group = i_layer;
+  attention->u.attention.scale
+      = o->scale != 0.0f ? o->scale : (float) (1.0 / sqrt ((double) h->k_width));
+  attention->u.attention.soft_cap = o->soft_cap;
+  attention->u.attention.window = o->window;
+  attention->u.attention.causal = !o->encoder;
+}
+
+EngStep *
+eng_build_product (EngBuilder *b, uint32_t layer, const char *name, EngBufferId src,
+                   uint32_t n_cols, EngBufferId dst, uint32_t n_rows, bool accumulate)
+{
+  char weight[96], bias[96];
+  with_ending (name, ".weight", weight);
+  with_ending (name, ".bias", bias);
+  EngStep *step = eng_builder_step (b, ENG_STEP_PRODUCT, layer, src, dst);
+  step->w[0] = eng_builder_product (b, layer, weight, n_cols, n_rows);
+  step->w[1] = eng_builder_vector_if (b, layer, bias, n_rows);
+  step->u.product.act = ENG_ACT_NONE;
+  step->u.product.scale = 1.0f;
+  if (accumulate)
+    {
+      step->flags |= ENG_STEP_ADD_AFTER;
+      step->aux = dst;
+    }
+  return step;
+}
+
+void
+eng_build_gate_up (EngBuilder *b, uint32_t layer, EngActKind act, EngBufferId src, bool fused)
+{
+  const EngHparams *h = &b->h;
+  EngStep *step
+      = eng_builder_step (b, ENG_STEP_GATE_UP, layer, src, b->buffers_of_layer.inner);
+  if (fused)
+    {
+      uint64_t total = 2ull * h->n_ff;
+      step->w[0] = eng_builder_product_part (b, layer, "ffn_up.weight", h->n_embd, total, 0, h->n_ff);
+      step->w[1]
+          = eng_builder_product_part (b, layer, "ffn_up.weight", h->n_embd, total, h->n_ff, h->n_ff);
+      step->w[2] = eng_builder_vector_part_if (b, layer, "ffn_up.bias", total, 0, h->n_ff);
+      step->w[3] = eng_builder_vector_part_if (b, layer, "ffn_up.bias", total, h->n_ff, h->n_ff);
+    }
+  else
+    {
+      step->w[0] = eng_builder_product (b, layer, "ffn_gate.weight", h->n_embd, h->n_ff);
+      step->w[1] = eng_builder_product (b, layer, "ffn_up.weight", h->n_embd, h->n_ff);
+      step->w[2] = eng_builder_vector_if (b, layer, "ffn_gate.bias", h->n_ff);
+      step->w[3] = eng_builder_vector_if (b, layer, "ffn_up.bias", h->n_ff);
+    }
+  step->u.glu.act = act;
+}
+
+/* The expert that every row visits, weighed by a sigmoid of its own. */
+static void
+build_shared_expert (EngBuilder *b, uint32_t layer, EngActKind act, EngBufferId src)
+{
+  const EngHparams *h = &b->h;
+  const EngLayerBuffers *l = &b->buffers_of_layer;
+  EngStep *step = eng_builder_step (b, ENG_STEP_GATE_UP, layer, src, l->inner);
+  step->w[0] = eng_builder_product (b, layer, "ffn_gate_shexp.weight", h->n_embd, h->n_ff_shared);
+  step->w[1] = eng_builder_product (b, layer, "ffn_up_shexp.weight", h->n_embd, h->n_ff_shared);
+  step->w[4] = eng_builder_vector_if (b, layer, "ffn_gate_inp_shexp.weight", h->n_embd);
+  step->u.glu.act = act;
+  eng_build_product (b, layer, "ffn_down_shexp", l->inner, h->n_ff_shared, l->residual, h->n_embd,
+                     true);
+}
+
+void
+eng_build_experts (EngBuilder *b, uint32_t layer, const EngExpertOptions *o, EngBufferId src)
+{
+  const EngHparams *h = &b->h;
+  const EngLayerBuffers *l = &b->buffers_of_layer;
+  EngStep *route = eng_builder_step (b, ENG_STEP_ROUTE, layer, src, l->routed);
+  route->w[0] = eng_builder_product (b, layer, "ffn_gate_inp.weight", h->n_embd, h->n_expert);
+  route->u.route.n_expert = h->n_expert;
+  route->u.route.n_used = h->n_expert_used;
+  route->u.route.gating = o->gating;
+  route->u.route.normalize = o->normalize;
+  route->u.route.scale = o->scale;
+  if (b->status == ENG_OK && eng_builder_has_tensor (b, layer, "ffn_gate.0.weight"))
+    eng_builder_refuse (b, "ffn_gate.0.weight",
+                        "experts stored one by one (an early form of the file) are not supported");
+  EngStep *experts = eng_builder_step (b, ENG_STEP_EXPERTS, layer, src, l->residual);
+  experts->flags |= ENG_STEP_ADD_AFTER;
+  experts->aux = l->routed;
+  experts->w[0] = eng_builder_experts (b, layer, "ffn_gate_exps.weight", h->n_embd, h->n_ff_expert,
+                                       h->n_expert);
+  experts->w[1] = eng_builder_experts (b, layer, "ffn_up_exps.weight", h->n_embd, h->n_ff_expert,
+                                       h->n_expert);
+  experts->w[2] = eng_builder_experts (b, layer, "ffn_down_exps.weight", h->n_ff_expert, h->n_embd,
+                                       h->n_expert);
+  experts->u.experts.n_expert = h->n_expert;
+  experts->u.experts.n_used = h->n_expert_used;
+  experts->u.experts.act = o->act;
+  if (h->n_ff_shared)
+    build_shared_expert (b, layer, o->act, src);
+}
+
+void
+eng_build_output (EngBuilder *b, EngNormKind norm, float scale, float soft_cap)
+{
+  const EngLayerBuffers *l = &b->buffers_of_layer;
+  eng_build_norm (b, ENG_LAYER_NONE, norm, l->residual, l->normed, "output_norm");
+  EngStep *step = eng_builder_step (b, ENG_STEP_OUTPUT, ENG_LAYER_NONE, l->normed, ENG_BUFFER_NONE);
+  bool tied = !eng_builder_has_tensor (b, ENG_LAYER_NONE, "output.weight");
+  step->w[0] = eng_builder_product (b, ENG_LAYER_NONE, tied ? "token_embd.weight" : "output.weight",
+                                    b->h.n_embd, b->h.n_vocab);
+  step->w[1] = eng_builder_vector_if (b, ENG_LAYER_NONE, "output.bias", b->h.n_vocab);
+  step->u.output.scale = scale;
+  step->u.output.soft_cap = soft_cap;
+}
