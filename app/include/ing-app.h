@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All public headers of app/, which is all that ui/ may include. */
+#pragma once
+
+#include "ing-ask.h"
+#include "ing-conversation-list.h"
+#include "ing-conversation.h"
+#include "ing-error.h"
+#include "ing-generation-service.h"
+#include "ing-job-queue.h"
+#include "ing-log.h"
+#include "ing-message.h"
+#include "ing-paths.h"
+#include "ing-sampling.h"
+#include "ing-settings.h"
+#include "ing-workspace.h"
