@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TAP output for tests written in Python.
+
+    tap = Tap()
+    with tap.case("a name"):
+        assert ...
+    tap.skip("another", "why")
+    sys.exit(tap.done())
+"""
+import contextlib
+import sys
+import traceback
+
+
+class Tap:
+    def __init__(self):
+        self.n = self.n_failed = 0
+
+    def result(self, good, name, comment=""):
+        self.n += 1
+        if not good:
+            self.n_failed += 1
+        for line in comment.splitlines():
+            print("# " + line)
+        print("%s %d - %s" % ("ok" if good else "not ok", self.n, name), flush=True)
+
+    def skip(self, name, why):
+        self.n += 1
+        print("ok %d - %s # SKIP %s" % (self.n, name, why), flush=True)
+
+    @contextlib.contextmanager
+    def case(self, name):
+        try:
+            yield
+        except Exception:  # pylint: disable=broad-except
+            self.result(False, name, traceback.format_exc())
+        else:
+            self.result(True, name)
+
+    @staticmethod
+    def skip_all(why):
+        print("1..0 # SKIP %s" % why)
+        sys.exit(77)
+
+    def done(self):
+        print("1..%d" % self.n)
+        return 1 if self.n_failed else 0
