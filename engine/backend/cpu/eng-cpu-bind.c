@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Binding: which weights a range of steps uses and how, checked against the program's shapes and the
+ * bytes of the source. */
+#include "eng-cpu-private.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "eng-checked.h"
+#include "eng-quant.h"
+
+/* Use of slot w[i] by each kind of step. */
+static const uint8_t slot_uses[ENG_STEP_N_KINDS][8] = {
+#define V ENG_CPU_USE_VECTOR
+#define L ENG_CPU_USE_LOOKUP
+#define P ENG_CPU_USE_PRODUCT
+  [ENG_STEP_EMBED] = { L, L, L },
+  [ENG_STEP_NORM] = { V, V },
+  [ENG_STEP_QKV] = { P, P, P, V, V, V, V, V },
+  [ENG_STEP_ATTENTION] = { V },
+  [ENG_STEP_PRODUCT] = { P, V },
+  [ENG_STEP_GATE_UP] = { P, P, V, V, V },
+  [ENG_STEP_ROUTE] = { P, V, V },
+  [ENG_STEP_EXPERTS] = { P, P, P, V, V, V },
+  [ENG_STEP_OUTPUT] = { P, V },
+  [ENG_STEP_POOL] = { P, V, P, V },
+#undef V
+#undef L
+#undef P
+};
+
+static EngStatus
+step_error (EngError *error, uint32_t i_step, const char *what)
+{
+  return eng_error_set (error, ENG_ERR_ARGUMENT, "program", ENG_OFFSET_NONE, "step %u: %s", i_step,
+                        what);
+}
+
+static EngStatus
+check_attention (const EngProgram *program, uint32_t i_step, EngError *error)
+{
+  const EngStep *step = &program->steps[i_step];
+  bool qkv = step->kind == ENG_STEP_QKV;
+  uint32_t n_head = qkv ? step->u.qkv.n_head : step->u.attention.n_head;
+  uint32_t n_head_kv = qkv ? step->u.qkv.n_head_kv : step->u.attention.n_head_kv;
+  uint32_t k_width = qkv ? step->u.qkv.k_width : step->u.attention.k_width;
+  uint32_t v_width = qkv ? step->u.qkv.v_width : step->u.attention.v_width;
+  uint32_t group = qkv ? step->u.qkv.group : step->u.attention.group;
+  uint32_t layer = qkv ? step->u.qkv.i_layer_in_group : step->u.attention.i_layer_in_group;
+  if (n_head == 0 || n_head_kv == 0 || n_head % n_head_kv != 0)
+    return step_error (error, i_step, "heads are no multiple of the key-value heads");
+  if (k_width == 0 || v_width == 0 || k_width > ENG_CPU_MAX_CHUNK || v_width > ENG_CPU_MAX_CHUNK)
+    return eng_error_set (error, ENG_ERR_UNSUPPORTED, "attention.key_length", ENG_OFFSET_NONE,
+                          "step %u: heads of %u and %u values; this device runs 1 to %u", i_step,
+                          k_width, v_width, ENG_CPU_MAX_CHUNK);
+  if (group >= program->n_groups)
+    return step_error (error, i_step, "state group does not exist");
+  const EngGroupDesc *g = &program->groups[group];
+  if (g->kind != ENG_STATE_KV || layer >= g->n_layers || g->n_kv_head != n_head_kv
+      || g->k_width != k_width || g->v_width != v_width)
+    return step_error (error, i_step, "state group has another shape");
+  if (qkv && step->u.qkv.rope.kind != ENG_ROPE_NONE)
+    {
+      const EngRope *rope = &step->u.qkv.rope;
+      if (rope->n_rot % 2 != 0 || rope->n_rot > k_width || rope->i_table >= program->n_rope_tables
+          || program->rope_table_lengths[rope->i_table] != rope->n_rot / 2)
+        return step_error (error, i_step, "rotary table does not fit");
+    }
+  if (!qkv && !step->u.attention.causal && step->u.attention.window != 0)
+    return eng_error_set (error, ENG_ERR_UNSUPPORTED, "attention.sliding_window", ENG_OFFSET_NONE,
+                          "step %u: a window without a causal mask", i_step);
+  return ENG_OK;
+}
+
+static EngStatus
+check_step (const EngProgram *program, uint32_t i_step, EngError *error)
+{
+  const EngStep *step = &program->steps[i_step];
+  if (step->kind >= ENG_STEP_N_KINDS)
+    return eng_error_set (error, ENG_ERR_UNSUPPORTED, "program", ENG_OFFSET_NONE,
+                          "step %u is of kind %u, which this device does not know", i_step,
+                          step->kind);
+  bool has_src = step->kind != ENG_STEP_EMBED;
+  bool has_dst = step->kind != ENG_STEP_OUTPUT && step->kind != ENG_STEP_POOL;
+  bool has_aux = step->kind == ENG_STEP_EXPERTS || (step->flags & ENG_STEP_ADD_BEFORE) != 0
+                 || (step->flags & ENG_STEP_ADD_AFTER) != 0;
+  if ((has_src && step->src >= program->n_buffers) || (has_dst && step->dst >= program->n_buffers)
+      || (has_aux && step->aux >= program->n_buffers))
+    return step_error (error, i_step, "buffer does not exist");
+  if (step->kind == ENG_STEP_QKV || step->kind == ENG_STEP_ATTENTION)
+    return check_attention (program, i_step, error);
+  if (step->kind == ENG_STEP_ROUTE
+      && (step->u.route.n_used == 0 || step->u.route.n_used > step->u.route.n_expert
+          || step->u.route.n_expert > ENG_CPU_MAX_EXPERTS
+          || program->buffers[step->dst].width < 2 * step->u.route.n_used))
+    return eng_error_set (error, ENG_ERR_UNSUPPORTED, "expert_count", ENG_OFFSET_NONE,
+                          "step %u: %u of %u experts; this device runs up to %u", i_step,
+                          step->u.route.n_used, step->u.route.n_expert, ENG_CPU_MAX_EXPERTS);
+  return ENG_OK;
+}
+
+/* Shapes of the products of a step. */
+static EngStatus
+check_product (const EngProgram *program, uint32_t i_step, EngWeightId id, uint64_t n_cols,
+               uint64_t n_rows, EngError *error)
+{
+  if (id == ENG_WEIGHT_NONE)
+    return ENG_OK;
+  const EngWeightDesc *w = &program->weights[id];
+  if (w->n_cols != n_cols || (n_rows != 0 && w->n_rows != n_rows))
+    return eng_error_set (error, ENG_ERR_ARGUMENT, "program", ENG_OFFSET_NONE,
+                          "step %u: weight %u has shape %llu x %llu, expected %llu x %llu", i_step, id,
+                          (unsigned long long) w->n_cols, (unsigned long long) w->n_rows,
+                          (unsigned long long) n_cols, (unsigned long long) n_rows);
+  return ENG_OK;
+}
+
+static EngStatus
+check_shapes (const EngProgram *program, uint32_t i_step, EngError *error)
+{
+  const EngStep *s = &program->steps[i_step];
+  EngStatus status = ENG_OK;
+  uint64_t src = s->kind != ENG_STEP_EMBED ? program->buffers[s->src].width : 0;
+  uint64_t dst = s->kind != ENG_STEP_OUTPUT && s->kind != ENG_STEP_POOL
+                     ? program->buffers[s->dst].width : 0;
+  switch (s->kind)
+    {
+    case ENG_STEP_QKV:
+      {
+        uint64_t q = (uint64_t) s->u.qkv.n_head * s->u.qkv.k_width;
+        uint64_t k = (uint64_t) s->u.qkv.n_head_kv * s->u.qkv.k_width;
+        uint64_t v = (uint64_t) s->u.qkv.n_head_kv * s->u.qkv.v_width;
+        if (dst < q)
+          return step_error (error, i_step, "destination is too narrow");
+        status = check_product (program, i_step, s->w[0], src, q, error);
+        if (status == ENG_OK)
+          status = check_product (program, i_step, s->w[1], src, k, error);
+        if (status == ENG_OK)
+          status = check_product (program, i_step, s->w[2], src, v, error);
+        return status;
+      }
+    case ENG_STEP_ATTENTION:
+      if (src < (uint64_t) s->u.attention.n_head * s->u.attention.k_width
+          || dst < (uint64_t) s->u.attention.n_head * s->u.attention.v_width)
+        return step_error (error, i_step, "buffers are too narrow");
+      return ENG_OK;
+    case ENG_STEP_PRODUCT:
+      return check_product (program, i_step, s->w[0], src, dst, error);
+    case ENG_STEP_GATE_UP:
+      status = check_product (program, i_step, s->w[0], src, dst, error);
+      return status != ENG_OK ? status : check_product (program, i_step, s->w[1], src, dst, error);
+    case ENG_STEP_ROUTE:
+      return check_product (program, i_step, s->w[0], src, s->u.route.n_expert, error);
+    case ENG_STEP_EXPERTS:
+      {
+        uint64_t n_ff = s->w[0] != ENG_WEIGHT_NONE ? program->weights[s->w[0]].n_rows : 0;
+        status = check_product (program, i_step, s->w[0], src, n_ff, error);
+        if (status == ENG_OK)
+          status = check_product (program, i_step, s->w[1], src, n_ff, error);
+        if (status == ENG_OK)
+          status = check_product (program, i_step, s->w[2], n_ff, dst, error);
+        return status;
+      }
+    case ENG_STEP_OUTPUT:
+      return check_product (program, i_step, s->w[0], src, program->n_output, error);
+    case ENG_STEP_POOL:
+      if (src > ENG_CPU_ROW_TILE * ENG_CPU_MAX_CHUNK)
+        return step_error (error, i_step, "rows are too wide");
+      status = check_product (program, i_step, s->w[0], src, 0, error);
+      if (status == ENG_OK && s->w[2] != ENG_WEIGHT_NONE)
+        {
+          uint64_t n = s->w[0] != ENG_WEIGHT_NONE ? program->weights[s->w[0]].n_rows : src;
+          status = check_product (program, i_step, s->w[2], n, 0, error);
+        }
+      return status;
+    default:
+      return ENG_OK;
+    }
+}
+
+/* Mark uses and check everything that needs no weights. */
+static EngStatus
+scan_steps (const EngProgram *program, const EngBindOptions *options, EngCpuWeight *weights,
+            EngError *error)
+{
+  if (!eng_checked_range (options->first_step, options->n_steps, program->n_steps))
+    return eng_error_set (error, ENG_ERR_ARGUMENT, "first_step", ENG_OFFSET_NONE,
+                          "steps are outside the program");
+  for (uint32_t i = options->first_step; i < options->first_step + options->n_steps; i++)
+    {
+      const EngStep *step = &program->steps[i];
+      EngStatus status = check_step (program, i, error);
+      if (status != ENG_OK)
+        return status;
+      for (int j = 0; j < 8; j++)
+        {
+          if (step->w[j] == ENG_WEIGHT_NONE || slot_uses[step->kind][j] == 0)
+            continue;
+          if (step->w[j] >= program->n_weights)
+            return step_error (error, i, "weight does not exist");
+          weights[step->w[j]].uses |= slot_uses[step->kind][j];
+        }
+      status = check_shapes (program, i, error);
+      if (status != ENG_OK)
+        return status;
+    }
+  return ENG_OK;
+}
+
+/* Sizes of @w as the file stores it. */
+static EngStatus
+weight_layout (const EngWeightDesc *desc, uint32_t id, EngCpuWeight *w, EngError *error)
+{
+  const EngTypeInfo *info = eng_type_get_info (desc->type);
+  w->type = desc->type;
+  w->n_slices = desc->n_slices ? desc->n_slices : 1;
+  w->n_cols = desc->n_cols;
+  w->n_rows = desc->n_rows;
+  uint64_t part;
+  if (info == NULL || !info->is_weight)
+    return eng_error_set (error, ENG_ERR_UNSUPPORTED, "type", ENG_OFFSET_NONE,
+                          "weight %u is of type %s, which this device does not run", id,
+                          eng_type_get_name (desc->type));
+  if (!eng_type_row_bytes (desc->type, desc->n_cols, &w->row_bytes)
+      || !eng_checked_mul (w->row_bytes, desc->n_rows, &part)
+      || !eng_checked_mul (part, w->n_slices, &part) || part > INT64_MAX)
+    return eng_error_set (error, ENG_ERR_ARGUMENT, "program", ENG_OFFSET_NONE,
+                          "weight %u has an impossible shape", id);
+  return ENG_OK;
+}
+
+static bool
+is_fused_vector (const EngWeightDesc *desc, const EngCpuWeight *w)
+{
+  return w->uses == ENG_CPU_USE_VECTOR && w->n_slices == 1 && desc->n_rows == 1;
+}
+
+/* Find the bytes of @w; a vector that is part of a fused one starts at an element, a matrix at a row. */
+static EngStatus
+map_weight (const EngWeightDesc *desc, uint32_t id, const EngWeightSource *source, EngCpuWeight *w,
+            EngError *error)
+{
+  uint64_t n_bytes = 0, start, end;
+  const uint8_t *data = source->map (source->data, desc->source, &n_bytes);
+  if (data == NULL)
+    return eng_error_set (error, ENG_ERR_NOT_FOUND, "tensor", ENG_OFFSET_NONE,
+                          "the source has no tensor for weight %u", id);
+  w->slice_bytes = n_bytes / w->n_slices;
+  if (is_fused_vector (desc, w))
+    {
+      const EngTypeInfo *info = eng_type_get_info (w->type);
+      if (desc->first_row % info->block_elements != 0
+          || !eng_checked_mul (desc->first_row / info->block_elements, info->block_bytes, &start))
+        start = UINT64_MAX;
+      end = w->row_bytes;
+    }
+  else if (!eng_checked_mul (desc->first_row, w->row_bytes, &start)
+           || !eng_checked_mul (desc->n_rows, w->row_bytes, &end))
+    start = UINT64_MAX, end = 1;
+  if (n_bytes % w->n_slices != 0 || !eng_checked_range (start, end, w->slice_bytes))
+    return eng_error_set_numbers (error, ENG_ERR_TRUNCATED, "tensor", end, w->slice_bytes,
+                                  "weight %u lies outside its tensor", id);
+  w->raw = data + start;
+  return ENG_OK;
+}
+
+static EngStatus
+make_vector (EngBound *bound, uint32_t id, EngCpuWeight *w, EngError *error)
+{
+  uint64_t n = 0;
+  if (!eng_checked_mul (w->n_cols, w->n_rows, &n) || !eng_checked_mul (n, w->n_slices, &n)
+      || n > SIZE_MAX / sizeof (float))
+    n = SIZE_MAX;
+  float *vector = eng_arena_alloc_array (&bound->arena, n, sizeof (float));
+  if (vector == NULL)
+    return eng_error_set (error, ENG_ERR_NO_MEMORY, "tensor", ENG_OFFSET_NONE,
+                          "no memory for weight %u", id);
+  for (uint32_t s = 0; s < w->n_slices; s++)
+    for (uint64_t r = 0; r < w->n_rows; r++)
+      eng_dequantize_row (w->type, w->raw + s * w->slice_bytes + r * w->row_bytes,
+                          vector + (s * w->n_rows + r) * w->n_cols, w->n_cols);
+  w->vector = vector;
+  bound->weight_bytes += n * sizeof (float);
+  return ENG_OK;
+}
+
+static EngStatus
+bind_weight (EngBound *bound, uint32_t id, const EngWeightSource *source, EngError *error)
+{
+  EngCpuWeight *w = &bound->weights[id];
+  const EngWeightDesc *desc = &bound->program->weights[id];
+  EngStatus status = weight_layout (desc, id, w, error);
+  if (status == ENG_OK)
+    status = map_weight (desc, id, source, w, error);
+  if (status == ENG_OK && (w->uses & ENG_CPU_USE_VECTOR) != 0)
+    status = make_vector (bound, id, w, error);
+  if (status == ENG_OK && (w->uses & ~ENG_CPU_USE_VECTOR) != 0)
+    bound->mapped_bytes += w->row_bytes * w->n_rows * w->n_slices;
+  return status;
+}
+
+EngStatus
+eng_cpu_bind (EngDevice *device, const EngProgram *program, const EngWeightSource *source,
+              const EngBindOptions *options, EngBound **out, EngError *error)
+{
+  EngBound *bound = eng_alloc (sizeof *bound);
+  if (bound == NULL)
+    return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory to bind");
+  bound->device = device;
+  bound->program = program;
+  bound->options = *options;
+  bound->kernels = options->exact ? &device->exact : &device->kernels;
+  EngStatus status = ENG_OK;
+  bound->weights = eng_arena_alloc_array (&bound->arena, program->n_weights, sizeof (EngCpuWeight));
+  if (bound->weights == NULL)
+    status = eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory to bind");
+  if (status == ENG_OK)
+    status = scan_steps (program, options, bound->weights, error);
+  uint64_t total = 0, done = 0;
+  for (uint32_t i = 0; i < program->n_weights && status == ENG_OK; i++)
+    if (bound->weights[i].uses != 0)
+      {
+        status = weight_layout (&program->weights[i], i, &bound->weights[i], error);
+        total += bound->weights[i].row_bytes * bound->weights[i].n_rows * bound->weights[i].n_slices;
+      }
+  for (uint32_t i = 0; i < program->n_weights && status == ENG_OK; i++)
+    {
+      if (bound->weights[i].uses == 0)
+        continue;
+      status = bind_weight (bound, i, source, error);
+      done += bound->weights[i].row_bytes * bound->weights[i].n_rows * bound->weights[i].n_slices;
+      if (status == ENG_OK && options->progress != NULL
+          && !options->progress (options->progress_data, done, total))
+        status = eng_error_set (error, ENG_ERR_CANCELLED, NULL, ENG_OFFSET_NONE, "loading was stopped");
+    }
+  bound->weight_bytes += bound->mapped_bytes;
+  if (status != ENG_OK)
+    eng_cpu_unbind (&bound);
+  else
+    *out = bound;
+  return status;
+}
+
+void
+eng_cpu_unbind (EngBound **bound)
+{
+  if (*bound == NULL)
+    return;
+  eng_arena_clear (&(*bound)->arena);
+  eng_free (*bound);
+  *bound = NULL;
+}
+
+EngStatus
+eng_cpu_plan_weights (EngDevice *device, const EngProgram *program, const EngBindOptions *options,
+                      EngMemoryPlan *plan, EngError *error)
+{
+  (void) device;
+  EngCpuWeight *weights = eng_alloc_array (program->n_weights, sizeof (EngCpuWeight));
+  if (weights == NULL)
+    return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory to plan");
+  EngStatus status = scan_steps (program, options, weights, error);
+  for (uint32_t i = 0; i < program->n_weights && status == ENG_OK; i++)
+    {
+      EngCpuWeight *w = &weights[i];
+      if (w->uses == 0)
+        continue;
+      status = weight_layout (&program->weights[i], i, w, error);
+      if (status != ENG_OK)
+        break;
+      uint64_t bytes = w->row_bytes * w->n_rows * w->n_slices;
+      if ((w->uses & ENG_CPU_USE_VECTOR) != 0)
+        plan->weight_bytes += w->n_cols * w->n_rows * w->n_slices * sizeof (float);
+      if ((w->uses & ~ENG_CPU_USE_VECTOR) != 0)
+        {
+          plan->weight_bytes += bytes;
+          plan->mapped_bytes += bytes;
+        }
+    }
+  eng_free (weights);
+  return status;
+}

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Steps on rows and their products: embedding, norm, query-key-value, product, gate and up, output. */
+#include "eng-cpu-private.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "eng-quant.h"
+
+/* How a product of @n_cols_out columns for @n_rows rows is cut into chunks: column slices of @width
+ * times row tiles. Small chunks let threads share unevenly; large ones amortize the claim. */
+typedef struct
+{
+  uint32_t width, n_slices, n_tiles;
+} Cut;
+
+static Cut
+cut_product (const EngCpuRun *run, uint64_t n_out, uint32_t n_rows, uint32_t multiple)
+{
+  uint32_t n_threads = eng_thread_pool_get_n_threads (run->bound->device->pool);
+  uint64_t width = (n_out + 4 * n_threads - 1) / (4 * n_threads);
+  width = (width + multiple - 1) / multiple * multiple;
+  if (width > ENG_CPU_MAX_CHUNK)
+    width = ENG_CPU_MAX_CHUNK / multiple * multiple;
+  Cut cut = { (uint32_t) width, (uint32_t) ((n_out + width - 1) / width),
+              (n_rows + ENG_CPU_ROW_TILE - 1) / ENG_CPU_ROW_TILE };
+  return cut;
+}
+
+/* Scratch of a thread: two tiles of results, a spare tile, one row of a weight. */
+static float *
+tile_scratch (const EngCpuRun *run, uint32_t i_thread, uint32_t i)
+{
+  float *data = (float *) (void *) run->state->scratch[i_thread].data;
+  return data + (size_t) i * ENG_CPU_ROW_TILE * ENG_CPU_MAX_CHUNK;
+}
+
+static void
+add_bias (float *y, const float *bias, uint32_t n)
+{
+  if (bias != NULL)
+    for (uint32_t i = 0; i < n; i++)
+      y[i] += bias[i];
+}
+
+/* --- embedding --- */
+
+static void
+add_lookup (const EngCpuRun *run, EngWeightId id, uint64_t i_row, float *x, float *scratch)
+{
+  const EngCpuWeight *w = &run->bound->weights[id];
+  if (i_row >= w->n_rows)
+    i_row = w->n_rows - 1;
+  eng_dequantize_row (w->type, w->raw + i_row * w->row_bytes, scratch, w->n_cols);
+  for (uint64_t i = 0; i < w->n_cols; i++)
+    x[i] += scratch[i];
+}
+
+static void
+embed_chunk (void *data, uint32_t r, uint32_t i_thread)
+{
+  EngCpuRun *run = data;
+  const EngStep *step = run->step;
+  const EngRow *row = &run->batch->rows[r];
+  uint32_t width = run->bound->program->buffers[step->dst].width;
+  float *x = eng_cpu_row (run, step->dst, r), *scratch = tile_scratch (run, i_thread, 3);
+  if (row->token >= 0)
+    {
+      const EngCpuWeight *w = &run->bound->weights[step->w[0]];
+      eng_dequantize_row (w->type, w->raw + (uint64_t) row->token * w->row_bytes, x, width);
+    }
+  else
+    memcpy (x, row->embedding, width * sizeof (float));
+  if (step->u.embed.scale != 1.0f)
+    for (uint32_t i = 0; i < width; i++)
+      x[i] *= step->u.embed.scale;
+  if (step->w[1] != ENG_WEIGHT_NONE)
+    add_lookup (run, step->w[1], (uint64_t) row->position[0] + step->u.embed.position_offset, x,
+                scratch);
+  if (step->w[2] != ENG_WEIGHT_NONE)
+    add_lookup (run, step->w[2], 0, x, scratch);
+}
+
+void
+eng_cpu_step_embed (EngCpuRun *run)
+{
+  eng_cpu_for (run, run->n_rows, embed_chunk, run);
+}
+
+/* --- norm --- */
+
+static void
+norm_row (const EngKernels *k, EngNormKind kind, float eps, const float *w, const float *b,
+          const float *x, float *y, uint32_t n)
+{
+  if (kind == ENG_NORM_RMS)
+    {
+      k->rms_norm (x, w, eps, y, n);
+      add_bias (y, b, n);
+    }
+  else if (kind == ENG_NORM_LAYER)
+    k->layer_norm (x, w, b, eps, y, n);
+  else if (x != y)
+    memcpy (y, x, n * sizeof (float));
+}
+
+static void
+norm_chunk (void *data, uint32_t r, uint32_t i_thread)
+{
+  EngCpuRun *run = data;
+  const EngStep *s = run->step;
+  const float *w = eng_cpu_vector (run, s->w[0]), *b = eng_cpu_vector (run, s->w[1]);
+  uint32_t n = run->bound->program->buffers[s->src].width;
+  const float *x = eng_cpu_row (run, s->src, r);
+  float *y = eng_cpu_row (run, s->dst, r), *scratch = tile_scratch (run, i_thread, 3);
+  if ((s->flags & ENG_STEP_ADD_BEFORE) != 0)
+    {
+      const float *aux = eng_cpu_row (run, s->aux, r);
+      for (uint32_t i = 0; i < n; i++)
+        scratch[i] = x[i] + aux[i];
+      x = scratch;
+    }
+  if ((s->flags & ENG_STEP_ADD_AFTER) != 0)
+    {
+      const float *aux = eng_cpu_row (run, s->aux, r);
+      norm_row (run->k, s->u.norm.kind, s->u.norm.eps, w, b, x, scratch, n);
+      for (uint32_t i = 0; i < n; i++)
+        y[i] = aux[i] + scratch[i] * s->u.norm.scale;
+    }
+  else
+    norm_row (run->k, s->u.norm.kind, s->u.norm.eps, w, b, x, y, n);
+}
+
+void
+eng_cpu_step_norm (EngCpuRun *run)
+{
+  eng_cpu_for (run, run->n_rows, norm_chunk, run);
+}
+
+/* --- query, key, value --- */
+
+static void
+rotate (const EngCpuRun *run, uint32_t r, float *x)
+{
+  const EngRope *rope = &run->step->u.qkv.rope;
+  uint32_t half = rope->n_rot / 2;
+  const float *angles = run->state->rope[rope->i_table] + (size_t) r * 2 * half;
+  if (rope->kind == ENG_ROPE_NONE)
+    return;
+  bool neox = rope->kind == ENG_ROPE_NEOX;
+  for (uint32_t i = 0; i < half; i++)
+    {
+      float c = angles[2 * i] * rope->scale, s = angles[2 * i + 1] * rope->scale;
+      float *a = &x[neox ? i : 2 * i], *b = &x[neox ? i + half : 2 * i + 1];
+      float t = *a * c - *b * s;
+      *b = *a * s + *b * c;
+      *a = t;
+    }
+}
+
+static void
+finish_head (const EngCpuRun *run, uint32_t r, float *x, uint32_t n, const float *norm)
+{
+  const EngStep *s = run->step;
+  if (s->u.qkv.head_norm_after_rope)
+    rotate (run, r, x);
+  if (norm != NULL)
+    norm_row (run->k, s->u.qkv.head_norm, s->u.qkv.head_eps, norm, NULL, x, x, n);
+  if (!s->u.qkv.head_norm_after_rope)
+    rotate (run, r, x);
+}
+
+static void
+store_key (const EngCpuRun *run, uint32_t r, uint32_t head, const float *x)
+{
+  const EngStep *s = run->step;
+  const EngRow *row = &run->batch->rows[r];
+  const EngCpuGroup *g = &run->state->groups[s->u.qkv.group];
+  uint32_t position = row->position[0], width = s->u.qkv.k_width, p = position % ENG_KV_BLOCK;
+  uint32_t block
+      = run->batch->sequences[row->i_sequence].tables[s->u.qkv.group][position / ENG_KV_BLOCK];
+  uint8_t *keys = g->data + block * g->block_bytes + s->u.qkv.i_layer_in_group * g->layer_bytes
+                  + head * g->k_head_bytes;
+  size_t at = (size_t) (p / ENG_CPU_KEY_GROUP) * width * ENG_CPU_KEY_GROUP + p % ENG_CPU_KEY_GROUP;
+  if (run->state->options.k_type == ENG_TYPE_F32)
+    {
+      float *k = (float *) (void *) keys + at;
+      for (uint32_t i = 0; i < width; i++)
+        k[(size_t) i * ENG_CPU_KEY_GROUP] = x[i];
+    }
+  else
+    {
+      uint16_t *k = (uint16_t *) (void *) keys + at, half[ENG_CPU_MAX_CHUNK];
+      run->k->float_to_half (x, half, width);
+      for (uint32_t i = 0; i < width; i++)
+        k[(size_t) i * ENG_CPU_KEY_GROUP] = half[i];
+    }
+}
+
+static void
+store_value (const EngCpuRun *run, uint32_t r, uint32_t head, const float *x)
+{
+  const EngStep *s = run->step;
+  const EngRow *row = &run->batch->rows[r];
+  const EngCpuGroup *g = &run->state->groups[s->u.qkv.group];
+  uint32_t position = row->position[0], width = s->u.qkv.v_width, p = position % ENG_KV_BLOCK;
+  uint32_t block
+      = run->batch->sequences[row->i_sequence].tables[s->u.qkv.group][position / ENG_KV_BLOCK];
+  uint8_t *values = g->data + block * g->block_bytes + s->u.qkv.i_layer_in_group * g->layer_bytes
+                    + s->u.qkv.n_head_kv * g->k_head_bytes + head * g->v_head_bytes;
+  if (run->state->options.v_type == ENG_TYPE_F32)
+    memcpy ((float *) (void *) values + (size_t) p * width, x, width * sizeof (float));
+  else
+    run->k->float_to_half (x, (uint16_t *) (void *) values + (size_t) p * width, width);
+}
+
+typedef enum
+{
+  PART_Q,
+  PART_K,
+  PART_V
+} Part;
+
+/* One head of queries, keys or values for a tile of rows. */
+static void
+qkv_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
+{
+  EngCpuRun *run = data;
+  const EngStep *s = run->step;
+  uint32_t n_q = s->u.qkv.n_head, n_kv = s->u.qkv.n_head_kv, n_heads = n_q + 2 * n_kv;
+  uint32_t i = i_chunk % n_heads, r0 = i_chunk / n_heads * ENG_CPU_ROW_TILE;
+  uint32_t n_rows = eng_cpu_min (ENG_CPU_ROW_TILE, run->n_rows - r0);
+  Part part = i < n_q ? PART_Q : i < n_q + n_kv ? PART_K : PART_V;
+  uint32_t head = part == PART_Q ? i : part == PART_K ? i - n_q : i - n_q - n_kv;
+  uint32_t width = part == PART_V ? s->u.qkv.v_width : s->u.qkv.k_width;
+  float *y = tile_scratch (run, i_thread, 0);
+  const float *bias = eng_cpu_vector (run, s->w[3 + part]);
+  const float *norm = part == PART_V ? NULL : eng_cpu_vector (run, s->w[6 + part]);
+  uint64_t j0 = (uint64_t) head * width;
+  eng_cpu_product (run->bound, &run->bound->weights[s->w[part]], 0, j0, j0 + width,
+                   eng_cpu_row (run, s->src, r0), run->bound->program->buffers[s->src].width, n_rows,
+                   y, width, tile_scratch (run, i_thread, 3));
+  for (uint32_t r = 0; r < n_rows; r++)
+    {
+      float *x = y + (size_t) r * width;
+      add_bias (x, bias != NULL ? bias + j0 : NULL, width);
+      if (s->u.qkv.clamp > 0)
+        for (uint32_t c = 0; c < width; c++)
+          x[c] = fmaxf (fminf (x[c], s->u.qkv.clamp), -s->u.qkv.clamp);
+      if (part == PART_V)
+        {
+          store_value (run, r0 + r, head, x);
+          continue;
+        }
+      finish_head (run, r0 + r, x, width, norm);
+      if (part == PART_Q)
+        memcpy (eng_cpu_row (run, s->dst, r0 + r) + j0, x, width * sizeof (float));
+      else
+        store_key (run, r0 + r, head, x);
+    }
+}
+
+void
+eng_cpu_step_qkv (EngCpuRun *run)
+{
+  uint32_t n_tiles = (run->n_rows + ENG_CPU_ROW_TILE - 1) / ENG_CPU_ROW_TILE;
+  uint32_t n_heads = run->step->u.qkv.n_head + 2 * run->step->u.qkv.n_head_kv;
+  eng_cpu_for (run, n_tiles * n_heads, qkv_chunk, run);
+}
+
+/* --- product, gate and up, output --- */
+
+typedef struct
+{
+  EngCpuRun *run;
+  Cut cut;
+} ProductJob;
+
+static void
+product_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
+{
+  ProductJob *job = data;
+  EngCpuRun *run = job->run;
+  const EngStep *s = run->step;
+  const EngCpuWeight *w = &run->bound->weights[s->w[0]];
+  uint64_t j0 = (uint64_t) (i_chunk % job->cut.n_slices) * job->cut.width;
+  uint32_t n = (uint32_t) (j0 + job->cut.width <= w->n_rows ? job->cut.width : w->n_rows - j0);
+  uint32_t r0 = i_chunk / job->cut.n_slices * ENG_CPU_ROW_TILE;
+  uint32_t n_rows = eng_cpu_min (ENG_CPU_ROW_TILE, run->n_rows - r0);
+  const float *bias = eng_cpu_vector (run, s->w[1]);
+  float *y = tile_scratch (run, i_thread, 0);
+  eng_cpu_product (run->bound, w, 0, j0, j0 + n, eng_cpu_row (run, s->src, r0),
+                   run->bound->program->buffers[s->src].width, n_rows, y, n,
+                   tile_scratch (run, i_thread, 3));
+  for (uint32_t r = 0; r < n_rows; r++)
+    {
+      float *x = y + (size_t) r * n, *out = eng_cpu_row (run, s->dst, r0 + r) + j0;
+      add_bias (x, bias != NULL ? bias + j0 : NULL, n);
+      eng_cpu_act (run->k, s->u.product.act, x, n);
+      if ((s->flags & ENG_STEP_ADD_AFTER) != 0)
+        {
+          const float *aux = eng_cpu_row (run, s->aux, r0 + r) + j0;
+          for (uint32_t i = 0; i < n; i++)
+            out[i] = aux[i] + x[i] * s->u.product.scale;
+        }
+      else
+        for (uint32_t i = 0; i < n; i++)
+          out[i] = x[i] * s->u.product.scale;
+    }
+}
+
+void
+eng_cpu_step_product (EngCpuRun *run)
+{
+  ProductJob job
+      = { run, cut_product (run, run->bound->weights[run->step->w[0]].n_rows, run->n_rows, 32) };
+  eng_cpu_for (run, job.cut.n_slices * job.cut.n_tiles, product_chunk, &job);
+}
+
+static void
+gate_up_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
+{
+  ProductJob *job = data;
+  EngCpuRun *run = job->run;
+  const EngStep *s = run->step;
+  const EngCpuWeight *gate = &run->bound->weights[s->w[0]], *up = &run->bound->weights[s->w[1]];
+  uint64_t j0 = (uint64_t) (i_chunk % job->cut.n_slices) * job->cut.width;
+  uint32_t n = (uint32_t) (j0 + job->cut.width <= gate->n_rows ? job->cut.width : gate->n_rows - j0);
+  uint32_t r0 = i_chunk / job->cut.n_slices * ENG_CPU_ROW_TILE;
+  uint32_t n_rows = eng_cpu_min (ENG_CPU_ROW_TILE, run->n_rows - r0);
+  const float *gate_bias = eng_cpu_vector (run, s->w[2]), *up_bias = eng_cpu_vector (run, s->w[3]);
+  const float *mix = eng_cpu_vector (run, s->w[4]), *src = eng_cpu_row (run, s->src, r0);
+  uint32_t width = run->bound->program->buffers[s->src].width;
+  float *g = tile_scratch (run, i_thread, 0), *u = tile_scratch (run, i_thread, 1);
+  float *scratch = tile_scratch (run, i_thread, 3);
+  eng_cpu_product (run->bound, gate, 0, j0, j0 + n, src, width, n_rows, g, n, scratch);
+  eng_cpu_product (run->bound, up, 0, j0, j0 + n, src, width, n_rows, u, n, scratch);
+  for (uint32_t r = 0; r < n_rows; r++)
+    {
+      float *gr = g + (size_t) r * n, *ur = u + (size_t) r * n;
+      add_bias (gr, gate_bias != NULL ? gate_bias + j0 : NULL, n);
+      add_bias (ur, up_bias != NULL ? up_bias + j0 : NULL, n);
+      eng_cpu_glu (run->k, s->u.glu.act, gr, ur, n);
+      if (mix != NULL)
+        {
+          float scale = 1.0f / (1.0f + expf (-run->k->dot (src + (size_t) r * width, mix, width)));
+          for (uint32_t i = 0; i < n; i++)
+            gr[i] *= scale;
+        }
+      memcpy (eng_cpu_row (run, s->dst, r0 + r) + j0, gr, n * sizeof (float));
+    }
+}
+
+void
+eng_cpu_step_gate_up (EngCpuRun *run)
+{
+  ProductJob job
+      = { run, cut_product (run, run->bound->weights[run->step->w[0]].n_rows, run->n_rows, 32) };
+  eng_cpu_for (run, job.cut.n_slices * job.cut.n_tiles, gate_up_chunk, &job);
+}
+
+static void
+output_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
+{
+  ProductJob *job = data;
+  EngCpuRun *run = job->run;
+  const EngStep *s = run->step;
+  const EngCpuWeight *w = &run->bound->weights[s->w[0]];
+  uint64_t j0 = (uint64_t) i_chunk * job->cut.width;
+  uint32_t n = (uint32_t) (j0 + job->cut.width <= w->n_rows ? job->cut.width : w->n_rows - j0);
+  const float *bias = eng_cpu_vector (run, s->w[1]);
+  float cap = s->u.output.soft_cap, *y = tile_scratch (run, i_thread, 0);
+  for (uint32_t o = 0; o < run->n_outputs; o++)
+    {
+      float *out = run->run->output + (uint64_t) o * run->bound->program->n_output + j0;
+      eng_cpu_product (run->bound, w, 0, j0, j0 + n, eng_cpu_row (run, s->src, run->state->outputs[o]),
+                       0, 1, y, n, tile_scratch (run, i_thread, 3));
+      add_bias (y, bias != NULL ? bias + j0 : NULL, n);
+      for (uint32_t i = 0; i < n; i++)
+        {
+          float v = y[i] * s->u.output.scale;
+          out[i] = cap > 0 ? cap * tanhf (v / cap) : v;
+        }
+    }
+}
+
+void
+eng_cpu_step_output (EngCpuRun *run)
+{
+  if (run->n_outputs == 0)
+    return;
+  ProductJob job = { run, cut_product (run, run->bound->weights[run->step->w[0]].n_rows, 1, 32) };
+  eng_cpu_for (run, job.cut.n_slices, output_chunk, &job);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The processor as a device: runs any step program on a thread pool. Always there. */
+#pragma once
+
+#include "eng-device.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The table; static, any thread. Of it one device (index 0) can be opened any number of times, each
+ * with threads of its own.
+ *
+ * What a block's content is (read_block, write_block), for each layer of the group in turn:
+ *   keys   [n_kv_head][ENG_KV_BLOCK][k_width] of k_type,
+ *   values [n_kv_head][ENG_KV_BLOCK][v_width] of v_type,
+ * whatever the layout in memory. Supported types: F32, F16.
+ *
+ * A batch that breaks its contract (a token, block id or position out of range, more rows than
+ * max_rows) is refused with ENG_ERR_ARGUMENT before anything is written. */
+const EngDeviceApi *eng_cpu_device_api (void);
+
+#ifdef __cplusplus
+}
+#endif
