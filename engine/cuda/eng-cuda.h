@@ -168,6 +168,8 @@ cudaError_t cu_glu (CuStream s, const float *gate, const float *up, const float 
 cudaError_t cu_route (CuStream s, const float *scores, const float *selection, int n_rows,
                       int n_expert, int n_used, int gating, int normalize, float scale, float *y,
                       int pdl);
-cudaError_t cu_scatter_add (CuStream s, const float *v, const int *rows, const float *weights,
-                            int n_rows, int width, float *y);
+/* y[r] = [y[r] +] sum over u of route weight (r, u) * slots[place[r * n_used + u]]; route rows hold n_used
+ * ids, then n_used weights. */
+cudaError_t cu_combine (CuStream s, const float *slots, const int *place, const float *route,
+                        int n_used, int n_rows, int width, int add, float *y);
 cudaError_t cu_fill (CuStream s, float *y, uint64_t n, float value);

@@ -435,21 +435,26 @@ cu_gather_bf16 (CuStream s, const float *x, const int *rows, int n_rows, int wid
   return cudaGetLastError ();
 }
 
-// Rows are distinct within a launch (one expert at a time): plain adds.
 __global__ void
-scatter_add_kernel (const float *v, const int *rows, const float *weights, int width, float *y)
+combine_kernel (const float *slots, const int *place, const float *route, int n_used, int width,
+                int add, float *y)
 {
-  const float w = weights[blockIdx.x];
-  float *dst = y + (size_t) rows[blockIdx.x] * width;
+  const int row = blockIdx.x;
+  const float *weights = route + (size_t) row * 2 * n_used + n_used;
   for (int i = threadIdx.x; i < width; i += blockDim.x)
-    dst[i] += v[(size_t) blockIdx.x * width + i] * w;
+    {
+      float v = add ? y[(size_t) row * width + i] : 0.f;
+      for (int u = 0; u < n_used; u++)
+        v += weights[u] * slots[(size_t) place[row * n_used + u] * width + i];
+      y[(size_t) row * width + i] = v;
+    }
 }
 
 cudaError_t
-cu_scatter_add (CuStream s, const float *v, const int *rows, const float *weights, int n_rows,
-                int width, float *y)
+cu_combine (CuStream s, const float *slots, const int *place, const float *route, int n_used,
+            int n_rows, int width, int add, float *y)
 {
-  scatter_add_kernel<<<n_rows, 256, 0, s>>> (v, rows, weights, width, y);
+  combine_kernel<<<n_rows, 256, 0, s>>> (slots, place, route, n_used, width, add, y);
   return cudaGetLastError ();
 }
 
