@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A program on its devices: placement cuts the list of steps into pieces, each bound on one device;
+ * what crosses a cut is the residual, through host memory.
+ *
+ * Executor: the weights, shared by any number of states. State: KV blocks and scratch on every device. One
+ * owner thread at a time for an executor and all its states (device handles want one). */
+#pragma once
+
+#include "eng-device.h"
+
+typedef struct EngExecutor EngExecutor;
+typedef struct EngExecutorState EngExecutorState;
+
+typedef struct
+{
+  const EngDeviceApi *api;
+  EngDevice *device; /* borrowed: outlives the executor */
+} EngExecutorDevice;
+
+typedef struct
+{
+  const EngExecutorDevice *devices;
+  uint32_t n_devices;
+  /* Device of each layer [n_layers], values < n_devices; NULL = all on device 0. Steps before the first
+   * layer go with it, steps after the last with that one. */
+  const uint8_t *layer_devices;
+  /* Used for every piece; first_step and n_steps are set here. */
+  EngBindOptions bind;
+} EngExecutorOptions;
+
+/* Bind. The program and what the source points to outlive the executor. */
+EngStatus eng_executor_new (const EngProgram *program, const EngWeightSource *source,
+                            const EngExecutorOptions *options, EngExecutor **executor,
+                            EngError *error);
+void eng_executor_free (EngExecutor **executor);
+
+/* What eng_executor_new and eng_executor_state_new would take, summed over the pieces of each device:
+ * plans [n_devices]. */
+EngStatus eng_executor_plan (const EngProgram *program, const EngExecutorOptions *options,
+                             const EngStateOptions *state, EngMemoryPlan *plans, EngError *error);
+
+const EngProgram *eng_executor_get_program (const EngExecutor *executor);
+uint32_t eng_executor_get_n_pieces (const EngExecutor *executor);
+
+EngStatus eng_executor_state_new (EngExecutor *executor, const EngStateOptions *options,
+                                  EngExecutorState **state, EngError *error);
+void eng_executor_state_free (EngExecutorState **state);
+
+/* Run the whole program for @batch; @output as EngRun says. Allocates nothing. ENG_ERR_CANCELLED within a layer. */
+EngStatus eng_executor_run (EngExecutorState *state, const EngBatch *batch, float *output,
+                            ENG_ATOMIC_FLAG *cancel, EngError *error);
+/* On every device that holds the group. */
+EngStatus eng_executor_copy_block (EngExecutorState *state, uint32_t group, uint32_t from,
+                                   uint32_t to, EngError *error);

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loading: open → choose context and placement so that it fits → bind → state → text. */
+#include "eng-session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "eng-memory.h"
+#include "eng-session-private.h"
+#include "eng-tokenizer-gguf.h"
+
+#define DEFAULT_CONTEXT 8192u
+#define LEAST_CHOSEN_CONTEXT 2048u
+#define DEFAULT_SEQUENCES 4u
+#define DEFAULT_ROWS 512u
+#define DEFAULT_OUTPUTS 16u
+/* A sequence of an encoder is one batch; longer texts than this are cut by whoever embeds. */
+#define MOST_ENCODER_ROWS 8192u
+
+void
+eng_session_options_init (EngSessionOptions *options)
+{
+  *options = (EngSessionOptions) { .device = "auto", .n_gpu_layers = -1, .k_type = ENG_TYPE_NONE,
+                                   .v_type = ENG_TYPE_NONE, .load_as = ENG_TYPE_NONE };
+}
+
+/* Everything between options and a loaded model. */
+typedef struct
+{
+  EngRuntime *runtime;
+  const EngSessionOptions *options;
+  EngModel *model;
+  const EngProgram *program;
+  EngExecutorDevice devices[2]; /* [0] the chosen one; [1] the CPU when that is another */
+  const EngDeviceInfo *infos[2];
+  uint32_t n_devices;
+  uint8_t layer_devices[1024]; /* eng-builder.h: ENG_MAX_LAYERS */
+  uint32_t n_gpu_layers;
+  EngRunnerOptions runner;
+  EngExecutorOptions executor;
+  EngSessionPlan plan;
+} Loading;
+
+static EngStatus
+open_devices (Loading *l, EngError *error)
+{
+  const EngDeviceList *list = eng_runtime_get_devices (l->runtime);
+  const char *wish = l->options->device ? l->options->device : "auto";
+  /* Reference kernels are the CPU's. */
+  if (l->options->exact && strcmp (wish, "auto") == 0)
+    wish = "cpu";
+  uint32_t chosen;
+  EngStatus status = eng_device_list_choose (list, wish, &chosen, error);
+  const EngDeviceOptions cpu = { .n_threads = l->options->n_threads };
+  const EngDeviceOptions gpu = { .memory_limit_bytes = l->options->gpu_memory_bytes };
+  uint32_t order[2] = { status == ENG_OK ? chosen : 0, 0 };
+  l->n_devices = order[0] == 0 ? 1 : 2;
+  for (uint32_t i = 0; i < l->n_devices && status == ENG_OK; i++)
+    {
+      const EngDeviceEntry *entry = &list->entries[order[i]];
+      l->infos[i] = &entry->info;
+      l->devices[i].api = entry->api;
+      status = eng_runtime_open (l->runtime, order[i],
+                                 entry->info.kind == ENG_DEVICE_CPU ? &cpu : &gpu,
+                                 &l->devices[i].device, error);
+    }
+  if (status == ENG_OK && l->n_devices == 2 && l->options->cpu_experts)
+    status = eng_error_set (error, ENG_ERR_UNSUPPORTED, "cpu-experts", ENG_OFFSET_NONE,
+                            "experts apart from their layer are not supported yet");
+  return status;
+}
+
+static EngStatus
+make_plans (Loading *l, EngMemoryPlan plans[2], EngError *error)
+{
+  EngStateOptions state;
+  eng_runner_get_state_options (l->program, &l->runner, &state);
+  return eng_executor_plan (l->program, &l->executor, &state, plans, error);
+}
+
+/* Layers [0, n_layers - n) on the CPU, the rest with the output head on the GPU. */
+static void
+place (Loading *l, uint32_t n_gpu_layers)
+{
+  l->n_gpu_layers = n_gpu_layers;
+  for (uint32_t i = 0; i < l->program->n_layers; i++)
+    l->layer_devices[i] = i + n_gpu_layers >= l->program->n_layers ? 0 : 1;
+}
+
+/* The most layers whose plan fits into the device's free memory. */
+static EngStatus
+choose_gpu_layers (Loading *l, EngError *error)
+{
+  uint64_t free_bytes = l->infos[0]->free_bytes;
+  if (l->options->gpu_memory_bytes && l->options->gpu_memory_bytes < free_bytes)
+    free_bytes = l->options->gpu_memory_bytes;
+  uint32_t fits = 0, too_many = l->program->n_layers + 1;
+  while (fits + 1 < too_many)
+    {
+      uint32_t middle = fits + (too_many - fits) / 2;
+      EngMemoryPlan plans[2];
+      place (l, middle);
+      EngStatus status = make_plans (l, plans, error);
+      if (status != ENG_OK)
+        return status;
+      if (plans[0].weight_bytes + plans[0].state_bytes + plans[0].scratch_bytes <= free_bytes)
+        fits = middle;
+      else
+        too_many = middle;
+    }
+  place (l, fits);
+  return ENG_OK;
+}
+
+static EngStatus
+choose_placement (Loading *l, EngError *error)
+{
+  l->executor = (EngExecutorOptions) {
+    .devices = l->devices,
+    .n_devices = l->n_devices,
+    .layer_devices = l->n_devices == 2 ? l->layer_devices : NULL,
+    .bind = { .load_as = l->options->load_as,
+              .exact = l->options->exact,
+              .disabled = l->options->disabled,
+              .progress = l->options->progress,
+              .progress_data = l->options->progress_data },
+  };
+  if (l->n_devices == 1)
+    return ENG_OK;
+  if (l->options->n_gpu_layers < 0)
+    return choose_gpu_layers (l, error);
+  uint32_t n = (uint32_t) l->options->n_gpu_layers;
+  place (l, n < l->program->n_layers ? n : l->program->n_layers);
+  return ENG_OK;
+}
+
+/* Fill l->plan for the context now in l->runner. */
+static EngStatus
+make_plan (Loading *l, EngError *error)
+{
+  EngStatus status = choose_placement (l, error);
+  EngMemoryPlan plans[2] = { 0 };
+  if (status == ENG_OK)
+    status = make_plans (l, plans, error);
+  if (status != ENG_OK)
+    return status;
+  EngSessionPlan *p = &l->plan;
+  *p = (EngSessionPlan) { .n_ctx = l->runner.n_ctx };
+  /* The runner's own: logits, and token numbers of every sequence. */
+  uint64_t own = (uint64_t) l->runner.max_outputs * l->program->n_output * sizeof (float)
+                 + (uint64_t) l->runner.max_sequences * l->runner.n_ctx * sizeof (int32_t);
+  p->host_bytes = own;
+  p->scratch_bytes = own;
+  for (uint32_t i = 0; i < l->n_devices; i++)
+    {
+      p->weight_bytes += plans[i].weight_bytes;
+      p->kv_bytes += plans[i].state_bytes;
+      p->scratch_bytes += plans[i].scratch_bytes;
+      if (l->infos[i]->kind == ENG_DEVICE_CPU)
+        p->host_bytes += plans[i].weight_bytes + plans[i].state_bytes + plans[i].scratch_bytes;
+    }
+  p->available_bytes = eng_memory_get_available ();
+  const char *name = l->infos[0]->name;
+  if (l->n_devices == 1)
+    snprintf (p->device, sizeof p->device, "CPU · %s", name);
+  else if (l->n_gpu_layers == l->program->n_layers)
+    snprintf (p->device, sizeof p->device, "%s", name);
+  else
+    snprintf (p->device, sizeof p->device, "%s (%u of %u layers) · CPU", name, l->n_gpu_layers,
+              l->program->n_layers);
+  return ENG_OK;
+}
+
+/* A context that the caller left open: what the model was made for, within reason and memory. */
+static EngStatus
+choose_context (Loading *l, EngError *error)
+{
+  uint32_t train = l->program->n_ctx_train;
+  if (!l->program->causal)
+    l->runner.n_ctx = train;
+  else if (l->options->n_ctx)
+    l->runner.n_ctx = (uint32_t) l->options->n_ctx;
+  else
+    l->runner.n_ctx = train < DEFAULT_CONTEXT ? train : DEFAULT_CONTEXT;
+  EngStatus status = make_plan (l, error);
+  while (status == ENG_OK && l->options->n_ctx == 0 && l->program->causal
+         && l->runner.n_ctx > LEAST_CHOSEN_CONTEXT && l->plan.host_bytes > l->plan.available_bytes)
+    {
+      l->runner.n_ctx /= 2;
+      status = make_plan (l, error);
+    }
+  return status;
+}
+
+static uint32_t
+or_else (uint32_t value, uint32_t fallback)
+{
+  return value ? value : fallback;
+}
+
+/* Open the model and work out its plan; l->model is the caller's to unref, failed or not. */
+static EngStatus
+prepare (Loading *l, const char *path, EngError *error)
+{
+  const EngSessionOptions *o = l->options;
+  /* A position must fit the cache's and the batch's numbers. */
+  if (o->n_ctx > (1u << 28))
+    return eng_error_set (error, ENG_ERR_ARGUMENT, "ctx", ENG_OFFSET_NONE,
+                          "a context of %llu tokens is out of range",
+                          (unsigned long long) o->n_ctx);
+  const EngModelOptions options = { .n_ctx = o->n_ctx ? o->n_ctx : DEFAULT_CONTEXT,
+                                    .no_mmap = o->no_mmap };
+  EngStatus status = eng_model_open (path, &options, &l->model, error);
+  if (status == ENG_OK)
+    {
+      l->program = eng_model_get_program (l->model);
+      status = open_devices (l, error);
+    }
+  if (status != ENG_OK)
+    return status;
+  EngType kv = o->exact ? ENG_TYPE_F32 : ENG_TYPE_F16;
+  l->runner = (EngRunnerOptions) {
+    .max_sequences = or_else (o->max_sequences, DEFAULT_SEQUENCES),
+    .max_rows = or_else (o->max_rows, DEFAULT_ROWS),
+    .max_outputs = or_else (o->max_outputs, DEFAULT_OUTPUTS),
+    .k_type = o->k_type == ENG_TYPE_NONE ? kv : o->k_type,
+    .v_type = o->v_type == ENG_TYPE_NONE ? kv : o->v_type,
+  };
+  if (l->runner.max_sequences > ENG_MAX_CONVERSATIONS)
+    l->runner.max_sequences = ENG_MAX_CONVERSATIONS;
+  if (!l->program->causal)
+    {
+      uint32_t most = l->program->n_ctx_train;
+      most = most < MOST_ENCODER_ROWS ? most : MOST_ENCODER_ROWS;
+      if (l->runner.max_rows < most)
+        l->runner.max_rows = most;
+      l->runner.n_total_ctx = l->runner.max_rows;
+    }
+  return choose_context (l, error);
+}
+
+EngStatus
+eng_session_plan (EngRuntime *runtime, const char *path, const EngSessionOptions *options,
+                  EngSessionPlan *plan, EngModel **model, EngError *error)
+{
+  Loading *l = eng_alloc (sizeof *l);
+  if (!l)
+    return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory");
+  l->runtime = runtime;
+  l->options = options;
+  EngStatus status = prepare (l, path, error);
+  if (status == ENG_OK)
+    {
+      *plan = l->plan;
+      if (model)
+        *model = eng_model_ref (l->model);
+    }
+  eng_model_unref (&l->model);
+  eng_free (l);
+  return status;
+}
+
+/* --- text --- */
+
+static EngStatus
+load_text (EngSession *s, EngError *error)
+{
+  const EngGguf *file = eng_model_get_file (s->model);
+  EngStatus status = eng_tokenizer_from_gguf (file, &s->tokenizer, error);
+  if (status != ENG_OK)
+    return status;
+  EngGgufString source;
+  if (eng_gguf_get_string (file, "tokenizer.chat_template", &source, NULL) != ENG_OK)
+    return ENG_OK;
+  /* A template that we cannot run is no reason not to load: completion works without one. */
+  status = eng_template_parse (source.data, source.n_bytes, &s->template_, &s->template_error);
+  if (status == ENG_ERR_NO_MEMORY)
+    {
+      if (error)
+        *error = s->template_error;
+      return status;
+    }
+  return ENG_OK;
+}
+
+static EngStatus
+load (EngSession *s, Loading *l, EngError *error)
+{
+  const EngWeightSource source = { .map = eng_model_map_weight, .data = s->model };
+  EngStatus status = ENG_OK;
+  if (!l->options->without_text)
+    status = load_text (s, error);
+  if (status == ENG_OK)
+    status = eng_executor_new (l->program, &source, &l->executor, &s->executor, error);
+  if (status == ENG_OK)
+    status = eng_runner_new (s->executor, &l->runner, &s->runner, error);
+  if (status == ENG_OK && l->program->causal)
+    {
+      EngSamplerOptions sampling;
+      eng_sampler_options_init (&sampling);
+      status = eng_sampler_new (l->program->n_vocab, &sampling, &s->sampler, error);
+      s->generated = eng_alloc_array ((size_t) l->runner.n_ctx + 1, sizeof *s->generated);
+      if (status == ENG_OK && !s->generated)
+        status = eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory");
+    }
+  return status;
+}
+
+EngStatus
+eng_session_new (EngRuntime *runtime, const char *path, const EngSessionOptions *options,
+                 EngSession **session, EngError *error)
+{
+  EngSession *s = eng_alloc (sizeof *s);
+  Loading *l = eng_alloc (sizeof *l);
+  EngStatus status = ENG_OK;
+  if (!s || !l)
+    status = eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory");
+  if (status == ENG_OK)
+    {
+      l->runtime = s->runtime = runtime;
+      l->options = options;
+      status = prepare (l, path, error);
+      s->model = l->model;
+      s->plan = l->plan;
+    }
+  if (status == ENG_OK && !options->force && s->plan.host_bytes > s->plan.available_bytes)
+    status = eng_error_set_numbers (
+        error, ENG_ERR_TOO_LARGE, "memory", s->plan.host_bytes, s->plan.available_bytes,
+        "the model needs %llu MiB of memory, %llu MiB are free",
+        (unsigned long long) (s->plan.host_bytes >> 20),
+        (unsigned long long) (s->plan.available_bytes >> 20));
+  if (status == ENG_OK)
+    status = load (s, l, error);
+  eng_free (l);
+  if (status != ENG_OK)
+    {
+      eng_session_free (&s);
+      return status;
+    }
+  *session = s;
+  return ENG_OK;
+}
+
+void
+eng_session_free (EngSession **session)
+{
+  EngSession *s = *session;
+  *session = NULL;
+  if (!s)
+    return;
+  eng_runner_free (&s->runner);
+  eng_executor_free (&s->executor);
+  eng_template_free (&s->template_);
+  eng_tokenizer_free (&s->tokenizer);
+  eng_sampler_free (&s->sampler);
+  eng_model_unref (&s->model);
+  eng_token_buffer_free (&s->prompt);
+  eng_buffer_clear (&s->pushed);
+  eng_buffer_clear (&s->filter.text);
+  for (uint32_t i = 0; i < ENG_MAX_CONVERSATIONS; i++)
+    eng_free (s->conversations[i].key);
+  eng_free (s->generated);
+  eng_free (s);
+}
+
+const EngModel *
+eng_session_get_model (const EngSession *session)
+{
+  return session->model;
+}
+
+const EngSessionPlan *
+eng_session_get_plan (const EngSession *session)
+{
+  return &session->plan;
+}
+
+EngRunner *
+eng_session_get_runner (EngSession *session)
+{
+  return session->runner;
+}
+
+const EngTokenizer *
+eng_session_get_tokenizer (const EngSession *session)
+{
+  return session->tokenizer;
+}
