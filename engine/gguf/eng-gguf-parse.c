@@ -28,8 +28,8 @@ fail_truncated (Cursor *c, uint64_t at, uint64_t needed)
 {
   EngStatus status = eng_error_set_numbers (
       c->error, ENG_ERR_TRUNCATED, c->field, needed, c->size,
-      "the file ends early: %s needs %" PRIu64 " bytes, the file has %" PRIu64, c->field, needed,
-      c->size);
+      "the file ends early, at byte %" PRIu64 ": %s reaches to byte %" PRIu64, c->size, c->field,
+      needed);
   if (c->error)
     c->error->offset = at;
   return status;
@@ -118,11 +118,13 @@ static EngStatus
 check_name (Cursor *c, EngGgufString name, uint64_t at)
 {
   if (name.n_bytes == 0)
-    return eng_error_set (c->error, ENG_ERR_FORMAT, c->field, at, "%s is empty", c->field);
+    return eng_error_set (c->error, ENG_ERR_FORMAT, c->field, at, "%s has an empty name",
+                          c->field);
   if (memchr (name.data, 0, name.n_bytes))
-    return eng_error_set (c->error, ENG_ERR_FORMAT, c->field, at, "%s holds a NUL byte", c->field);
+    return eng_error_set (c->error, ENG_ERR_FORMAT, c->field, at, "%s has a NUL byte in its name",
+                          c->field);
   if (!is_utf8 ((const uint8_t *) name.data, name.n_bytes))
-    return eng_error_set (c->error, ENG_ERR_FORMAT, c->field, at, "%s is not valid UTF-8",
+    return eng_error_set (c->error, ENG_ERR_FORMAT, c->field, at, "the name of %s is not valid UTF-8",
                           c->field);
   return ENG_OK;
 }

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: Apache-2.0
+// A state: KV blocks, activations and scratch in one device allocation, sized before the first token.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "eng-cuda-private.h"
+
+#define ALIGN 256
+// Expanded weights of a prefill product: a matrix is expanded whole if it fits, else by slabs of rows.
+#define MAX_W16_ELEMENTS ((uint64_t) 128 << 20)
+
+// Hands out parts of an arena; with base == NULL it only counts.
+typedef struct
+{
+  uint8_t *base;
+  uint64_t at;
+} Carver;
+
+template <typename T>
+static T *
+carve (Carver *c, uint64_t n)
+{
+  T *p = (T *) (c->base + c->at);
+  c->at += (n * sizeof (T) + ALIGN - 1) / ALIGN * ALIGN;
+  return p;
+}
+
+typedef struct
+{
+  uint64_t kv_row, glu_row, x16, scores, heads, head_width, heads_kv, routes;
+  uint64_t slots, slot_in, slot_ff, slot_out; // experts: choices a row, widths
+} Widths;
+
+static Widths
+widest (const EngProgram *p)
+{
+  Widths w = {};
+  auto grow = [] (uint64_t *a, uint64_t b) { *a = b > *a ? b : *a; };
+  for (uint32_t i = 0; i < p->n_steps; i++)
+    {
+      const EngStep *s = &p->steps[i];
+      if (s->kind == ENG_STEP_QKV)
+        {
+          grow (&w.kv_row, (uint64_t) s->u.qkv.n_head_kv * (s->u.qkv.k_width + s->u.qkv.v_width));
+          grow (&w.heads, s->u.qkv.n_head);
+          grow (&w.heads_kv, s->u.qkv.n_head_kv);
+          grow (&w.head_width, s->u.qkv.v_width);
+        }
+      if (s->kind == ENG_STEP_GATE_UP)
+        grow (&w.glu_row, 2 * p->weights[s->w[0]].n_rows);
+      if (s->kind == ENG_STEP_ROUTE)
+        grow (&w.scores, s->u.route.n_expert);
+      if (s->kind == ENG_STEP_EXPERTS)
+        {
+          // few rows: every choice's gate * up
+          grow (&w.glu_row, (uint64_t) s->u.experts.n_used * p->weights[s->w[0]].n_rows);
+          grow (&w.routes, 2 * s->u.experts.n_used);
+          grow (&w.slots, s->u.experts.n_used);
+          grow (&w.slot_in, p->weights[s->w[0]].n_cols);
+          grow (&w.slot_ff, p->weights[s->w[0]].n_rows);
+          grow (&w.slot_out, p->weights[s->w[2]].n_rows);
+        }
+    }
+  for (uint32_t i = 0; i < p->n_buffers; i++)
+    grow (&w.x16, p->buffers[i].width);
+  return w;
+}
+
+static uint64_t
+kv_halves (const EngGroupDesc *g, uint32_t n_blocks, uint32_t width)
+{
+  return (uint64_t) g->n_layers * n_blocks * g->n_kv_head * ENG_KV_BLOCK * width;
+}
+
+// Lay everything out; called twice, first to count.
+static void
+lay_out (const EngProgram *p, const EngStateOptions *o, uint64_t max_matrix, EngState *s, Carver *c,
+         EngMemoryPlan *plan)
+{
+  const Widths w = widest (p);
+  for (uint32_t g = 0; g < p->n_groups; g++)
+    {
+      s->k[g] = carve<__half> (c, kv_halves (&p->groups[g], o->n_blocks[g], p->groups[g].k_width));
+      s->v[g] = carve<__half> (c, kv_halves (&p->groups[g], o->n_blocks[g], p->groups[g].v_width));
+    }
+  plan->state_bytes = c->at;
+  const uint64_t rows = o->max_rows;
+  // meta: token, position, sequence of each row; rows of outputs; lengths, first rows; tables
+  uint64_t words = 3 * rows + o->max_outputs + 2 * (uint64_t) o->max_sequences + 1;
+  for (uint32_t g = 0; g < p->n_groups; g++)
+    words += (uint64_t) o->max_sequences * o->n_blocks[g];
+  s->meta = carve<uint8_t> (c, words * 4);
+  s->meta_bytes = words * 4;
+  for (uint32_t i = 0; i < p->n_buffers; i++)
+    s->buffers[i] = carve<float> (c, rows * p->buffers[i].width);
+  s->kv_rows = carve<float> (c, rows * w.kv_row);
+  s->glu_rows = carve<float> (c, rows * w.glu_row);
+  s->scores = carve<float> (c, rows * w.scores);
+  s->logits = carve<float> (c, (uint64_t) o->max_outputs * p->n_output);
+  s->partial = carve<float> (
+      c, cu_attention_scratch ((int) rows, (int) w.heads, (int) w.head_width) / 4 + 1);
+  s->counters = carve<int> (c, ENG_CUDA_GEMV_ROWS * (w.heads_kv + 1));
+  if (rows > ENG_CUDA_GEMV_ROWS)
+    {
+      s->x16 = carve<__nv_bfloat16> (c, rows * w.x16);
+      s->x16_b = carve<__nv_bfloat16> (c, rows * w.x16);
+      s->w16_elements = max_matrix < MAX_W16_ELEMENTS ? max_matrix : MAX_W16_ELEMENTS;
+      s->w16 = carve<__nv_bfloat16> (c, s->w16_elements);
+      s->workspace = carve<uint8_t> (c, CU_BLAS_WORKSPACE_BYTES);
+      s->slot_row = carve<int> (c, rows * w.slots);
+      s->slot_place = carve<int> (c, rows * w.slots);
+      s->slot_x16 = carve<__nv_bfloat16> (c, rows * w.slots * w.slot_in);
+      s->slot_h16 = carve<__nv_bfloat16> (c, rows * w.slots * w.slot_ff);
+      s->slot_gate = carve<float> (c, rows * w.slots * w.slot_ff);
+      s->slot_up = carve<float> (c, rows * w.slots * w.slot_ff);
+      s->slot_y = carve<float> (c, rows * w.slots * w.slot_out);
+    }
+  plan->scratch_bytes = c->at - plan->state_bytes;
+}
+
+static void
+state_clear (EngState *s)
+{
+  for (uint32_t i = 0; i < s->n_graphs; i++)
+    cudaGraphExecDestroy (s->graphs[i].exec);
+  if (s->arena)
+    {
+      cudaFree (s->arena);
+      s->bound->device->used_bytes -= s->arena_bytes;
+    }
+  cudaFreeHost (s->meta_host);
+  cudaFreeHost (s->logits_host);
+  cudaFreeHost (s->io_host);
+  cudaFreeHost (s->route_host);
+  cudaFreeHost (s->expert_host);
+  free (s->buffers);
+  free (s->k);
+  free (s->v);
+  free (s);
+}
+
+static EngState *
+state_alloc (const EngProgram *p)
+{
+  EngState *s = (EngState *) calloc (1, sizeof *s);
+  if (!s)
+    return NULL;
+  s->buffers = (float **) calloc (p->n_buffers + 1, sizeof *s->buffers);
+  s->k = (__half **) calloc (p->n_groups + 1, sizeof *s->k);
+  s->v = (__half **) calloc (p->n_groups + 1, sizeof *s->v);
+  if (s->buffers && s->k && s->v)
+    return s;
+  state_clear (s);
+  return NULL;
+}
+
+static EngStatus
+check_options (const EngProgram *p, const EngStateOptions *o, EngError *error)
+{
+  if (o->k_type != ENG_TYPE_F16 || o->v_type != ENG_TYPE_F16)
+    return cu_error (error, ENG_ERR_UNSUPPORTED, "kv", 0, 0,
+                     "the GPU module keeps keys and values as F16 only");
+  if (o->max_sequences > ENG_CUDA_MAX_SEQUENCES || o->max_rows > 65535 || o->max_rows == 0)
+    return cu_error (error, ENG_ERR_ARGUMENT, "max_rows", 65535, o->max_rows,
+                     "too many rows or sequences at once");
+  return ENG_OK;
+}
+
+EngStatus
+cu_state_bytes (const EngProgram *p, const EngStateOptions *o, uint64_t max_k, uint64_t max_matrix,
+                EngMemoryPlan *plan, EngError *error)
+{
+  EngStatus status = check_options (p, o, error);
+  if (status != ENG_OK)
+    return status;
+  EngState *s = state_alloc (p);
+  if (!s)
+    return cu_error (error, ENG_ERR_NO_MEMORY, "plan", 0, 0, "out of memory");
+  Carver c = {};
+  lay_out (p, o, max_matrix, s, &c, plan);
+  state_clear (s);
+  return ENG_OK;
+}
+
+// Device views of the meta block, in lay_out's order.
+static void
+set_views (EngState *s)
+{
+  const EngProgram *p = s->bound->program;
+  const EngStateOptions *o = &s->options;
+  const int32_t *w = (const int32_t *) s->meta;
+  s->view.token = w;
+  s->view.position = w += o->max_rows;
+  s->view.sequence = w += o->max_rows;
+  s->view.output = w += o->max_rows;
+  s->view.length = w += o->max_outputs;
+  s->view.first_row = w += o->max_sequences;
+  w += o->max_sequences + 1;
+  for (uint32_t g = 0; g < p->n_groups; g++)
+    {
+      s->view.table[g] = w;
+      s->view.table_stride[g] = (int32_t) o->n_blocks[g];
+      w += (uint64_t) o->max_sequences * o->n_blocks[g];
+    }
+}
+
+EngStatus
+cu_state_new (EngBound *b, const EngStateOptions *o, EngState **out, EngError *error)
+{
+  const EngProgram *p = b->program;
+  EngDevice *d = b->device;
+  EngStatus status = check_options (p, o, error);
+  if (status != ENG_OK)
+    return status;
+  if (d->lost)
+    return cu_error (error, ENG_ERR_DEVICE, "device", 0, 0, "the GPU was lost");
+  EngState *s = state_alloc (p);
+  if (!s)
+    return cu_error (error, ENG_ERR_NO_MEMORY, "state", 0, 0, "out of memory");
+  s->bound = b;
+  s->options = *o;
+  cudaSetDevice (d->ordinal);
+  EngMemoryPlan plan = {};
+  Carver c = {};
+  lay_out (p, o, b->max_matrix, s, &c, &plan);
+  size_t free_bytes = 0, total = 0;
+  cudaMemGetInfo (&free_bytes, &total);
+  uint64_t room = free_bytes;
+  if (d->limit_bytes && d->limit_bytes - d->used_bytes < room)
+    room = d->limit_bytes > d->used_bytes ? d->limit_bytes - d->used_bytes : 0;
+  cudaError_t e = cudaSuccess;
+  if (c.at > room)
+    status = cu_error (error, ENG_ERR_DEVICE_MEMORY, "conversation memory", c.at, room,
+                       "conversation memory needs %.1f GB of GPU memory, %.1f GB are free",
+                       (double) c.at / 1e9, (double) room / 1e9);
+  else
+    {
+      e = cudaMalloc ((void **) &s->arena, c.at);
+      if (e == cudaSuccess)
+        {
+          s->arena_bytes = c.at;
+          d->used_bytes += c.at;
+          // a masked position may be read (and multiplied by zero) before it is first written
+          e = cudaMemset (s->arena, 0, c.at);
+        }
+      const uint64_t outputs = (uint64_t) o->max_outputs * p->n_output * 4;
+      uint64_t io = 0;
+      for (uint32_t i = 0; i < p->n_buffers; i++)
+        io = p->buffers[i].width > io ? p->buffers[i].width : io;
+      io *= (uint64_t) o->max_rows * 4;
+      if (e == cudaSuccess)
+        e = cudaHostAlloc ((void **) &s->meta_host, s->meta_bytes, cudaHostAllocDefault);
+      if (e == cudaSuccess)
+        e = cudaHostAlloc ((void **) &s->logits_host, outputs, cudaHostAllocDefault);
+      if (e == cudaSuccess)
+        e = cudaHostAlloc ((void **) &s->io_host, io, cudaHostAllocDefault);
+      const uint64_t routes = widest (p).routes;
+      if (e == cudaSuccess && routes)
+        e = cudaHostAlloc ((void **) &s->route_host, o->max_rows * routes * 4, cudaHostAllocDefault);
+      if (e == cudaSuccess && routes)
+        e = cudaHostAlloc ((void **) &s->expert_host, o->max_rows * routes * 4, cudaHostAllocDefault);
+      if (e != cudaSuccess)
+        status = cu_fail (d, e, "conversation memory", error);
+    }
+  if (status != ENG_OK)
+    {
+      state_clear (s);
+      return status;
+    }
+  Carver real = { s->arena, 0 };
+  lay_out (p, o, b->max_matrix, s, &real, &plan);
+  set_views (s);
+  memset (s->meta_host, 0, s->meta_bytes);
+  *out = s;
+  return ENG_OK;
+}
+
+void
+cu_state_free (EngState **state)
+{
+  if (!state || !*state)
+    return;
+  cudaSetDevice ((*state)->bound->device->ordinal);
+  cudaStreamSynchronize ((*state)->bound->device->stream);
+  state_clear (*state);
+  *state = NULL;
+}
+
+// A block's halves within one layer; layers lie n_blocks * that apart.
+static uint64_t
+block_halves (const EngGroupDesc *g, uint32_t width)
+{
+  return (uint64_t) g->n_kv_head * ENG_KV_BLOCK * width;
+}
+
+uint64_t
+cu_block_bytes (EngBound *b, EngState *s, uint32_t group)
+{
+  const EngGroupDesc *g = &b->program->groups[group];
+  return 2 * g->n_layers * (block_halves (g, g->k_width) + block_halves (g, g->v_width));
+}
+
+// Every layer's part of a block: @visit (device pointer, bytes, offset within the saved block).
+template <typename F>
+static cudaError_t
+each_part (EngBound *b, EngState *s, uint32_t group, uint32_t block, F visit)
+{
+  const EngGroupDesc *g = &b->program->groups[group];
+  const uint64_t n = s->options.n_blocks[group];
+  uint64_t at = 0;
+  for (uint32_t l = 0; l < g->n_layers; l++)
+    for (int v = 0; v < 2; v++)
+      {
+        const uint64_t halves = block_halves (g, v ? g->v_width : g->k_width);
+        const cudaError_t e = visit ((v ? s->v : s->k)[group] + (l * n + block) * halves, 2 * halves, at);
+        if (e != cudaSuccess)
+          return e;
+        at += 2 * halves;
+      }
+  return cudaSuccess;
+}
+
+static EngStatus
+finish_copy (EngBound *b, cudaError_t e, EngError *error)
+{
+  if (e == cudaSuccess)
+    e = cudaStreamSynchronize (b->device->stream);
+  return e == cudaSuccess ? ENG_OK : cu_fail (b->device, e, "copying conversation memory", error);
+}
+
+EngStatus
+cu_copy_block (EngBound *b, EngState *s, uint32_t group, uint32_t from, uint32_t to, EngError *error)
+{
+  cudaSetDevice (b->device->ordinal);
+  const cudaError_t e = each_part (b, s, group, from, [&] (__half *p, uint64_t bytes, uint64_t at) {
+    return cudaMemcpyAsync (p + ((int64_t) to - from) * (int64_t) (bytes / 2), p, bytes,
+                            cudaMemcpyDeviceToDevice, b->device->stream);
+  });
+  return finish_copy (b, e, error);
+}
+
+EngStatus
+cu_read_block (EngBound *b, EngState *s, uint32_t group, uint32_t block, void *data, EngError *error)
+{
+  cudaSetDevice (b->device->ordinal);
+  return finish_copy (b, each_part (b, s, group, block, [&] (__half *p, uint64_t bytes, uint64_t at) {
+                        return cudaMemcpyAsync ((uint8_t *) data + at, p, bytes,
+                                                cudaMemcpyDeviceToHost, b->device->stream);
+                      }),
+                      error);
+}
+
+EngStatus
+cu_write_block (EngBound *b, EngState *s, uint32_t group, uint32_t block, const void *data,
+                EngError *error)
+{
+  cudaSetDevice (b->device->ordinal);
+  return finish_copy (b, each_part (b, s, group, block, [&] (__half *p, uint64_t bytes, uint64_t at) {
+                        return cudaMemcpyAsync (p, (const uint8_t *) data + at, bytes,
+                                                cudaMemcpyHostToDevice, b->device->stream);
+                      }),
+                      error);
+}

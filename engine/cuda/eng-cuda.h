@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared declarations of the CUDA module: its objects, and its launchers.
+ *
+ * The module is loaded at run time, links the CUDA runtime statically and exports one symbol
+ * (eng-device.h). It keeps no state of its own: everything hangs on a device handle. Launchers take raw
+ * device pointers, shapes and a stream, return the launch's status, allocate nothing and never wait.
+ *
+ * Invariants
+ *  1. All device memory of a bound is one allocation, all of a state another; both are made before
+ *     the first token and sized by plan ().
+ *  2. A decode graph captures kernels whose arguments never change: what differs from token to
+ *     token (token, position, block tables, lengths) is read from EngState.meta in device memory.
+ *  3. Weights are the file's own bits: repacking moves them (format.cuh) and can be undone. */
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+#include <stdint.h>
+
+#include "eng-device.h"
+
+/* At most this many rows go through the matrix-vector kernels; more through matrix products. */
+#define ENG_CUDA_GEMV_ROWS 8
+#define ENG_CUDA_MAX_SEQUENCES 64
+#define ENG_CUDA_MAX_GROUPS 8
+#define ENG_CUDA_HEAD_MAX 256
+
+/* A weight on the device. Quantized products are stored as planes (format.cuh); others as the file has
+ * them (F32, F16, BF16), vectors always as F32. Offsets are from the bound's arena. */
+typedef struct
+{
+  uint8_t type; /* EngType */
+  uint8_t q_bytes; /* of plane q a sub-block of 32; 0 = float rows, no planes */
+  uint32_t n_slices;
+  uint32_t n_rows, n_cols;
+  const uint8_t *q, *h, *s, *d;
+} CuWeight;
+
+/* What one product kernel does with its sums. */
+enum
+{
+  CU_TAIL_STORE, /* y = act (v + b) * scale */
+  CU_TAIL_ADD,   /* y = aux + act (v + b) * scale */
+  CU_TAIL_GLU,   /* y = act (gate) * up: the segment's rows are paired with those of the next weight */
+};
+
+#define CU_MAX_SEGMENTS 3
+typedef struct
+{
+  CuWeight w, w2; /* w2: GLU only */
+  const float *bias, *bias2;
+  float *y;
+  uint32_t y_stride; /* floats from row to row */
+} CuSegment;
+
+/* Arguments of a matrix-vector launch over up to ENG_CUDA_GEMV_ROWS rows. */
+typedef struct
+{
+  CuSegment segment[CU_MAX_SEGMENTS];
+  int n_segments;
+  int tail, act;
+  float scale, soft_cap;
+  const float *x; /* [rows, x_stride] */
+  uint32_t x_stride, n_cols;
+  const float *norm; /* RMS weight fused in front, or NULL; has_norm says whether to normalize */
+  int has_norm;
+  float eps;
+  const float *aux; /* CU_TAIL_ADD; stride as y */
+  const int *row_map; /* input row of output row r (rows that want logits), or NULL */
+  /* experts: x's row r uses experts route[r][0..n_used) as floats, weights at [n_used..2 n_used) */
+  const float *route;
+  uint32_t route_stride, n_used;
+  int expert_down; /* 0: gate/up of each slot to y[slot]; 1: weighted sum over slots */
+} CuGemv;
+
+/* Device-side description of the rows in flight, rewritten for every run (pinned twin on the host). */
+typedef struct
+{
+  int32_t n_rows, n_outputs;
+  int32_t token[1]; /* see CuMeta offsets in eng-cuda-run.cu: arrays follow */
+} CuMetaHeader;
+
+/* Pointers into the state's meta block. */
+typedef struct
+{
+  const int32_t *token;    /* [max_rows] */
+  const int32_t *position; /* [max_rows] */
+  const int32_t *sequence; /* [max_rows] */
+  const int32_t *output;   /* [max_outputs] row of each output */
+  const int32_t *length;   /* [max_sequences] positions valid */
+  const int32_t *first_row; /* [max_sequences + 1] */
+  const int32_t *table[ENG_CUDA_MAX_GROUPS]; /* [max_sequences, table_stride] */
+  int32_t table_stride[ENG_CUDA_MAX_GROUPS];
+} CuMeta;
+
+typedef struct
+{
+  const __half *k, *v; /* this layer's [n_blocks, n_kv_head, ENG_KV_BLOCK, width] */
+  int n_head, n_head_kv, k_width, v_width;
+  float scale, soft_cap;
+  int window;
+  int causal;
+  const float *sinks;
+} CuAttention;
+
+/* ---- launchers (kernel-*.cu) ---- */
+typedef cudaStream_t CuStream;
+
+/* Planes from the file's bytes: @raw holds rows [first_row, first_row + n_rows) of one slice. */
+cudaError_t cu_repack (CuStream s, const CuWeight *w, const uint8_t *raw, uint64_t first_row,
+                       uint64_t n_rows);
+/* The inverse, for tests. */
+cudaError_t cu_unpack (CuStream s, const CuWeight *w, uint8_t *raw, uint64_t first_row,
+                       uint64_t n_rows);
+/* Rows [first_row, first_row + n_rows) (slices counted through) as bf16 [n_rows, n_cols]. */
+cudaError_t cu_expand_bf16 (CuStream s, const CuWeight *w, uint64_t first_row, uint64_t n_rows,
+                            __nv_bfloat16 *out);
+/* Plane bytes a row takes, per plane. 0 everywhere if the type has no planes. */
+typedef struct
+{
+  uint32_t q, h, s, d;
+} CuRowBytes;
+CuRowBytes cu_row_bytes (int type, uint64_t n_cols);
+
+cudaError_t cu_gemv (CuStream s, const CuGemv *g, int n_rows, int n_units, int pdl);
+
+cudaError_t cu_embed (CuStream s, const CuWeight *table, const float *positions, const float *types,
+                      const CuMeta *m, float scale, int position_offset, int n_rows, float *y,
+                      int width, int pdl);
+cudaError_t cu_norm (CuStream s, int kind, const float *x, const float *before, const float *after,
+                     const float *w, const float *b, float eps, float scale, float *y,
+                     __nv_bfloat16 *y16, int n_rows, int width, int pdl);
+typedef struct
+{
+  float *q;
+  const float *k, *v; /* [rows, heads * width] */
+  __half *kc, *vc;    /* the layer's cache */
+  const float *q_norm, *k_norm;
+  int norm_kind;
+  float eps, clamp;
+  int n_head, n_head_kv, k_width, v_width;
+  const float *inv_freq; /* [n_rot / 2] */
+  int rope_kind, n_rot;
+  float rope_scale;
+  int group;
+} CuQkv;
+cudaError_t cu_qkv_finish (CuStream s, const CuQkv *a, const CuMeta *m, int n_rows, int pdl);
+
+/* @partial: scratch of cu_attention_scratch () bytes. */
+cudaError_t cu_attention_decode (CuStream s, const CuAttention *a, const CuMeta *m, int group,
+                                 const float *q, float *y, int n_rows, float *partial,
+                                 int *counters, int n_units, int pdl);
+uint64_t cu_attention_scratch (int n_rows, int n_head, int v_width);
+cudaError_t cu_attention_prefill (CuStream s, const CuAttention *a, const CuMeta *m, int group,
+                                  const float *q, float *y, __nv_bfloat16 *y16, int n_rows,
+                                  int max_rows_of_sequence, int n_sequences);
+
+cudaError_t cu_to_bf16 (CuStream s, const float *x, uint64_t n, __nv_bfloat16 *y);
+cudaError_t cu_gather_bf16 (CuStream s, const float *x, const int *rows, int n_rows, int width,
+                            __nv_bfloat16 *y);
+/* y[r][c] = [aux +] act (v[r][c] + b[c]) * scale over [n_rows, width]; in place allowed. */
+cudaError_t cu_epilogue (CuStream s, float *v, const float *bias, const float *aux, int act,
+                         float scale, float soft_cap, int n_rows, int width);
+cudaError_t cu_glu (CuStream s, const float *gate, const float *up, const float *b_gate,
+                    const float *b_up, int act, int n_rows, int width, uint32_t stride, float *y,
+                    __nv_bfloat16 *y16);
+cudaError_t cu_route (CuStream s, const float *scores, const float *selection, int n_rows,
+                      int n_expert, int n_used, int gating, int normalize, float scale, float *y,
+                      int pdl);
+/* y[r] = [y[r] +] sum over u of route weight (r, u) * slots[place[r * n_used + u]]; route rows hold n_used
+ * ids, then n_used weights. */
+cudaError_t cu_combine (CuStream s, const float *slots, const int *place, const float *route,
+                        int n_used, int n_rows, int width, int add, float *y);
+cudaError_t cu_fill (CuStream s, float *y, uint64_t n, float value);

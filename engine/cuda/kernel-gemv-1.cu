@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+// Quantized weights, 1 row of activations.
+#include "kernel-gemv.cuh"
+
+template cudaError_t cu_gemv_launch<1, false> (CuStream, const CuGemv *, int, int, int, int, int);

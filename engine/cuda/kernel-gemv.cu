@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Launching the matrix-vector kernels of kernel-gemv.cuh. Each number of rows is compiled in a file of its
+// own (kernel-gemv-N.cu): together they take a compiler minutes.
+#include "eng-cuda.h"
+
+template <int R, bool FLOATS>
+cudaError_t cu_gemv_launch (CuStream s, const CuGemv *g, int n_rows, int grid_x, int grid_y,
+                            int width, int pdl);
+
+template <bool FLOATS>
+static cudaError_t
+launch_rows (CuStream s, const CuGemv *g, int n_rows, int grid_x, int grid_y, int width, int pdl)
+{
+  if (n_rows == 1)
+    return cu_gemv_launch<1, FLOATS> (s, g, n_rows, grid_x, grid_y, width, pdl);
+  if (n_rows == 2)
+    return cu_gemv_launch<2, FLOATS> (s, g, n_rows, grid_x, grid_y, width, pdl);
+  return cu_gemv_launch<4, FLOATS> (s, g, n_rows, grid_x, grid_y, width, pdl);
+}
+
+cudaError_t
+cu_gemv (CuStream s, const CuGemv *g, int n_rows, int n_units, int pdl)
+{
+  const bool floats = g->segment[0].w.q_bytes == 0;
+  const int width = g->n_cols * (g->route && g->tail != CU_TAIL_GLU ? g->n_used : 1);
+  if (g->route)
+    return floats ? cu_gemv_launch<1, true> (s, g, 1, n_units, n_rows, width, pdl)
+                  : cu_gemv_launch<1, false> (s, g, 1, n_units, n_rows, width, pdl);
+  // as many rows at a time as the activations leave shared memory for
+  int device, limit;
+  cudaError_t e = cudaGetDevice (&device);
+  if (e == cudaSuccess)
+    e = cudaDeviceGetAttribute (&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  if (e != cudaSuccess)
+    return e;
+  limit -= 1024;
+  const size_t fixed = !floats && g->has_norm ? (size_t) width * 4 : 0;
+  const size_t per_row = floats ? (size_t) width * 4 : (size_t) width * 5 / 4;
+  int step = 4;
+  while (step > 1 && fixed + per_row * step > (size_t) limit)
+    step /= 2;
+  if (fixed + per_row * step > (size_t) limit)
+    return cudaErrorInvalidConfiguration;
+  for (int r = 0; r < n_rows; r += step)
+    {
+      CuGemv part = *g;
+      const int n = n_rows - r < step ? n_rows - r : step;
+      if (g->row_map)
+        part.row_map += r;
+      else
+        part.x += (size_t) r * g->x_stride;
+      for (int i = 0; i < g->n_segments; i++)
+        part.segment[i].y += (size_t) r * g->segment[i].y_stride;
+      if (g->aux)
+        part.aux += (size_t) r * g->segment[0].y_stride;
+      e = floats ? launch_rows<true> (s, &part, n, n_units, 1, width, pdl)
+                 : launch_rows<false> (s, &part, n, n_units, 1, width, pdl);
+      if (e != cudaSuccess)
+        return e;
+    }
+  return cudaSuccess;
+}

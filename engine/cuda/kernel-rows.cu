@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything that is not a large product or attention: embedding, norms, RoPE and the write to the KV
+// cache, activations, routing. One block a row (or a row's head).
+#include "format.cuh"
+
+CU_DEV void
+wait_for_input (void)
+{
+#if __CUDA_ARCH__ >= 900
+  cudaTriggerProgrammaticLaunchCompletion ();
+  cudaGridDependencySynchronize ();
+#endif
+}
+
+template <typename K, typename... A>
+static cudaError_t
+launch (K kernel, dim3 grid, int threads, CuStream s, int pdl, A... args)
+{
+  cudaLaunchConfig_t c = {};
+  c.gridDim = grid;
+  c.blockDim = dim3 (threads);
+  c.stream = s;
+  cudaLaunchAttribute at = {};
+  at.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  at.val.programmaticStreamSerializationAllowed = 1;
+  c.attrs = &at;
+  c.numAttrs = pdl ? 1 : 0;
+  return cudaLaunchKernelEx (&c, kernel, args...);
+}
+
+CU_DEV float
+activate (int act, float v)
+{
+  switch (act)
+    {
+    case ENG_ACT_SILU:
+      return v / (1.f + __expf (-v));
+    case ENG_ACT_GELU_TANH:
+      return 0.5f * v * (1.f + tanhf (0.7978845608028654f * (v + 0.044715f * v * v * v)));
+    case ENG_ACT_GELU_ERF:
+      return 0.5f * v * (1.f + erff (v * 0.7071067811865476f));
+    case ENG_ACT_RELU:
+      return fmaxf (v, 0.f);
+    default:
+      return v;
+    }
+}
+
+// Sum over the block's threads (a multiple of 32, at most 1024); every thread gets it.
+CU_DEV float
+block_sum (float v)
+{
+  __shared__ float red[32];
+  const int n_warps = blockDim.x / 32;
+  for (int o = 16; o; o >>= 1)
+    v += __shfl_xor_sync (~0u, v, o);
+  __syncthreads ();
+  if (threadIdx.x % 32 == 0)
+    red[threadIdx.x / 32] = v;
+  __syncthreads ();
+  v = threadIdx.x % 32 < n_warps ? red[threadIdx.x % 32] : 0.f;
+  for (int o = 16; o; o >>= 1)
+    v += __shfl_xor_sync (~0u, v, o);
+  return v;
+}
+
+template <int TYPE>
+CU_DEV void
+embed_planes (const CuWeight &w, uint64_t row, float scale, float *y)
+{
+  constexpr bool is_signed = TYPE == ENG_TYPE_Q8_0 || TYPE == ENG_TYPE_IQ4_NL
+                             || TYPE == ENG_TYPE_IQ4_XS || TYPE == ENG_TYPE_MXFP4;
+  for (int j = threadIdx.x; j < (int) w.n_cols / 64; j += blockDim.x)
+    {
+      Pair<TYPE> p;
+      pair_load (p, w, row, j);
+#pragma unroll
+      for (int i = 0; i < 2; i++)
+#pragma unroll
+        for (int k = 0; k < 8; k++)
+          {
+            const uint32_t q = pair_word (p, i, k);
+            const float2 dm = pair_scale (p, i, k / 4);
+#pragma unroll
+            for (int b = 0; b < 4; b++)
+              {
+                const int c = is_signed ? (int) (int8_t) (q >> (8 * b)) : (int) (q >> (8 * b) & 255);
+                y[j * 64 + i * 32 + k * 4 + b] = (dm.x * (float) c + dm.y) * scale;
+              }
+          }
+    }
+}
+
+__global__ void
+embed_kernel (CuWeight w, const float *positions, const float *types, const int32_t *token,
+              const int32_t *position, float scale, int position_offset, float *y, int width)
+{
+  wait_for_input ();
+  const int row = blockIdx.x, id = token[row];
+  float *o = y + (size_t) row * width;
+  if (id < 0 || id >= (int) w.n_rows)
+    return; // the row's own vector was copied in by the host
+  if (w.q_bytes)
+    CU_SWITCH_TYPE (w.type, (embed_planes<TYPE> (w, id, scale, o)))
+  else
+    for (int i = threadIdx.x; i < width; i += blockDim.x)
+      {
+        const size_t at = (size_t) id * width + i;
+        const float v = w.type == ENG_TYPE_F32   ? ((const float *) w.q)[at]
+                        : w.type == ENG_TYPE_F16 ? __half2float (((const __half *) w.q)[at])
+                                                 : __bfloat162float (((const __nv_bfloat16 *) w.q)[at]);
+        o[i] = v * scale;
+      }
+  if (positions || types)
+    {
+      __syncthreads ();
+      for (int i = threadIdx.x; i < width; i += blockDim.x)
+        o[i] += (positions ? positions[(size_t) (position[row] + position_offset) * width + i] : 0.f)
+                + (types ? types[i] : 0.f);
+    }
+}
+
+cudaError_t
+cu_embed (CuStream s, const CuWeight *table, const float *positions, const float *types,
+          const CuMeta *m, float scale, int position_offset, int n_rows, float *y, int width, int pdl)
+{
+  return launch (embed_kernel, n_rows, 256, s, pdl, *table, positions, types, m->token, m->position,
+                 scale, position_offset, y, width);
+}
+
+__global__ void
+norm_kernel (int kind, const float *x, const float *before, const float *after, const float *w,
+             const float *b, float eps, float scale, float *y, __nv_bfloat16 *y16, int width)
+{
+  wait_for_input ();
+  const size_t at = (size_t) blockIdx.x * width;
+  constexpr int KEEP = 16; // values a thread keeps in registers: rows up to 16,384 with 1,024 threads
+  float v[KEEP];
+  float sum = 0.f, mean = 0.f;
+#pragma unroll
+  for (int n = 0; n < KEEP; n++)
+    {
+      const int i = n * blockDim.x + threadIdx.x;
+      v[n] = i < width ? x[at + i] + (before ? before[at + i] : 0.f) : 0.f;
+      sum += v[n];
+    }
+  if (kind == ENG_NORM_LAYER)
+    mean = block_sum (sum) / width;
+  sum = 0.f;
+#pragma unroll
+  for (int n = 0; n < KEEP; n++)
+    if (n * blockDim.x + threadIdx.x < width)
+      sum += (v[n] - mean) * (v[n] - mean);
+  const float inv = rsqrtf (block_sum (sum) / width + eps);
+#pragma unroll
+  for (int n = 0; n < KEEP; n++)
+    {
+      const int i = n * blockDim.x + threadIdx.x;
+      if (i >= width)
+        break;
+      float r = (v[n] - mean) * inv * (w ? w[i] : 1.f) + (b ? b[i] : 0.f);
+      if (after)
+        r = after[at + i] + r * scale;
+      if (y)
+        y[at + i] = r;
+      if (y16)
+        y16[at + i] = __float2bfloat16 (r);
+    }
+}
+
+cudaError_t
+cu_norm (CuStream s, int kind, const float *x, const float *before, const float *after,
+         const float *w, const float *b, float eps, float scale, float *y, __nv_bfloat16 *y16,
+         int n_rows, int width, int pdl)
+{
+  if (width > 16384)
+    return cudaErrorInvalidConfiguration;
+  const int threads = width <= 1024 ? 256 : width <= 8192 ? 512 : 1024;
+  return launch (norm_kernel, n_rows, threads, s, pdl, kind, x, before, after, w, b, eps, scale, y,
+                 y16, width);
+}
+
+// One block a (head, row): head norm, RoPE, and for keys and values the write to the cache. Heads are
+// counted q first, then k, then v. blockDim = 64; a head has at most ENG_CUDA_HEAD_MAX values.
+__global__ void
+qkv_finish_kernel (CuQkv a, CuMeta m)
+{
+  wait_for_input ();
+  __shared__ float head[ENG_CUDA_HEAD_MAX];
+  const int row = blockIdx.y, t = threadIdx.x;
+  int h = blockIdx.x;
+  const int kind = h < a.n_head ? 0 : h < a.n_head + a.n_head_kv ? 1 : 2;
+  h -= kind == 0 ? 0 : kind == 1 ? a.n_head : a.n_head + a.n_head_kv;
+  const int width = kind == 2 ? a.v_width : a.k_width;
+  const int n_heads = kind == 0 ? a.n_head : a.n_head_kv;
+  const float *src = (kind == 0 ? a.q : kind == 1 ? a.k : a.v) + ((size_t) row * n_heads + h) * width;
+  const float *norm = kind == 0 ? a.q_norm : kind == 1 ? a.k_norm : NULL;
+  float sum = 0.f, total = 0.f;
+  for (int i = t; i < width; i += blockDim.x)
+    {
+      float v = src[i];
+      if (a.clamp > 0.f)
+        v = fminf (fmaxf (v, -a.clamp), a.clamp);
+      head[i] = v;
+      sum += v * v;
+      total += v;
+    }
+  if (norm)
+    {
+      float mean = 0.f;
+      if (a.norm_kind == ENG_NORM_LAYER)
+        {
+          mean = block_sum (total) / width;
+          sum = 0.f;
+          for (int i = t; i < width; i += blockDim.x)
+            sum += (head[i] - mean) * (head[i] - mean);
+        }
+      const float inv = rsqrtf (block_sum (sum) / width + a.eps);
+      for (int i = t; i < width; i += blockDim.x)
+        head[i] = (head[i] - mean) * inv * norm[i];
+    }
+  __syncthreads ();
+  const int position = m.position[row];
+  if (kind != 2 && a.rope_kind != ENG_ROPE_NONE)
+    {
+      const int n = a.n_rot / 2;
+      for (int i = t; i < n; i += blockDim.x)
+        {
+          const int i0 = a.rope_kind == ENG_ROPE_NEOX ? i : 2 * i;
+          const int i1 = a.rope_kind == ENG_ROPE_NEOX ? i + n : 2 * i + 1;
+          float sn, cs;
+          sincosf ((float) position * a.inv_freq[i], &sn, &cs);
+          const float x0 = head[i0], x1 = head[i1];
+          head[i0] = (x0 * cs - x1 * sn) * a.rope_scale;
+          head[i1] = (x0 * sn + x1 * cs) * a.rope_scale;
+        }
+      __syncthreads ();
+    }
+  if (kind == 0)
+    {
+      for (int i = t; i < width; i += blockDim.x)
+        a.q[((size_t) row * n_heads + h) * width + i] = head[i];
+      return;
+    }
+  const int block
+      = m.table[a.group][(size_t) m.sequence[row] * m.table_stride[a.group] + position / ENG_KV_BLOCK];
+  __half *dst = (kind == 1 ? a.kc : a.vc)
+                + (((size_t) block * a.n_head_kv + h) * ENG_KV_BLOCK + position % ENG_KV_BLOCK) * width;
+  for (int i = t; i < width; i += blockDim.x)
+    dst[i] = __float2half (head[i]);
+}
+
+cudaError_t
+cu_qkv_finish (CuStream s, const CuQkv *a, const CuMeta *m, int n_rows, int pdl)
+{
+  return launch (qkv_finish_kernel, dim3 (a->n_head + 2 * a->n_head_kv, n_rows), 64, s, pdl, *a, *m);
+}
+
+__global__ void
+epilogue_kernel (float *v, const float *bias, const float *aux, int act, float scale, float soft_cap,
+                 int width, uint64_t n)
+{
+  const uint64_t i = (uint64_t) blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= n)
+    return;
+  float r = activate (act, v[i] + (bias ? bias[i % width] : 0.f)) * scale;
+  if (soft_cap > 0.f)
+    r = soft_cap * tanhf (r / soft_cap);
+  v[i] = aux ? aux[i] + r : r;
+}
+
+cudaError_t
+cu_epilogue (CuStream s, float *v, const float *bias, const float *aux, int act, float scale,
+             float soft_cap, int n_rows, int width)
+{
+  const uint64_t n = (uint64_t) n_rows * width;
+  epilogue_kernel<<<(unsigned) ((n + 255) / 256), 256, 0, s>>> (v, bias, aux, act, scale, soft_cap,
+                                                               width, n);
+  return cudaGetLastError ();
+}
+
+__global__ void
+glu_kernel (const float *gate, const float *up, const float *b_gate, const float *b_up, int act,
+            int width, uint32_t stride, float *y, __nv_bfloat16 *y16)
+{
+  const int i = (blockIdx.x * blockDim.x + threadIdx.x) * 2;
+  if (i >= width)
+    return;
+  const size_t in = (size_t) blockIdx.y * stride + i, out = (size_t) blockIdx.y * width + i;
+  float r[2];
+#pragma unroll
+  for (int k = 0; k < 2; k++)
+    {
+      if (i + k >= width)
+        break;
+      float g = gate[in + k] + (b_gate ? b_gate[i + k] : 0.f);
+      float u = up[in + k] + (b_up ? b_up[i + k] : 0.f);
+      if (act == ENG_ACT_SWIGLU_OAI)
+        {
+          g = fminf (g, 7.f);
+          u = fminf (fmaxf (u, -7.f), 7.f);
+          r[k] = g / (1.f + __expf (-1.702f * g)) * (u + 1.f);
+        }
+      else
+        r[k] = activate (act, g) * u;
+      if (y)
+        y[out + k] = r[k];
+      if (y16)
+        y16[out + k] = __float2bfloat16 (r[k]);
+    }
+}
+
+cudaError_t
+cu_glu (CuStream s, const float *gate, const float *up, const float *b_gate, const float *b_up,
+        int act, int n_rows, int width, uint32_t stride, float *y, __nv_bfloat16 *y16)
+{
+  glu_kernel<<<dim3 ((width / 2 + 256) / 256, n_rows), 256, 0, s>>> (gate, up, b_gate, b_up, act,
+                                                                   width, stride, y, y16);
+  return cudaGetLastError ();
+}
+
+// One warp a row: the n_used best of up to 1,024 experts, best first.
+__global__ void
+route_kernel (const float *scores, const float *selection, int n_expert, int n_used, int gating,
+              int normalize, float scale, float *y)
+{
+  wait_for_input ();
+  const int row = blockIdx.x, lane = threadIdx.x;
+  float p[32], pick[32]; // this lane's experts: lane, lane + 32, …
+  const float *x = scores + (size_t) row * n_expert;
+  float top = -INFINITY;
+#pragma unroll
+  for (int i = 0; i < 32; i++)
+    {
+      const int e = i * 32 + lane;
+      p[i] = e < n_expert ? x[e] : -INFINITY;
+      top = fmaxf (top, p[i]);
+    }
+  for (int o = 16; o; o >>= 1)
+    top = fmaxf (top, __shfl_xor_sync (~0u, top, o));
+  float sum = 0.f;
+#pragma unroll
+  for (int i = 0; i < 32; i++)
+    {
+      if (gating == 0)
+        p[i] = i * 32 + lane < n_expert ? expf (p[i] - top) : 0.f;
+      else if (gating == 1)
+        p[i] = i * 32 + lane < n_expert ? 1.f / (1.f + expf (-p[i])) : 0.f;
+      sum += gating == 0 ? p[i] : 0.f;
+    }
+  for (int o = 16; o; o >>= 1)
+    sum += __shfl_xor_sync (~0u, sum, o);
+#pragma unroll
+  for (int i = 0; i < 32; i++)
+    {
+      const int e = i * 32 + lane;
+      if (gating == 0)
+        p[i] /= sum;
+      pick[i] = e < n_expert ? p[i] + (selection ? selection[e] : 0.f) : -INFINITY;
+    }
+  float *o = y + (size_t) row * 2 * n_used;
+  float chosen = 0.f, mine = 0.f; // lane u keeps the weight of choice u (n_used <= 32)
+  for (int u = 0; u < n_used; u++)
+    {
+      float best = -INFINITY, value = 0.f;
+      int at = 0x7fffffff;
+#pragma unroll
+      for (int i = 0; i < 32; i++)
+        if (pick[i] > best)
+          {
+            best = pick[i];
+            at = i * 32 + lane;
+            value = p[i];
+          }
+      for (int w = 16; w; w >>= 1)
+        {
+          const float b = __shfl_xor_sync (~0u, best, w), v = __shfl_xor_sync (~0u, value, w);
+          const int a = __shfl_xor_sync (~0u, at, w);
+          if (b > best || (b == best && a < at))
+            {
+              best = b;
+              at = a;
+              value = v;
+            }
+        }
+#pragma unroll
+      for (int i = 0; i < 32; i++)
+        if (i * 32 + lane == at)
+          pick[i] = -INFINITY;
+      if (lane == u)
+        {
+          mine = value;
+          o[u] = (float) at;
+        }
+    }
+  if (gating == 2) // softmax over the chosen scores
+    {
+      float m = lane < n_used ? mine : -INFINITY;
+      for (int w = 16; w; w >>= 1)
+        m = fmaxf (m, __shfl_xor_sync (~0u, m, w));
+      mine = lane < n_used ? expf (mine - m) : 0.f;
+    }
+  chosen = lane < n_used ? mine : 0.f;
+  for (int w = 16; w; w >>= 1)
+    chosen += __shfl_xor_sync (~0u, chosen, w);
+  if (lane < n_used)
+    o[n_used + lane] = (gating == 2 || normalize ? mine / fmaxf (chosen, 6.103515625e-5f) : mine)
+                       * scale;
+}
+
+cudaError_t
+cu_route (CuStream s, const float *scores, const float *selection, int n_rows, int n_expert,
+          int n_used, int gating, int normalize, float scale, float *y, int pdl)
+{
+  if (n_expert > 1024 || n_used > 32)
+    return cudaErrorInvalidConfiguration;
+  return launch (route_kernel, n_rows, 32, s, pdl, scores, selection, n_expert, n_used, gating,
+                 normalize, scale, y);
+}
+
+__global__ void
+gather_kernel (const float *x, const int *rows, int width, __nv_bfloat16 *y)
+{
+  const float *src = x + (size_t) rows[blockIdx.x] * width;
+  __nv_bfloat16 *dst = y + (size_t) blockIdx.x * width;
+  for (int i = threadIdx.x; i < width; i += blockDim.x)
+    dst[i] = __float2bfloat16 (src[i]);
+}
+
+cudaError_t
+cu_gather_bf16 (CuStream s, const float *x, const int *rows, int n_rows, int width,
+                __nv_bfloat16 *y)
+{
+  gather_kernel<<<n_rows, 256, 0, s>>> (x, rows, width, y);
+  return cudaGetLastError ();
+}
+
+__global__ void
+combine_kernel (const float *slots, const int *place, const float *route, int n_used, int width,
+                int add, float *y)
+{
+  const int row = blockIdx.x;
+  const float *weights = route + (size_t) row * 2 * n_used + n_used;
+  for (int i = threadIdx.x; i < width; i += blockDim.x)
+    {
+      float v = add ? y[(size_t) row * width + i] : 0.f;
+      for (int u = 0; u < n_used; u++)
+        v += weights[u] * slots[(size_t) place[row * n_used + u] * width + i];
+      y[(size_t) row * width + i] = v;
+    }
+}
+
+cudaError_t
+cu_combine (CuStream s, const float *slots, const int *place, const float *route, int n_used,
+            int n_rows, int width, int add, float *y)
+{
+  combine_kernel<<<n_rows, 256, 0, s>>> (slots, place, route, n_used, width, add, y);
+  return cudaGetLastError ();
+}
+
+__global__ void
+fill_kernel (float *y, uint64_t n, float value)
+{
+  const uint64_t i = (uint64_t) blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < n)
+    y[i] = value;
+}
+
+cudaError_t
+cu_fill (CuStream s, float *y, uint64_t n, float value)
+{
+  fill_kernel<<<(unsigned) ((n + 255) / 256), 256, 0, s>>> (y, n, value);
+  return cudaGetLastError ();
+}
