@@ -132,17 +132,24 @@ models_dir ()
   echo "${INGLENOOK_MODELS:-${XDG_DATA_HOME:-$HOME/.local/share}/inglenook/models}"
 }
 
-# configure TREE OPTION...: sets up a build tree once; a tree that cannot be used any more is made again.
+# Everything is started from an installed tree inside the build, so that translations, icons and
+# helpers are found the same way as in any other place.
+installed=$top/build/root
+
+# configure TREE OPTION...: sets a build tree up, again when the options changed or it cannot be used.
 configure ()
 {
-  local tree=$1 log
+  local tree=$1 log=$1.log how=()
   shift
-  [ -f "$tree/build.ninja" ] && return 0
+  if [ -f "$tree/build.ninja" ]; then
+    if [ "$(cat "$tree/.options" 2>/dev/null)" = "$installed $*" ]; then return 0; fi
+    how=(--reconfigure)
+  fi
   mkdir -p "$tree"
-  log=$tree.log
-  meson setup "$tree" "$top" "$@" >"$log" 2>&1 \
-    || meson setup --wipe "$tree" "$top" "$@" >"$log" 2>&1 \
+  meson setup "${how[@]}" "$tree" "$top" --prefix="$installed" "$@" >"$log" 2>&1 \
+    || meson setup --wipe "$tree" "$top" --prefix="$installed" "$@" >"$log" 2>&1 \
     || { tail -n 30 "$log" >&2; die "Configuring failed; the whole log is $log"; }
+  echo "$installed $*" >"$tree/.options"
 }
 
 # compile TREE [TARGET...]: silent when there is nothing to do.
@@ -153,4 +160,17 @@ compile ()
   ninja -C "$tree" -n "$@" 2>/dev/null | grep -q 'no work to do' && return 0
   [ -t 1 ] && quiet= || quiet=--quiet
   ninja -C "$tree" $quiet "$@" || die "Building in $tree failed; see the lines above."
+}
+
+# compile_and_install TREE: into $installed; silent when there is nothing to do.
+compile_and_install ()
+{
+  if [ -f "$1/.installed" ] && ninja -C "$1" -n 2>/dev/null | grep -q 'no work to do'; then
+    return 0
+  fi
+  rm -f "$1/.installed"
+  compile "$1"
+  meson install -C "$1" --no-rebuild --only-changed --quiet >"$1.log" 2>&1 \
+    || { tail -n 20 "$1.log" >&2; die "Installing into $installed failed"; }
+  touch "$1/.installed"
 }

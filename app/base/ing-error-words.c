@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Words for errors, chosen by code: raw text of an engine or a system never reaches a person except as
  * details. Rules of tone: short, plain, no exclamation mark, numbers with units. */
+#include <inttypes.h>
+
 #include <glib/gi18n-lib.h>
 
 #include "ing-error-private.h"
@@ -71,7 +73,7 @@ format_offset (const GError *error)
   guint64 offset = ing_error_get_offset (error);
   if (field != NULL && offset != ING_ERROR_OFFSET_NONE)
     /* Translators: where a file is damaged: a field's name and a byte's place. */
-    return g_strdup_printf (_ ("“%s” at byte %" G_GUINT64_FORMAT " is not as it should be."), field,
+    return g_strdup_printf (_ ("“%s” at byte %" PRIu64 " is not as it should be."), field,
                             offset);
   return field != NULL ? g_strdup_printf (_ ("“%s” is not as it should be."), field) : g_strdup ("");
 }
@@ -99,7 +101,7 @@ make_advice (const GError *error)
     case ING_ERROR_ARGUMENT:
       return g_strdup (error->message);
     case ING_ERROR_CONTEXT_FULL:
-      return g_strdup_printf (_ ("It has %'" G_GUINT64_FORMAT " tokens, and %'" G_GUINT64_FORMAT
+      return g_strdup_printf (_ ("It has %'" PRIu64 " tokens, and %'" PRIu64
                                  " fit. Shorten it, start a new conversation, or open the model "
                                  "with a larger context."),
                               needed, available);
@@ -130,7 +132,7 @@ make_advice (const GError *error)
                  ? g_strdup_printf (_ ("“%s” belongs to somebody else, or is protected."), field)
                  : NULL;
     case ING_ERROR_LOCKED:
-      return needed > 0 ? g_strdup_printf (_ ("Process %" G_GUINT64_FORMAT
+      return needed > 0 ? g_strdup_printf (_ ("Process %" PRIu64
                                               " has them. New conversations are not kept."),
                                            needed)
                         : g_strdup (_ ("New conversations are not kept."));
