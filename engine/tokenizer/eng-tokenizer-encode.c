@@ -64,8 +64,8 @@ eng_encoder_emit_bytes (EngEncoder *enc, const uint8_t *bytes, size_t n)
   bool all = true;
   for (size_t i = 0; i < n; i++)
     all &= tok->byte_ids[bytes[i]] >= 0;
-  if (!all && tok->unk >= 0)
-    return eng_encoder_emit (enc, tok->unk);
+  if (!all && tok->text_unk >= 0)
+    return eng_encoder_emit (enc, tok->text_unk);
   for (size_t i = 0; i < n; i++)
     {
       int32_t id = tok->byte_ids[bytes[i]];

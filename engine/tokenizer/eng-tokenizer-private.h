@@ -67,6 +67,7 @@ struct EngTokenizer
   const char *char_map_text;
   size_t n_char_map_text;
   int32_t bos, eos, unk, sep, pad;
+  int32_t text_unk; /* what text without a token becomes: unk, unless that means something else */
   int32_t *end_ids;
   size_t n_end_ids;
   bool add_bos, add_eos, add_sep;

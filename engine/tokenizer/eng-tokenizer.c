@@ -139,7 +139,7 @@ set_ids (EngTokenizer *tok, const EngTokenizerSpec *spec, EngError *error)
                        spec->end_ids[i] < 0 ? INT32_MIN : spec->end_ids[i], error);
   tok->bos = spec->bos;
   tok->eos = spec->eos;
-  tok->unk = spec->unk;
+  tok->unk = tok->text_unk = spec->unk;
   tok->sep = spec->sep;
   tok->pad = spec->pad;
   if (tok->add_bos && tok->bos < 0)
@@ -342,6 +342,12 @@ eng_tokenizer_new (const EngTokenizerSpec *spec, EngTokenizer **out, EngError *e
     status = eng_unigram_build (tok, spec, error);
   if (!status)
     status = eng_special_tokens_mark_ends (tok, spec, error);
+  /* Byte-pair tokenizers on bytes know no unknown; files name some other control token there
+   * (SmolLM 2: its end of text), which text must never become. */
+  if (!status && tok->unk >= 0
+      && (tok->kind == ENG_KIND_BPE_BYTES || tok->flags[tok->unk] & ENG_TOKEN_IS_END
+          || tok->unk == tok->bos || tok->unk == tok->sep))
+    tok->text_unk = ENG_TOKEN_NONE;
   if (status)
     eng_tokenizer_free (&tok);
   *out = tok;

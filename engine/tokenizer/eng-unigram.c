@@ -212,10 +212,10 @@ encode_part (EngEncoder *enc, const uint8_t *s, size_t n, bool *after_unknown)
       EngStatus status = ENG_OK;
       if (!unknown)
         status = eng_encoder_emit (enc, path[at].id);
-      else if (enc->tok->unk < 0)
+      else if (enc->tok->text_unk < 0)
         enc->out->n_dropped_bytes += path[at].n_bytes;
       else if (!*after_unknown)
-        status = eng_encoder_emit (enc, enc->tok->unk);
+        status = eng_encoder_emit (enc, enc->tok->text_unk);
       if (status)
         return status;
       *after_unknown = unknown;

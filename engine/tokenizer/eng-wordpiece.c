@@ -73,8 +73,8 @@ finish_word (Words *words)
     }
   if (enc->out->n > n_before)
     return ENG_OK;
-  if (tok->unk >= 0)
-    return eng_encoder_emit (enc, tok->unk);
+  if (tok->text_unk >= 0)
+    return eng_encoder_emit (enc, tok->text_unk);
   enc->out->n_dropped_bytes += n - 1;
   return ENG_OK;
 }
@@ -123,8 +123,9 @@ eng_wordpiece_encode (EngEncoder *enc, const uint8_t *text, size_t n)
       size_t n_parts = 1;
       i += eng_utf8_next (text + i, n - i, &cp);
       uint32_t class = eng_unicode_class (cp);
-      bool space = (class & ENG_UNICODE_WHITE_SPACE) != 0;
-      if (cp == ENG_UTF8_INVALID || cp == 0 || cp == 0xfffd || (!space && (class & OTHER)))
+      /* Of the control characters these three are spaces, and the rest (form feed too) vanish. */
+      bool kept = cp == '\t' || cp == '\n' || cp == '\r';
+      if (cp == ENG_UTF8_INVALID || cp == 0xfffd || (!kept && (class & OTHER)))
         continue;
       parts[0] = cp;
       if (tok->strip_accents)

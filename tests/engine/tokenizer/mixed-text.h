@@ -9,6 +9,20 @@
 #include "eng-unicode.h"
 #include "eng-utf8.h"
 
+/* The text that the golden files are made from. */
+#define MIXED_SEED 20240229
+#define MIXED_BYTES 1000000
+
+/* FNV-1a over the bytes of @v, little end first. */
+#define MIXED_HASH_START 0xcbf29ce484222325u
+static inline guint64
+mixed_hash (guint64 h, guint64 v)
+{
+  for (int i = 0; i < 8; i++, v >>= 8)
+    h = (h ^ (v & 0xff)) * 0x100000001b3u;
+  return h;
+}
+
 typedef struct
 {
   guint64 state;

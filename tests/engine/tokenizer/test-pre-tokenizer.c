@@ -9,17 +9,7 @@
 #include "eng-pre-tokenizer.h"
 #include "mixed-text.h"
 
-#define TEXT_SEED 20240229
-#define TEXT_BYTES 1000000
 #define N_BLOCKS 16 /* hashes a text, so that a failure says roughly where */
-
-static guint64
-fnv1a (guint64 h, guint64 v)
-{
-  for (int i = 0; i < 8; i++, v >>= 8)
-    h = (h ^ (v & 0xff)) * 0x100000001b3u;
-  return h;
-}
 
 static const EngPreTokenizer *
 find (const char *name)
@@ -38,7 +28,7 @@ summarize (const char *name, const GString *text)
   gsize count = 0, begin, end, at = 0;
   EngPieceIter iter;
   for (int i = 0; i < N_BLOCKS; i++)
-    hashes[i] = 0xcbf29ce484222325u;
+    hashes[i] = MIXED_HASH_START;
   eng_piece_iter_init (&iter, find (name), (const guint8 *) text->str, text->len);
   while (eng_piece_iter_next (&iter, &begin, &end))
     {
@@ -46,7 +36,7 @@ summarize (const char *name, const GString *text)
       g_assert_cmpuint (end, >, begin);
       at = end;
       gsize block = end * N_BLOCKS / (text->len + 1);
-      hashes[block] = fnv1a (hashes[block], end);
+      hashes[block] = mixed_hash (hashes[block], end);
       count++;
     }
   g_assert_cmpuint (at, ==, text->len);
@@ -64,7 +54,7 @@ test_golden (void)
   const char *path = TEST_SOURCE_DIR "/pre-tokenizer-golden.txt";
   g_assert_true (g_file_get_contents (path, &golden, NULL, NULL));
   g_auto (GStrv) lines = g_strsplit (golden, "\n", -1);
-  GString *text = mixed_text (TEXT_SEED, TEXT_BYTES);
+  GString *text = mixed_text (MIXED_SEED, MIXED_BYTES);
   int n = 0;
   for (char **line = lines; *line; line++)
     {
@@ -181,7 +171,7 @@ test_names (void)
 static int
 write_borders (const char *name, const char *path)
 {
-  GString *text = mixed_text (TEXT_SEED, TEXT_BYTES), *out = g_string_new (NULL);
+  GString *text = mixed_text (MIXED_SEED, MIXED_BYTES), *out = g_string_new (NULL);
   gsize begin, end;
   EngPieceIter iter;
   eng_piece_iter_init (&iter, find (name), (const guint8 *) text->str, text->len);
@@ -195,7 +185,7 @@ main (int argc, char **argv)
 {
   if (argc == 3 && strcmp (argv[1], "--write-text") == 0)
     {
-      GString *text = mixed_text (TEXT_SEED, TEXT_BYTES);
+      GString *text = mixed_text (MIXED_SEED, MIXED_BYTES);
       return !g_file_set_contents (argv[2], text->str, (gssize) text->len, NULL);
     }
   if (argc == 4 && strcmp (argv[1], "--write-borders") == 0)

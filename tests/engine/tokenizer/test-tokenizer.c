@@ -152,6 +152,7 @@ test_wordpiece (void)
   assert_encodes (tok, "École\tE\u0301cole", " ecole| ecole");
   assert_encodes (tok, "炉炉$", " 炉| 炉| $");
   assert_encodes (tok, "he\u00adllo hex", " he|llo|[UNK]");
+  assert_encodes (tok, "he\fllo\xc2\x85 a\xff\n!", " he|llo| a| !");
   assert_encodes (tok, "[CLS]", "[UNK]|[UNK]|[UNK]"); /* "[", "cls" and "]": not the token */
   g_autofree char *special = tiny_encode (tok, "[CLS]a", 6, ENG_ENCODE_PARSE_SPECIAL);
   g_assert_cmpstr (special, ==, "[CLS]| a");
@@ -349,6 +350,13 @@ test_edges (void)
   g_assert_cmpuint (ids.n, ==, 2);
   g_assert_cmpuint (ids.n_dropped_bytes, ==, 3);
   eng_token_buffer_free (&ids);
+  eng_tokenizer_free (&tok);
+  /* … but a control token that a file names as its unknown is not it (found in SmolLM 2). */
+  v = tiny_new ("gpt2", "gpt-2");
+  v->spec.unk = tiny_add (v, "<|endoftext|>", ENG_TOKEN_CONTROL, 0);
+  tiny_add (v, "a", ENG_TOKEN_NORMAL, 0);
+  tok = tiny_build (v);
+  assert_encodes (tok, "aba", "a|a");
   eng_tokenizer_free (&tok);
 }
 
