@@ -13,7 +13,7 @@ typedef struct EngRunner EngRunner;
 typedef struct
 {
   uint32_t n_ctx;           /* positions of one sequence, > 0 */
-  uint32_t n_total_ctx;     /* positions of all sequences together; 0 = n_ctx */
+  uint64_t n_total_ctx;     /* positions of all sequences together; 0 = n_ctx */
   uint32_t max_sequences;   /* > 0 */
   uint32_t max_rows;        /* of a batch, > 0: a longer prefill goes in chunks */
   uint32_t max_outputs;     /* rows of a batch whose logits are wanted, > 0 */

@@ -182,11 +182,14 @@ choose_context (Loading *l, EngError *error)
     l->runner.n_ctx = (uint32_t) l->options->n_ctx;
   else
     l->runner.n_ctx = train < DEFAULT_CONTEXT ? train : DEFAULT_CONTEXT;
+  if (l->options->all_full && l->program->causal)
+    l->runner.n_total_ctx = (uint64_t) l->runner.n_ctx * l->runner.max_sequences;
   EngStatus status = make_plan (l, error);
   while (status == ENG_OK && l->options->n_ctx == 0 && l->program->causal
          && l->runner.n_ctx > LEAST_CHOSEN_CONTEXT && l->plan.host_bytes > l->plan.available_bytes)
     {
       l->runner.n_ctx /= 2;
+      l->runner.n_total_ctx /= 2;
       status = make_plan (l, error);
     }
   return status;
