@@ -44,6 +44,8 @@ activate (int act, float v)
       return 0.5f * v * (1.f + erff (v * 0.7071067811865476f));
     case ENG_ACT_RELU:
       return fmaxf (v, 0.f);
+    case ENG_ACT_TANH:
+      return tanhf (v);
     default:
       return v;
     }

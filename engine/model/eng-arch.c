@@ -4,7 +4,18 @@
 #include <string.h>
 
 static const EngArch archs[] = {
+  { "bert", false, eng_arch_compile_bert },
+  { "chatglm", true, eng_arch_compile_chatglm },
+  { "gemma2", true, eng_arch_compile_gemma2 },
+  { "gemma3", true, eng_arch_compile_gemma3 },
+  { "glm4", true, eng_arch_compile_glm4 },
   { "llama", true, eng_arch_compile_llama },
+  { "nomic-bert", false, eng_arch_compile_nomic_bert },
+  { "phi3", true, eng_arch_compile_phi3 },
+  { "qwen2", true, eng_arch_compile_qwen2 },
+  { "qwen2moe", true, eng_arch_compile_qwen2moe },
+  { "qwen3", true, eng_arch_compile_qwen3 },
+  { "qwen3moe", true, eng_arch_compile_qwen3moe },
 };
 #define N_ARCHS (sizeof archs / sizeof archs[0])
 

@@ -206,3 +206,71 @@ eng_build_output (EngBuilder *b, EngNormKind norm, float scale, float soft_cap)
   step->u.output.scale = scale;
   step->u.output.soft_cap = soft_cap;
 }
+
+/* --- whole layers --- */
+
+uint32_t
+eng_builder_get_inner (const EngBuilder *b)
+{
+  uint32_t inner = b->h.n_ff > b->h.n_ff_expert ? b->h.n_ff : b->h.n_ff_expert;
+  return inner > b->h.n_ff_shared ? inner : b->h.n_ff_shared;
+}
+
+void
+eng_build_plain_decoder (EngBuilder *b, const EngPlainDecoder *o)
+{
+  const EngHparams *h = &b->h;
+  const EngLayerBuffers *l = eng_builder_begin (b, eng_builder_get_inner (b));
+  const EngAttentionOptions attention = {
+    .rope = eng_builder_rope (b, o->rope, h->rope_base, true),
+    .window = h->window,
+    .scale = o->attention_scale,
+    .head_norm = o->head_norm,
+    .fused = o->fused_qkv,
+  };
+  const EngExpertOptions experts
+      = { .act = ENG_ACT_SILU, .normalize = o->normalize_experts, .scale = 1.0f };
+  eng_build_embed (b, 1.0f);
+  for (uint32_t i = 0; i < h->n_layers && b->status == ENG_OK; i++)
+    {
+      eng_build_norm (b, i, ENG_NORM_RMS, l->residual, l->normed, "attn_norm");
+      eng_build_attention (b, i, &attention, l->normed);
+      eng_build_product (b, i, "attn_output", l->attended, h->n_head * h->v_width, l->residual,
+                         h->n_embd, true);
+      eng_build_norm (b, i, ENG_NORM_RMS, l->residual, l->normed, "ffn_norm");
+      if (h->n_expert)
+        {
+          eng_build_experts (b, i, &experts, l->normed);
+          continue;
+        }
+      eng_build_gate_up (b, i, ENG_ACT_SILU, l->normed, o->fused_gate_up);
+      eng_build_product (b, i, "ffn_down", l->inner, h->n_ff, l->residual, h->n_embd, true);
+    }
+  eng_build_output (b, ENG_NORM_RMS, 1.0f, 0.0f);
+}
+
+static void
+build_post_norm (EngBuilder *b, uint32_t layer, const char *name)
+{
+  const EngLayerBuffers *l = &b->buffers_of_layer;
+  EngStep *step = eng_build_norm (b, layer, ENG_NORM_RMS, l->branch, l->residual, name);
+  step->flags |= ENG_STEP_ADD_AFTER;
+  step->aux = l->residual;
+}
+
+void
+eng_build_sandwich_layer (EngBuilder *b, uint32_t i, const EngAttentionOptions *attention,
+                          EngActKind act, bool fused_gate_up)
+{
+  const EngHparams *h = &b->h;
+  const EngLayerBuffers *l = &b->buffers_of_layer;
+  eng_build_norm (b, i, ENG_NORM_RMS, l->residual, l->normed, "attn_norm");
+  eng_build_attention (b, i, attention, l->normed);
+  eng_build_product (b, i, "attn_output", l->attended, h->n_head * h->v_width, l->branch, h->n_embd,
+                     false);
+  build_post_norm (b, i, "post_attention_norm");
+  eng_build_norm (b, i, ENG_NORM_RMS, l->residual, l->normed, "ffn_norm");
+  eng_build_gate_up (b, i, act, l->normed, fused_gate_up);
+  eng_build_product (b, i, "ffn_down", l->inner, h->n_ff, l->branch, h->n_embd, false);
+  build_post_norm (b, i, "post_ffw_norm");
+}

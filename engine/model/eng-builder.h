@@ -182,6 +182,26 @@ typedef struct
 void eng_build_experts (EngBuilder *b, uint32_t layer, const EngExpertOptions *options,
                         EngBufferId src);
 
+/* A decoder whose layers are: residual += attention (norm (residual)); residual += feed-forward or
+ * experts (norm (residual)), with RMS norms. Everything from the embedding to the logits. */
+typedef struct
+{
+  EngRopeKind rope;
+  EngNormKind head_norm;
+  bool fused_qkv, fused_gate_up;
+  bool normalize_experts; /* chosen experts' weights sum to 1 */
+  float attention_scale;  /* 0 = 1 / sqrt (k_width) */
+} EngPlainDecoder;
+void eng_build_plain_decoder (EngBuilder *b, const EngPlainDecoder *options);
+
+/* A layer with norms before and behind each branch (attn_norm, post_attention_norm, ffn_norm, post_ffw_norm):
+ * residual += norm (branch (norm (residual))). */
+void eng_build_sandwich_layer (EngBuilder *b, uint32_t layer, const EngAttentionOptions *attention,
+                               EngActKind act, bool fused_gate_up);
+
+/* Widest inner row of any feed-forward block. */
+uint32_t eng_builder_get_inner (const EngBuilder *b);
+
 /* output_norm, then logits through "output" or, where the file has none, the embedding itself. */
 void eng_build_output (EngBuilder *b, EngNormKind norm, float scale, float soft_cap);
 

@@ -98,6 +98,7 @@ typedef enum
   ENG_ACT_GELU_ERF,
   ENG_ACT_RELU,
   ENG_ACT_SWIGLU_OAI, /* gpt-oss: clamped, alpha 1.702 */
+  ENG_ACT_TANH,       /* heads of rankers */
 } EngActKind;
 
 typedef enum

@@ -21,6 +21,10 @@ eng_cpu_act (const EngKernels *k, EngActKind act, float *x, size_t n)
       for (size_t i = 0; i < n; i++)
         x[i] = x[i] > 0 ? x[i] : 0;
       break;
+    case ENG_ACT_TANH:
+      for (size_t i = 0; i < n; i++)
+        x[i] = tanhf (x[i]);
+      break;
     case ENG_ACT_NONE:
     case ENG_ACT_SWIGLU_OAI: /* a pair's, not a value's: see eng_cpu_glu */
       break;
@@ -57,6 +61,7 @@ eng_cpu_glu (const EngKernels *k, EngActKind act, float *gate, const float *up, 
       swiglu_oai (gate, up, n);
       break;
     case ENG_ACT_RELU:
+    case ENG_ACT_TANH:
     case ENG_ACT_NONE:
       eng_cpu_act (k, act, gate, n);
       for (size_t i = 0; i < n; i++)
