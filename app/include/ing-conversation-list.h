@@ -24,8 +24,8 @@ IngConversationGroup ing_conversation_list_get_group (IngConversation *conversat
 /* "Today", …; translated. */
 const char *ing_conversation_group_get_name (IngConversationGroup group);
 
-/* A new, empty one. It is kept (in the list and on the disk) from its first message, title or draft
- * on; until then nothing is stored. The caller owns a reference. */
+/* The new, empty one: not in the list until its first message or title. Its draft is stored all the
+ * same, so this gives back what was begun and not sent. The caller owns a reference. */
 IngConversation *ing_conversation_list_create (IngConversationList *self);
 
 /* Borrowed; NULL if there is none such. */

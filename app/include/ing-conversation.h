@@ -38,6 +38,11 @@ const char *ing_conversation_get_model_path (IngConversation *self);
 void ing_conversation_get_sampling (IngConversation *self, IngSampling *out);
 void ing_conversation_set_sampling (IngConversation *self, const IngSampling *sampling);
 
+/* For a model without a chat template: the texts joined are the prompt, and the model goes on with them.
+ * While it is off such a model's answers fail with ING_ERROR_NO_TEMPLATE. */
+gboolean ing_conversation_get_plain_completion (IngConversation *self);
+void ing_conversation_set_plain_completion (IngConversation *self, gboolean plain);
+
 /* ------------------------------------------------------------------ messages */
 
 /* The shown branch, oldest first, of IngMessage. Borrowed. Empty until loaded. */

@@ -10,7 +10,7 @@ ing_conversation_table_read_all (IngDatabase *db, GError **error)
   sqlite3_stmt *s = ing_database_query (
       db, error,
       "SELECT id, title, title_source, created_us, updated_us, system_prompt, model_path, sampling,"
-      " draft, chosen_root, (SELECT count(*) FROM messages WHERE conversation_id = c.id)"
+      " draft, chosen_root, (SELECT count(*) FROM messages WHERE conversation_id = c.id), plain"
       " FROM conversations c WHERE deleted_us IS NULL",
       "");
   if (s == NULL)
@@ -32,6 +32,7 @@ ing_conversation_table_read_all (IngDatabase *db, GError **error)
       row->draft = ing_database_column_text (s, 8);
       row->chosen_root = sqlite3_column_int64 (s, 9);
       row->n_messages = (guint) MAX (0, sqlite3_column_int (s, 10));
+      row->plain = sqlite3_column_int (s, 11) != 0;
       g_ptr_array_add (rows, row);
     }
   return rc < 0 ? NULL : g_steal_pointer (&rows);
@@ -43,13 +44,14 @@ ing_conversation_table_write (IngDatabase *db, const IngConversationRow *row, GE
   return ing_database_exec (
              db, error,
              "INSERT INTO conversations(id, title, title_source, created_us, updated_us,"
-             " system_prompt, model_path, sampling, draft, chosen_root)"
-             " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+             " system_prompt, model_path, sampling, draft, chosen_root, plain)"
+             " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
              " ON CONFLICT(id) DO UPDATE SET title = ?2, title_source = ?3, updated_us = ?5,"
-             " system_prompt = ?6, model_path = ?7, sampling = ?8, draft = ?9, chosen_root = ?10",
-             "iTiiiTTTTi", row->id, row->title, (gint64) row->title_source, row->created_us,
+             " system_prompt = ?6, model_path = ?7, sampling = ?8, draft = ?9, chosen_root = ?10,"
+             " plain = ?11",
+             "iTiiiTTTTii", row->id, row->title, (gint64) row->title_source, row->created_us,
              row->updated_us, row->system_prompt, row->model_path, row->sampling, row->draft,
-             row->chosen_root)
+             row->chosen_root, (gint64) row->plain)
          && ing_search_table_set (db, -row->id, row->title, error);
 }
 

@@ -23,6 +23,7 @@ typedef struct
   char *model_path; /* may be NULL */
   char *sampling;   /* JSON */
   char *draft;
+  gboolean plain;
   gint64 chosen_root;
   guint n_messages; /* read only */
 } IngConversationRow;

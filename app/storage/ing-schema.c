@@ -18,6 +18,7 @@ static const char version_1[]
       "  system_prompt TEXT NOT NULL DEFAULT '',"
       "  model_path TEXT,"
       "  sampling TEXT NOT NULL DEFAULT '{}',"
+      "  plain INTEGER NOT NULL DEFAULT 0," /* complete text instead of chatting */
       "  draft TEXT NOT NULL DEFAULT '',"
       "  chosen_root INTEGER NOT NULL DEFAULT 0);" /* first message of the shown branch */
       "CREATE TABLE messages("

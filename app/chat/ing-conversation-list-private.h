@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "ing-chat-context.h"
+#include "ing-conversation-list.h"
+
+#define ING_UNDO_SECONDS 30
+
+IngConversationList *ing_conversation_list_new (IngChatContext *context);
+
+/* What is read from the database, on its thread; owned by the caller. */
+typedef struct
+{
+  GPtrArray *rows; /* of IngConversationRow */
+  gint64 last_conversation_id, last_message_id;
+} IngConversationListData;
+IngConversationListData *ing_conversation_list_read (IngDatabase *database, GError **error);
+void ing_conversation_list_data_free (IngConversationListData *data);
+
+/* Show what was read, instead of what was there. */
+void ing_conversation_list_fill (IngConversationList *self, const IngConversationListData *data);
+
+/* Save everything now; TRUE when there is nothing left to wait for. For the end of the program. */
+gboolean ing_conversation_list_flush (IngConversationList *self);

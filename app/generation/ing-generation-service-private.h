@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What other folders of app/ ask the service for. Main thread only. */
+#pragma once
+
+#include "eng-wire.h"
+#include "ing-engine-launch.h"
+#include "ing-generation-service.h"
+#include "ing-generation.h"
+
+/* @launch NULL = a thread of this process with the real engine. The engine starts with the first need. */
+IngGenerationService *ing_generation_service_new (const IngEngineLaunch *launch);
+void ing_generation_service_set_launch (IngGenerationService *self, const IngEngineLaunch *launch);
+
+/* Run @generation after those before it, once a model is there. It always finishes: with
+ * ING_ERROR_NO_MODEL at the next turn of the main loop if none is loaded or loading. */
+void ing_generation_service_submit (IngGenerationService *self, IngGeneration *generation);
+/* Stop it. It finishes with ING_STOP_PERSON, soon. */
+void ing_generation_service_cancel (IngGenerationService *self, IngGeneration *generation);
+
+/* Any other request (COUNT, EMBED, SCORE, INSPECT). @payload is taken. The reply is DONE's object, or the
+ * bytes of EMBEDDINGS. Cancelling sends CANCEL. */
+typedef struct
+{
+  JsonObject *object;
+  GBytes *binary;
+} IngEngineReply;
+void ing_engine_reply_free (IngEngineReply *reply);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (IngEngineReply, ing_engine_reply_free)
+
+void ing_generation_service_request_async (IngGenerationService *self, EngWireType type,
+                                           JsonObject *payload, GCancellable *cancellable,
+                                           GAsyncReadyCallback callback, gpointer user_data);
+IngEngineReply *ing_generation_service_request_finish (IngGenerationService *self,
+                                                       GAsyncResult *result, GError **error);
+
+/* Stop everything and let the engine end; waits for it at most @timeout_ms in ing_engine_link_wait_closed(). */
+void ing_generation_service_close (IngGenerationService *self);
+
+/* Process of the engine, 0 = a thread or not started; for tests. */
+int ing_generation_service_get_engine_pid (IngGenerationService *self);
