@@ -1,10 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eng-kernels.h"
 
+#include "eng-cpu-features.h"
+#include "eng-tiers.h"
 #include "ref/eng-ref.h"
 
 void
 eng_kernels_init_ref (EngKernels *kernels)
 {
   eng_ref_init_float (kernels);
+  eng_ref_init_product (kernels);
+}
+
+uint32_t
+eng_kernels_init (EngKernels *k, uint32_t tiers)
+{
+  uint32_t applied = 0;
+  eng_kernels_init_ref (k);
+#if defined __x86_64__
+  if ((tiers & ENG_CPU_TIER_AVX2) != 0)
+    {
+      eng_float_init_avx2 (k);
+      eng_product_init_avx2 (k);
+      eng_attention_init_avx2 (k);
+      applied |= ENG_CPU_TIER_AVX2;
+    }
+#endif
+  return applied;
 }

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "eng-pack.h"
+
 /* sum a[i] * b[i] */
 typedef float (*EngDotFunc) (const float *a, const float *b, size_t n);
 
@@ -36,9 +38,69 @@ typedef void (*EngGluFunc) (const float *gate, const float *up, float *y, size_t
 /* x[i] = exp (x[i] - max); returns the sum. max is finite and >= every x; x may hold -infinity. */
 typedef float (*EngExpSumFunc) (float *x, float max, size_t n);
 
+/* The largest of x; -infinity for n = 0. x holds no NaN. */
+typedef float (*EngMaxFunc) (const float *x, size_t n);
+
 /* Half precision to and from float32, round to nearest even; NaN stays NaN. */
 typedef void (*EngHalfToFloatFunc) (const uint16_t *x, float *y, size_t n);
 typedef void (*EngFloatToHalfFunc) (const float *x, uint16_t *y, size_t n);
+
+/* --- integer products --- */
+
+/* Activations of T rows as signed bytes in blocks of 32 along the columns:
+ *   q    [n_cols / 32][T][32]   x is about d * q, |q| <= 127
+ *   q16  finer ones, x is about d / 16 * q16, |q16| <= 2032; only if EngKernels.wants_q16. Tiers that
+ *        must widen 8-bit weights to 16 bits anyway get the better activations for nothing.
+ *   meta [n_cols / 32][4][T]    d; d * sum of the block's q; the same of its first and last 16
+ * so that what a product reads for one block of columns lies together. */
+typedef struct
+{
+  int8_t *q;
+  int16_t *q16;
+  float *meta;
+  uint32_t n_rows; /* T, >= 1 */
+} EngQuantTile;
+#define ENG_QUANT_META 4
+#define ENG_QUANT_FINE 16
+
+/* Fill row @i_row of @tile with @x, n_cols a multiple of 32 and finite values: d = max |x| / 127 of the
+ * block, q = x / d and q16 = 16 x / d to the nearest integer. The same in all tiers. */
+typedef void (*EngQuantizeFunc) (const float *x, size_t n_cols, const EngQuantTile *tile,
+                                 uint32_t i_row);
+
+/* y[r * y_stride + j] = sum over columns of w[j] * x[r], for all rows r of the tile and the
+ * panel_rows rows j of a panel (eng-pack.h). Writes all panel_rows values of each row; writes, never
+ * adds. Sums of each block of 32 (16) columns are exact integers. */
+typedef void (*EngProductFunc) (const uint8_t *panel, size_t n_cols, const EngQuantTile *x, float *y,
+                                size_t y_stride);
+
+/* --- products of 16-bit and 32-bit floats as the file stores them --- */
+
+/* y[r * y_stride + j] = sum of w[j] * x[r] for j < n_j rows of weights, @w_stride elements apart, and
+ * r < n_r rows of float32 activations. @scratch: n_cols * ENG_FLOAT_PANEL floats, aligned to 64 bytes. */
+typedef void (*EngProductFloatFunc) (const void *w, size_t w_stride, size_t n_j, size_t n_cols,
+                                     const float *x, size_t x_stride, size_t n_r, float *y,
+                                     size_t y_stride, float *scratch);
+#define ENG_FLOAT_PANEL 16u
+typedef enum
+{
+  ENG_FLOAT_F32,
+  ENG_FLOAT_F16,
+  ENG_FLOAT_BF16,
+  ENG_FLOAT_N,
+} EngFloatFormat;
+
+/* --- attention over half-precision keys and values --- */
+
+/* Scores of n_q queries against 16 neighbouring positions: scores[i * s_stride + p] = sum over c of
+ * q[i * q_stride + c] * keys[c * 16 + p]. */
+typedef void (*EngScoreFunc) (const uint16_t *keys, size_t width, const float *q, size_t q_stride,
+                              size_t n_q, float *scores, size_t s_stride);
+#define ENG_KEY_GROUP 16u
+/* out[i * o_stride + c] += sum over p of weights[i * w_stride + p] * values[p * width + c]. */
+typedef void (*EngMixFunc) (const uint16_t *values, size_t width, size_t n_positions,
+                            const float *weights, size_t w_stride, size_t n_q, float *out,
+                            size_t o_stride);
 
 typedef struct
 {
@@ -49,9 +111,23 @@ typedef struct
   EngUnaryFunc silu, gelu_tanh, gelu_erf;
   EngGluFunc silu_mul, gelu_tanh_mul, gelu_erf_mul;
   EngExpSumFunc exp_sum;
+  EngMaxFunc max;
   EngHalfToFloatFunc half_to_float;
   EngFloatToHalfFunc float_to_half;
+
+  uint32_t panel_rows; /* P of the products: 8 or 16 */
+  bool wants_q16;
+  EngQuantizeFunc quantize;
+  EngProductFunc product[ENG_PACK_N];
+  EngProductFloatFunc product_float[ENG_FLOAT_N];
+
+  EngScoreFunc score;
+  EngMixFunc mix;
 } EngKernels;
 
 /* Fill @kernels with the plain C references. */
 void eng_kernels_init_ref (EngKernels *kernels);
+
+/* The references, then in rising order the tiers of @tiers (EngCpuTier bits, eng-cpu-features.h) that
+ * this build has. The caller passes only tiers that the processor can run. Returns those applied. */
+uint32_t eng_kernels_init (EngKernels *kernels, uint32_t tiers);

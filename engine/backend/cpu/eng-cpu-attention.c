@@ -119,8 +119,272 @@ attention_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
     head.out[i] *= scale;
 }
 
+/* --- half-precision keys and values --- */
+
+/* Queries of a row group that share one head of keys: rows times the query heads of that head. They
+ * stand in the thread's scratch, scaled, so that keys are read once for all of them. */
+typedef struct
+{
+  EngCpuRun *run;
+  uint32_t n_splits, blocks_per_split;
+} Job;
+
+typedef struct
+{
+  const EngCpuRun *run;
+  uint32_t first_row, n_rows, kv_head, n_heads; /* n_heads: query heads of the key head */
+  uint32_t n_q;                                 /* n_rows * n_heads; query i = row * n_heads + head */
+  float *q, *out, *scores, *max, *sum;
+} Queries;
+
+static void
+block_pointers (const EngCpuRun *run, uint32_t block, uint32_t kv_head, const uint8_t **keys,
+                const uint8_t **values)
+{
+  const EngStep *s = run->step;
+  const EngCpuGroup *g = &run->state->groups[s->u.attention.group];
+  const uint8_t *layer
+      = g->data + block * g->block_bytes + s->u.attention.i_layer_in_group * g->layer_bytes;
+  *keys = layer + kv_head * g->k_head_bytes;
+  *values = layer + s->u.attention.n_head_kv * g->k_head_bytes + kv_head * g->v_head_bytes;
+}
+
+/* Softmax numerators of one query's scores over positions [0, n) of a block, of which it sees
+ * [p0, p1); what was summed before shrinks when the maximum rises. */
+static void
+weigh (Queries *qs, uint32_t i, uint32_t n, uint32_t p0, uint32_t p1)
+{
+  const EngCpuRun *run = qs->run;
+  const EngStep *s = run->step;
+  float *scores = qs->scores + (size_t) i * ENG_KV_BLOCK, *out;
+  if (p0 >= p1)
+    {
+      memset (scores, 0, n * sizeof (float));
+      return;
+    }
+  if (s->u.attention.soft_cap > 0)
+    for (uint32_t p = p0; p < p1; p++)
+      scores[p] = s->u.attention.soft_cap * tanhf (scores[p] / s->u.attention.soft_cap);
+  float max = run->k->max (scores + p0, p1 - p0);
+  if (max > qs->max[i])
+    {
+      float scale = expf (qs->max[i] - max);
+      out = qs->out + (size_t) i * s->u.attention.v_width;
+      for (uint32_t c = 0; qs->sum[i] > 0 && c < s->u.attention.v_width; c++)
+        out[c] *= scale;
+      qs->sum[i] *= scale;
+      qs->max[i] = max;
+    }
+  qs->sum[i] += run->k->exp_sum (scores + p0, qs->max[i], p1 - p0);
+  memset (scores, 0, p0 * sizeof (float));
+  memset (scores + p1, 0, (n - p1) * sizeof (float));
+}
+
+static void
+attend_half (Queries *qs, const uint32_t *table, uint32_t b, const uint32_t *first, const uint32_t *end)
+{
+  const EngCpuRun *run = qs->run;
+  const EngStep *s = run->step;
+  uint32_t base = b * ENG_KV_BLOCK, low = ENG_KV_BLOCK, high = 0;
+  uint32_t p0[ENG_CPU_GROUP_ROWS], p1[ENG_CPU_GROUP_ROWS];
+  for (uint32_t r = 0; r < qs->n_rows; r++)
+    {
+      p0[r] = first[r] > base ? eng_cpu_min (first[r] - base, ENG_KV_BLOCK) : 0;
+      p1[r] = end[r] > base ? eng_cpu_min (end[r] - base, ENG_KV_BLOCK) : 0;
+      if (p0[r] < p1[r])
+        {
+          low = eng_cpu_min (low, p0[r]);
+          high = p1[r] > high ? p1[r] : high;
+        }
+    }
+  if (low >= high)
+    return;
+  const uint8_t *keys, *values;
+  uint32_t width = s->u.attention.k_width;
+  block_pointers (run, table[b], qs->kv_head, &keys, &values);
+  for (uint32_t p = low / ENG_KEY_GROUP * ENG_KEY_GROUP; p < high; p += ENG_KEY_GROUP)
+    run->k->score ((const uint16_t *) (const void *) keys + (size_t) p * width, width, qs->q, width,
+                   qs->n_q, qs->scores + p, ENG_KV_BLOCK);
+  for (uint32_t i = 0; i < qs->n_q; i++)
+    weigh (qs, i, high, p0[i / qs->n_heads], p1[i / qs->n_heads]);
+  run->k->mix ((const uint16_t *) (const void *) values + (size_t) low * s->u.attention.v_width,
+               s->u.attention.v_width, high - low, qs->scores + low, ENG_KV_BLOCK, qs->n_q, qs->out,
+               s->u.attention.v_width);
+}
+
+static Queries
+gather_queries (const EngCpuRun *run, uint32_t i_thread, const EngCpuRowGroup *group, uint32_t kv_head,
+                bool sinks_here)
+{
+  const EngStep *s = run->step;
+  uint32_t n_heads = s->u.attention.n_head / s->u.attention.n_head_kv, width = s->u.attention.k_width;
+  const float *sinks = sinks_here ? eng_cpu_vector (run, s->w[0]) : NULL;
+  Queries qs = { run, group->first, group->n, kv_head, n_heads, group->n * n_heads };
+  qs.q = eng_cpu_scratch (run, i_thread, 0);
+  qs.out = qs.q + (size_t) qs.n_q * width;
+  qs.scores = qs.out + (size_t) qs.n_q * s->u.attention.v_width;
+  qs.max = qs.scores + (size_t) qs.n_q * ENG_KV_BLOCK;
+  qs.sum = qs.max + qs.n_q;
+  memset (qs.out, 0, (size_t) qs.n_q * s->u.attention.v_width * sizeof (float));
+  for (uint32_t i = 0; i < qs.n_q; i++)
+    {
+      uint32_t head = kv_head * n_heads + i % n_heads;
+      const float *from = eng_cpu_row (run, s->src, qs.first_row + i / n_heads) + (size_t) head * width;
+      for (uint32_t c = 0; c < width; c++)
+        qs.q[(size_t) i * width + c] = from[c] * s->u.attention.scale;
+      qs.max[i] = sinks != NULL ? sinks[head] : -INFINITY;
+      qs.sum[i] = sinks != NULL ? 1 : 0;
+    }
+  return qs;
+}
+
+static float *
+partial_of (const Job *job, uint32_t i_group, uint32_t kv_head, uint32_t split)
+{
+  const EngStep *s = job->run->step;
+  uint32_t n_heads = s->u.attention.n_head / s->u.attention.n_head_kv;
+  size_t i = ((size_t) i_group * s->u.attention.n_head_kv + kv_head) * job->n_splits + split;
+  return job->run->state->partial
+         + i * ENG_CPU_GROUP_ROWS * n_heads * (s->u.attention.v_width + 2u);
+}
+
+static void
+half_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
+{
+  Job *job = data;
+  EngCpuRun *run = job->run;
+  const EngStep *s = run->step;
+  uint32_t n_kv = s->u.attention.n_head_kv, width = s->u.attention.v_width;
+  uint32_t split = i_chunk % job->n_splits, kv_head = i_chunk / job->n_splits % n_kv;
+  uint32_t i_group = i_chunk / job->n_splits / n_kv;
+  const EngCpuRowGroup *group = &run->state->row_groups[i_group];
+  Queries qs = gather_queries (run, i_thread, group, kv_head, split == 0);
+  uint32_t first[ENG_CPU_GROUP_ROWS], end[ENG_CPU_GROUP_ROWS], low = UINT32_MAX, high = 0;
+  for (uint32_t r = 0; r < group->n; r++)
+    {
+      row_span (run, group->first + r, &first[r], &end[r]);
+      low = eng_cpu_min (low, first[r]);
+      high = end[r] > high ? end[r] : high;
+    }
+  const uint32_t *table = run->batch->sequences[run->batch->rows[group->first].i_sequence]
+                              .tables[s->u.attention.group];
+  uint32_t b0 = low / ENG_KV_BLOCK, b1 = (high + ENG_KV_BLOCK - 1) / ENG_KV_BLOCK;
+  if (job->n_splits > 1)
+    {
+      b0 += split * job->blocks_per_split;
+      b1 = eng_cpu_min (b1, b0 + job->blocks_per_split);
+    }
+  for (uint32_t b = b0; b < b1; b++)
+    attend_half (&qs, table, b, first, end);
+  if (job->n_splits > 1)
+    {
+      float *to = partial_of (job, i_group, kv_head, split);
+      for (uint32_t i = 0; i < qs.n_q; i++, to += width + 2)
+        {
+          memcpy (to, qs.out + (size_t) i * width, width * sizeof (float));
+          to[width] = qs.max[i];
+          to[width + 1] = qs.sum[i];
+        }
+      return;
+    }
+  for (uint32_t i = 0; i < qs.n_q; i++)
+    {
+      float *to = eng_cpu_row (run, s->dst, qs.first_row + i / qs.n_heads)
+                  + (size_t) (kv_head * qs.n_heads + i % qs.n_heads) * width;
+      float scale = qs.sum[i] > 0 ? 1.0f / qs.sum[i] : 0;
+      for (uint32_t c = 0; c < width; c++)
+        to[c] = qs.out[(size_t) i * width + c] * scale;
+    }
+}
+
+/* Put the parts of one row group and key head together. */
+static void
+combine_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
+{
+  Job *job = data;
+  EngCpuRun *run = job->run;
+  const EngStep *s = run->step;
+  uint32_t n_kv = s->u.attention.n_head_kv, n_heads = s->u.attention.n_head / n_kv;
+  uint32_t width = s->u.attention.v_width, kv_head = i_chunk % n_kv, i_group = i_chunk / n_kv;
+  const EngCpuRowGroup *group = &run->state->row_groups[i_group];
+  (void) i_thread;
+  for (uint32_t i = 0; i < group->n * n_heads; i++)
+    {
+      float *to = eng_cpu_row (run, s->dst, group->first + i / n_heads)
+                  + (size_t) (kv_head * n_heads + i % n_heads) * width;
+      float max = -INFINITY, sum = 0;
+      memset (to, 0, width * sizeof (float));
+      for (uint32_t split = 0; split < job->n_splits; split++)
+        {
+          const float *from = partial_of (job, i_group, kv_head, split) + (size_t) i * (width + 2);
+          max = from[width + 1] > 0 && from[width] > max ? from[width] : max;
+        }
+      for (uint32_t split = 0; split < job->n_splits; split++)
+        {
+          const float *from = partial_of (job, i_group, kv_head, split) + (size_t) i * (width + 2);
+          if (!(from[width + 1] > 0))
+            continue;
+          float scale = expf (from[width] - max);
+          sum += from[width + 1] * scale;
+          run->k->axpy (scale, from, to, width);
+        }
+      for (uint32_t c = 0; sum > 0 && c < width; c++)
+        to[c] /= sum;
+    }
+}
+
+/* Few rows: split the positions, so that all threads have work and share it evenly. */
+static Job
+plan_splits (EngCpuRun *run)
+{
+  const EngStep *s = run->step;
+  Job job = { run, 1, 0 };
+  uint32_t n_threads = eng_thread_pool_get_n_threads (run->bound->device->pool);
+  uint32_t units = run->n_row_groups * s->u.attention.n_head_kv, most = 0;
+  uint32_t wanted = ENG_CPU_SPLIT_CHUNKS * n_threads / units;
+  if (n_threads == 1 || wanted <= 1)
+    return job;
+  for (uint32_t r = 0; r < run->n_rows; r++)
+    {
+      uint32_t first, end;
+      row_span (run, r, &first, &end);
+      uint32_t blocks = (end + ENG_KV_BLOCK - 1) / ENG_KV_BLOCK - first / ENG_KV_BLOCK;
+      /* A group's span is that of its rows together. */
+      blocks += ENG_CPU_GROUP_ROWS / ENG_KV_BLOCK + 1;
+      most = blocks > most ? blocks : most;
+    }
+  uint32_t splits = eng_cpu_min (wanted, (most + 1) / 2);
+  if (splits > 1)
+    {
+      job.blocks_per_split = (most + splits - 1) / splits;
+      job.n_splits = (most + job.blocks_per_split - 1) / job.blocks_per_split;
+    }
+  return job;
+}
+
+static bool
+fits_half (const EngCpuRun *run)
+{
+  const EngStep *s = run->step;
+  size_t n_q = ENG_CPU_GROUP_ROWS * (s->u.attention.n_head / s->u.attention.n_head_kv);
+  return !run->bound->options.exact && run->state->options.k_type == ENG_TYPE_F16
+         && run->state->options.v_type == ENG_TYPE_F16
+         && n_q * (s->u.attention.k_width + s->u.attention.v_width + ENG_KV_BLOCK + 2)
+                <= ENG_CPU_PARTS * ENG_CPU_PART_FLOATS;
+}
+
 void
 eng_cpu_step_attention (EngCpuRun *run)
 {
-  eng_cpu_for (run, run->n_rows * run->step->u.attention.n_head, attention_chunk, run);
+  const EngStep *s = run->step;
+  if (!fits_half (run))
+    {
+      eng_cpu_for (run, run->n_rows * s->u.attention.n_head, attention_chunk, run);
+      return;
+    }
+  Job job = plan_splits (run);
+  uint32_t n_kv = s->u.attention.n_head_kv;
+  eng_cpu_for (run, run->n_row_groups * n_kv * job.n_splits, half_chunk, &job);
+  if (job.n_splits > 1)
+    eng_cpu_for (run, run->n_row_groups * n_kv, combine_chunk, &job);
 }

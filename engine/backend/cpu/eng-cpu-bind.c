@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "eng-checked.h"
 #include "eng-quant.h"
@@ -164,7 +165,9 @@ check_shapes (const EngProgram *program, uint32_t i_step, EngError *error)
     case ENG_STEP_OUTPUT:
       return check_product (program, i_step, s->w[0], src, program->n_output, error);
     case ENG_STEP_POOL:
-      if (src > ENG_CPU_ROW_TILE * ENG_CPU_MAX_CHUNK)
+      if (src > ENG_CPU_PART_FLOATS
+          || (s->w[0] != ENG_WEIGHT_NONE && program->weights[s->w[0]].n_rows > ENG_CPU_PART_FLOATS)
+          || (s->w[2] != ENG_WEIGHT_NONE && program->weights[s->w[2]].n_rows > ENG_CPU_PART_FLOATS))
         return step_error (error, i_step, "rows are too wide");
       status = check_product (program, i_step, s->w[0], src, 0, error);
       if (status == ENG_OK && s->w[2] != ENG_WEIGHT_NONE)
@@ -284,6 +287,95 @@ make_vector (EngBound *bound, uint32_t id, EngCpuWeight *w, EngError *error)
   return ENG_OK;
 }
 
+/* --- packing --- */
+
+typedef struct
+{
+  const EngBound *bound;
+  EngCpuWeight *w;
+  uint64_t panels_per_slice, n_panels;
+  uint32_t per_chunk;
+} PackJob;
+
+static void
+pack_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
+{
+  PackJob *job = data;
+  EngCpuWeight *w = job->w;
+  uint32_t p = job->bound->kernels->panel_rows;
+  uint64_t first = (uint64_t) i_chunk * job->per_chunk, end = first + job->per_chunk;
+  (void) i_thread;
+  for (uint64_t i = first; i < end && i < job->n_panels; i++)
+    {
+      uint64_t slice = i / job->panels_per_slice, row = i % job->panels_per_slice * p;
+      uint32_t n = w->n_rows - row < p ? (uint32_t) (w->n_rows - row) : p;
+      eng_pack_panel (w->pack, p, w->raw + slice * w->slice_bytes + row * w->row_bytes, w->row_bytes, n,
+                      w->n_cols, w->packed + i * w->panel_bytes);
+    }
+}
+
+/* Sizes of the packed form of @w; false if it stays as the file has it. */
+static bool
+pack_layout (const EngDevice *device, const EngBindOptions *options, EngCpuWeight *w, uint64_t *bytes)
+{
+  uint32_t p = device->kernels.panel_rows;
+  w->pack = options->exact || (w->uses & ENG_CPU_USE_PRODUCT) == 0 ? ENG_PACK_NONE
+                                                                   : eng_pack_from_type (w->type);
+  *bytes = 0;
+  if (w->pack == ENG_PACK_NONE)
+    return false;
+  uint64_t panels = (w->n_rows + p - 1) / p;
+  w->panel_bytes = eng_pack_panel_bytes (eng_pack_get_info (w->pack), p, w->n_cols);
+  w->packed_slice_bytes = panels * w->panel_bytes;
+  *bytes = w->packed_slice_bytes * w->n_slices;
+  return true;
+}
+
+static EngStatus
+pack_weight (EngBound *bound, uint32_t id, EngCpuWeight *w, EngError *error)
+{
+  uint64_t bytes;
+  if (!pack_layout (bound->device, &bound->options, w, &bytes))
+    return ENG_OK;
+  /* Two megabytes is what the system can map as one page: fewer misses while weights stream by. */
+  const uint64_t huge = 2u << 20;
+  w->packed = eng_alloc_aligned (bytes >= huge ? huge : 64, bytes);
+  if (w->packed == NULL)
+    {
+      w->pack = ENG_PACK_NONE;
+      return eng_error_set_numbers (error, ENG_ERR_NO_MEMORY, "tensor", bytes, 0,
+                                    "no memory for weight %u (%llu bytes)", id,
+                                    (unsigned long long) bytes);
+    }
+  if (bytes >= huge)
+    madvise (w->packed, bytes, MADV_HUGEPAGE);
+  PackJob job = { bound, w, .panels_per_slice = w->packed_slice_bytes / w->panel_bytes };
+  job.n_panels = job.panels_per_slice * w->n_slices;
+  job.per_chunk = (uint32_t) (job.n_panels / 256 + 1);
+  eng_thread_pool_run (bound->device->pool,
+                       (uint32_t) ((job.n_panels + job.per_chunk - 1) / job.per_chunk), pack_chunk,
+                       &job);
+  bound->weight_bytes += bytes;
+  return ENG_OK;
+}
+
+/* Buffers that a product of packed weights reads. */
+static void
+mark_quantized (EngBound *bound)
+{
+  for (uint32_t i = bound->options.first_step;
+       i < bound->options.first_step + bound->options.n_steps; i++)
+    {
+      const EngStep *s = &bound->program->steps[i];
+      bool products = s->kind == ENG_STEP_QKV || s->kind == ENG_STEP_PRODUCT
+                      || s->kind == ENG_STEP_GATE_UP || s->kind == ENG_STEP_ROUTE;
+      for (int j = 0; products && j < 3; j++)
+        if (s->w[j] != ENG_WEIGHT_NONE && slot_uses[s->kind][j] == ENG_CPU_USE_PRODUCT
+            && bound->weights[s->w[j]].pack != ENG_PACK_NONE)
+          bound->quantized[s->src] = true;
+    }
+}
+
 static EngStatus
 bind_weight (EngBound *bound, uint32_t id, const EngWeightSource *source, EngError *error)
 {
@@ -294,7 +386,11 @@ bind_weight (EngBound *bound, uint32_t id, const EngWeightSource *source, EngErr
     status = map_weight (desc, id, source, w, error);
   if (status == ENG_OK && (w->uses & ENG_CPU_USE_VECTOR) != 0)
     status = make_vector (bound, id, w, error);
-  if (status == ENG_OK && (w->uses & ~ENG_CPU_USE_VECTOR) != 0)
+  if (status == ENG_OK)
+    status = pack_weight (bound, id, w, error);
+  if (status == ENG_OK
+      && ((w->uses & ENG_CPU_USE_LOOKUP) != 0
+          || ((w->uses & ENG_CPU_USE_PRODUCT) != 0 && w->pack == ENG_PACK_NONE)))
     bound->mapped_bytes += w->row_bytes * w->n_rows * w->n_slices;
   return status;
 }
@@ -312,7 +408,8 @@ eng_cpu_bind (EngDevice *device, const EngProgram *program, const EngWeightSourc
   bound->kernels = options->exact ? &device->exact : &device->kernels;
   EngStatus status = ENG_OK;
   bound->weights = eng_arena_alloc_array (&bound->arena, program->n_weights, sizeof (EngCpuWeight));
-  if (bound->weights == NULL)
+  bound->quantized = eng_arena_alloc_array (&bound->arena, program->n_buffers, sizeof (bool));
+  if (bound->weights == NULL || bound->quantized == NULL)
     status = eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory to bind");
   if (status == ENG_OK)
     status = scan_steps (program, options, bound->weights, error);
@@ -334,6 +431,8 @@ eng_cpu_bind (EngDevice *device, const EngProgram *program, const EngWeightSourc
         status = eng_error_set (error, ENG_ERR_CANCELLED, NULL, ENG_OFFSET_NONE, "loading was stopped");
     }
   bound->weight_bytes += bound->mapped_bytes;
+  if (status == ENG_OK)
+    mark_quantized (bound);
   if (status != ENG_OK)
     eng_cpu_unbind (&bound);
   else
@@ -346,6 +445,8 @@ eng_cpu_unbind (EngBound **bound)
 {
   if (*bound == NULL)
     return;
+  for (uint32_t i = 0; (*bound)->weights != NULL && i < (*bound)->program->n_weights; i++)
+    eng_free_aligned ((*bound)->weights[i].packed);
   eng_arena_clear (&(*bound)->arena);
   eng_free (*bound);
   *bound = NULL;
@@ -355,7 +456,6 @@ EngStatus
 eng_cpu_plan_weights (EngDevice *device, const EngProgram *program, const EngBindOptions *options,
                       EngMemoryPlan *plan, EngError *error)
 {
-  (void) device;
   EngCpuWeight *weights = eng_alloc_array (program->n_weights, sizeof (EngCpuWeight));
   if (weights == NULL)
     return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory to plan");
@@ -371,7 +471,11 @@ eng_cpu_plan_weights (EngDevice *device, const EngProgram *program, const EngBin
       uint64_t bytes = w->row_bytes * w->n_rows * w->n_slices;
       if ((w->uses & ENG_CPU_USE_VECTOR) != 0)
         plan->weight_bytes += w->n_cols * w->n_rows * w->n_slices * sizeof (float);
-      if ((w->uses & ~ENG_CPU_USE_VECTOR) != 0)
+      uint64_t packed;
+      bool is_packed = pack_layout (device, options, w, &packed);
+      plan->weight_bytes += packed;
+      if ((w->uses & ENG_CPU_USE_LOOKUP) != 0
+          || ((w->uses & ENG_CPU_USE_PRODUCT) != 0 && !is_packed))
         {
           plan->weight_bytes += bytes;
           plan->mapped_bytes += bytes;

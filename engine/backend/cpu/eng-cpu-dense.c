@@ -7,32 +7,28 @@
 
 #include "eng-quant.h"
 
-/* How a product of @n_cols_out columns for @n_rows rows is cut into chunks: column slices of @width
- * times row tiles. Small chunks let threads share unevenly; large ones amortize the claim. */
+/* How a product of @n_out columns for @n_rows rows is cut into chunks: column slices of @width times
+ * tiles of rows. Small chunks let threads share unevenly; large ones amortize the claim. */
 typedef struct
 {
-  uint32_t width, n_slices, n_tiles;
+  uint32_t width, n_slices, tile_rows, n_tiles;
 } Cut;
 
 static Cut
-cut_product (const EngCpuRun *run, uint64_t n_out, uint32_t n_rows, uint32_t multiple)
+cut_product (const EngCpuRun *run, const EngCpuWeight *a, const EngCpuWeight *b, uint32_t n_rows)
 {
   uint32_t n_threads = eng_thread_pool_get_n_threads (run->bound->device->pool);
-  uint64_t width = (n_out + 4 * n_threads - 1) / (4 * n_threads);
-  width = (width + multiple - 1) / multiple * multiple;
-  if (width > ENG_CPU_MAX_CHUNK)
-    width = ENG_CPU_MAX_CHUNK / multiple * multiple;
-  Cut cut = { (uint32_t) width, (uint32_t) ((n_out + width - 1) / width),
-              (n_rows + ENG_CPU_ROW_TILE - 1) / ENG_CPU_ROW_TILE };
+  uint32_t most = ENG_CPU_MAX_CHUNK, parts = 4 * n_threads;
+  bool packed = a->pack != ENG_PACK_NONE || (b != NULL && b->pack != ENG_PACK_NONE);
+  if (!packed && n_rows > ENG_CPU_ROW_TILE)
+    most = 64; /* all rows in one tile: see eng_cpu_tile_rows */
+  uint64_t width = ((a->n_rows + parts - 1) / parts + 31) / 32 * 32;
+  if (width > most)
+    width = most;
+  Cut cut = { .width = (uint32_t) width, .n_slices = (uint32_t) ((a->n_rows + width - 1) / width) };
+  cut.tile_rows = eng_cpu_tile_rows (a, b, NULL, cut.width);
+  cut.n_tiles = (n_rows + cut.tile_rows - 1) / cut.tile_rows;
   return cut;
-}
-
-/* Scratch of a thread: two tiles of results, a spare tile, one row of a weight. */
-static float *
-tile_scratch (const EngCpuRun *run, uint32_t i_thread, uint32_t i)
-{
-  float *data = (float *) (void *) run->state->scratch[i_thread].data;
-  return data + (size_t) i * ENG_CPU_ROW_TILE * ENG_CPU_MAX_CHUNK;
 }
 
 static void
@@ -63,7 +59,8 @@ embed_chunk (void *data, uint32_t r, uint32_t i_thread)
   const EngStep *step = run->step;
   const EngRow *row = &run->batch->rows[r];
   uint32_t width = run->bound->program->buffers[step->dst].width;
-  float *x = eng_cpu_row (run, step->dst, r), *scratch = tile_scratch (run, i_thread, 3);
+  float *x = eng_cpu_row (run, step->dst, r);
+  float *scratch = eng_cpu_scratch (run, i_thread, ENG_CPU_PARTS);
   if (row->token >= 0)
     {
       const EngCpuWeight *w = &run->bound->weights[step->w[0]];
@@ -105,14 +102,14 @@ norm_row (const EngKernels *k, EngNormKind kind, float eps, const float *w, cons
 }
 
 static void
-norm_chunk (void *data, uint32_t r, uint32_t i_thread)
+norm_one (const EngCpuRun *run, uint32_t r, uint32_t i_thread)
 {
-  EngCpuRun *run = data;
   const EngStep *s = run->step;
   const float *w = eng_cpu_vector (run, s->w[0]), *b = eng_cpu_vector (run, s->w[1]);
   uint32_t n = run->bound->program->buffers[s->src].width;
   const float *x = eng_cpu_row (run, s->src, r);
-  float *y = eng_cpu_row (run, s->dst, r), *scratch = tile_scratch (run, i_thread, 3);
+  float *y = eng_cpu_row (run, s->dst, r);
+  float *scratch = eng_cpu_scratch (run, i_thread, ENG_CPU_PARTS);
   if ((s->flags & ENG_STEP_ADD_BEFORE) != 0)
     {
       const float *aux = eng_cpu_row (run, s->aux, r);
@@ -131,10 +128,27 @@ norm_chunk (void *data, uint32_t r, uint32_t i_thread)
     norm_row (run->k, s->u.norm.kind, s->u.norm.eps, w, b, x, y, n);
 }
 
+#define NORM_ROWS 16u
+
+/* The rows are still in the cache: quantize them at once for the products that follow. */
+static void
+norm_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
+{
+  EngCpuRun *run = data;
+  uint32_t first = i_chunk * NORM_ROWS, n = eng_cpu_min (NORM_ROWS, run->n_rows - first);
+  for (uint32_t r = first; r < first + n; r++)
+    {
+      norm_one (run, r, i_thread);
+      if (run->bound->quantized[run->step->dst])
+        eng_cpu_quantize_row (run, run->step->dst, r);
+    }
+}
+
 void
 eng_cpu_step_norm (EngCpuRun *run)
 {
-  eng_cpu_for (run, run->n_rows, norm_chunk, run);
+  eng_cpu_for (run, (run->n_rows + NORM_ROWS - 1) / NORM_ROWS, norm_chunk, run);
+  run->state->quants[run->step->dst].valid = true;
 }
 
 /* --- query, key, value --- */
@@ -214,6 +228,12 @@ store_value (const EngCpuRun *run, uint32_t r, uint32_t head, const float *x)
     run->k->float_to_half (x, (uint16_t *) (void *) values + (size_t) p * width, width);
 }
 
+typedef struct
+{
+  EngCpuRun *run;
+  Cut cut;
+} ProductJob;
+
 typedef enum
 {
   PART_Q,
@@ -225,24 +245,25 @@ typedef enum
 static void
 qkv_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
 {
-  EngCpuRun *run = data;
+  ProductJob *job = data;
+  EngCpuRun *run = job->run;
   const EngStep *s = run->step;
   uint32_t n_q = s->u.qkv.n_head, n_kv = s->u.qkv.n_head_kv, n_heads = n_q + 2 * n_kv;
-  uint32_t i = i_chunk % n_heads, r0 = i_chunk / n_heads * ENG_CPU_ROW_TILE;
-  uint32_t n_rows = eng_cpu_min (ENG_CPU_ROW_TILE, run->n_rows - r0);
+  uint32_t i = i_chunk % n_heads, r0 = i_chunk / n_heads * job->cut.tile_rows;
+  uint32_t n_rows = eng_cpu_min (job->cut.tile_rows, run->n_rows - r0);
   Part part = i < n_q ? PART_Q : i < n_q + n_kv ? PART_K : PART_V;
   uint32_t head = part == PART_Q ? i : part == PART_K ? i - n_q : i - n_q - n_kv;
   uint32_t width = part == PART_V ? s->u.qkv.v_width : s->u.qkv.k_width;
-  float *y = tile_scratch (run, i_thread, 0);
   const float *bias = eng_cpu_vector (run, s->w[3 + part]);
   const float *norm = part == PART_V ? NULL : eng_cpu_vector (run, s->w[6 + part]);
   uint64_t j0 = (uint64_t) head * width;
-  eng_cpu_product (run->bound, &run->bound->weights[s->w[part]], 0, j0, j0 + width,
-                   eng_cpu_row (run, s->src, r0), run->bound->program->buffers[s->src].width, n_rows,
-                   y, width, tile_scratch (run, i_thread, 3));
+  size_t stride;
+  EngCpuInput input = eng_cpu_input (run, s->src, r0, n_rows);
+  float *y = eng_cpu_product (run, i_thread, 0, &run->bound->weights[s->w[part]], 0, j0, j0 + width,
+                              &input, &stride);
   for (uint32_t r = 0; r < n_rows; r++)
     {
-      float *x = y + (size_t) r * width;
+      float *x = y + r * stride;
       add_bias (x, bias != NULL ? bias + j0 : NULL, width);
       if (s->u.qkv.clamp > 0)
         for (uint32_t c = 0; c < width; c++)
@@ -263,18 +284,17 @@ qkv_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
 void
 eng_cpu_step_qkv (EngCpuRun *run)
 {
-  uint32_t n_tiles = (run->n_rows + ENG_CPU_ROW_TILE - 1) / ENG_CPU_ROW_TILE;
-  uint32_t n_heads = run->step->u.qkv.n_head + 2 * run->step->u.qkv.n_head_kv;
-  eng_cpu_for (run, n_tiles * n_heads, qkv_chunk, run);
+  const EngStep *s = run->step;
+  const EngCpuWeight *w = run->bound->weights;
+  uint32_t width = s->u.qkv.k_width > s->u.qkv.v_width ? s->u.qkv.k_width : s->u.qkv.v_width;
+  ProductJob job = { .run = run };
+  job.cut.tile_rows = eng_cpu_tile_rows (&w[s->w[0]], &w[s->w[1]], &w[s->w[2]], width);
+  job.cut.n_tiles = (run->n_rows + job.cut.tile_rows - 1) / job.cut.tile_rows;
+  eng_cpu_quantize (run, s->src);
+  eng_cpu_for (run, job.cut.n_tiles * (s->u.qkv.n_head + 2 * s->u.qkv.n_head_kv), qkv_chunk, &job);
 }
 
 /* --- product, gate and up, output --- */
-
-typedef struct
-{
-  EngCpuRun *run;
-  Cut cut;
-} ProductJob;
 
 static void
 product_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
@@ -285,35 +305,36 @@ product_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
   const EngCpuWeight *w = &run->bound->weights[s->w[0]];
   uint64_t j0 = (uint64_t) (i_chunk % job->cut.n_slices) * job->cut.width;
   uint32_t n = (uint32_t) (j0 + job->cut.width <= w->n_rows ? job->cut.width : w->n_rows - j0);
-  uint32_t r0 = i_chunk / job->cut.n_slices * ENG_CPU_ROW_TILE;
-  uint32_t n_rows = eng_cpu_min (ENG_CPU_ROW_TILE, run->n_rows - r0);
+  uint32_t r0 = i_chunk / job->cut.n_slices * job->cut.tile_rows;
+  uint32_t n_rows = eng_cpu_min (job->cut.tile_rows, run->n_rows - r0);
   const float *bias = eng_cpu_vector (run, s->w[1]);
-  float *y = tile_scratch (run, i_thread, 0);
-  eng_cpu_product (run->bound, w, 0, j0, j0 + n, eng_cpu_row (run, s->src, r0),
-                   run->bound->program->buffers[s->src].width, n_rows, y, n,
-                   tile_scratch (run, i_thread, 3));
+  size_t stride;
+  EngCpuInput input = eng_cpu_input (run, s->src, r0, n_rows);
+  float *y = eng_cpu_product (run, i_thread, 0, w, 0, j0, j0 + n, &input, &stride);
+  float scale = s->u.product.scale;
   for (uint32_t r = 0; r < n_rows; r++)
     {
-      float *x = y + (size_t) r * n, *out = eng_cpu_row (run, s->dst, r0 + r) + j0;
+      float *x = y + r * stride, *out = eng_cpu_row (run, s->dst, r0 + r) + j0;
       add_bias (x, bias != NULL ? bias + j0 : NULL, n);
       eng_cpu_act (run->k, s->u.product.act, x, n);
       if ((s->flags & ENG_STEP_ADD_AFTER) != 0)
         {
           const float *aux = eng_cpu_row (run, s->aux, r0 + r) + j0;
           for (uint32_t i = 0; i < n; i++)
-            out[i] = aux[i] + x[i] * s->u.product.scale;
+            out[i] = aux[i] + x[i] * scale;
         }
       else
         for (uint32_t i = 0; i < n; i++)
-          out[i] = x[i] * s->u.product.scale;
+          out[i] = x[i] * scale;
     }
 }
 
 void
 eng_cpu_step_product (EngCpuRun *run)
 {
-  ProductJob job
-      = { run, cut_product (run, run->bound->weights[run->step->w[0]].n_rows, run->n_rows, 32) };
+  const EngCpuWeight *w = &run->bound->weights[run->step->w[0]];
+  ProductJob job = { run, cut_product (run, w, NULL, run->n_rows) };
+  eng_cpu_quantize (run, run->step->src);
   eng_cpu_for (run, job.cut.n_slices * job.cut.n_tiles, product_chunk, &job);
 }
 
@@ -326,24 +347,24 @@ gate_up_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
   const EngCpuWeight *gate = &run->bound->weights[s->w[0]], *up = &run->bound->weights[s->w[1]];
   uint64_t j0 = (uint64_t) (i_chunk % job->cut.n_slices) * job->cut.width;
   uint32_t n = (uint32_t) (j0 + job->cut.width <= gate->n_rows ? job->cut.width : gate->n_rows - j0);
-  uint32_t r0 = i_chunk / job->cut.n_slices * ENG_CPU_ROW_TILE;
-  uint32_t n_rows = eng_cpu_min (ENG_CPU_ROW_TILE, run->n_rows - r0);
+  uint32_t r0 = i_chunk / job->cut.n_slices * job->cut.tile_rows;
+  uint32_t n_rows = eng_cpu_min (job->cut.tile_rows, run->n_rows - r0);
   const float *gate_bias = eng_cpu_vector (run, s->w[2]), *up_bias = eng_cpu_vector (run, s->w[3]);
-  const float *mix = eng_cpu_vector (run, s->w[4]), *src = eng_cpu_row (run, s->src, r0);
-  uint32_t width = run->bound->program->buffers[s->src].width;
-  float *g = tile_scratch (run, i_thread, 0), *u = tile_scratch (run, i_thread, 1);
-  float *scratch = tile_scratch (run, i_thread, 3);
-  eng_cpu_product (run->bound, gate, 0, j0, j0 + n, src, width, n_rows, g, n, scratch);
-  eng_cpu_product (run->bound, up, 0, j0, j0 + n, src, width, n_rows, u, n, scratch);
+  const float *mix = eng_cpu_vector (run, s->w[4]);
+  EngCpuInput input = eng_cpu_input (run, s->src, r0, n_rows);
+  size_t g_stride, u_stride;
+  float *g = eng_cpu_product (run, i_thread, 0, gate, 0, j0, j0 + n, &input, &g_stride);
+  float *u = eng_cpu_product (run, i_thread, 1, up, 0, j0, j0 + n, &input, &u_stride);
   for (uint32_t r = 0; r < n_rows; r++)
     {
-      float *gr = g + (size_t) r * n, *ur = u + (size_t) r * n;
+      float *gr = g + r * g_stride, *ur = u + r * u_stride;
       add_bias (gr, gate_bias != NULL ? gate_bias + j0 : NULL, n);
       add_bias (ur, up_bias != NULL ? up_bias + j0 : NULL, n);
       eng_cpu_glu (run->k, s->u.glu.act, gr, ur, n);
       if (mix != NULL)
         {
-          float scale = 1.0f / (1.0f + expf (-run->k->dot (src + (size_t) r * width, mix, width)));
+          float z = run->k->dot (input.x + r * input.stride, mix, input.stride);
+          float scale = 1.0f / (1.0f + expf (-z));
           for (uint32_t i = 0; i < n; i++)
             gr[i] *= scale;
         }
@@ -354,9 +375,23 @@ gate_up_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
 void
 eng_cpu_step_gate_up (EngCpuRun *run)
 {
-  ProductJob job
-      = { run, cut_product (run, run->bound->weights[run->step->w[0]].n_rows, run->n_rows, 32) };
+  const EngCpuWeight *w = run->bound->weights;
+  const EngStep *s = run->step;
+  ProductJob job = { run, cut_product (run, &w[s->w[0]], &w[s->w[1]], run->n_rows) };
+  eng_cpu_quantize (run, s->src);
   eng_cpu_for (run, job.cut.n_slices * job.cut.n_tiles, gate_up_chunk, &job);
+}
+
+static void
+quantize_outputs (void *data, uint32_t o, uint32_t i_thread)
+{
+  EngCpuRun *run = data;
+  EngCpuQuant *quant = &run->state->output_quant;
+  uint32_t o0 = o / ENG_CPU_ROW_TILE * ENG_CPU_ROW_TILE;
+  EngQuantTile tile = eng_cpu_tile (quant, o0, eng_cpu_min (ENG_CPU_ROW_TILE, run->n_outputs - o0));
+  (void) i_thread;
+  run->k->quantize (eng_cpu_row (run, run->step->src, run->state->outputs[o]), quant->width, &tile,
+                    o - o0);
 }
 
 static void
@@ -366,20 +401,33 @@ output_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
   EngCpuRun *run = job->run;
   const EngStep *s = run->step;
   const EngCpuWeight *w = &run->bound->weights[s->w[0]];
-  uint64_t j0 = (uint64_t) i_chunk * job->cut.width;
+  uint64_t j0 = (uint64_t) (i_chunk % job->cut.n_slices) * job->cut.width;
   uint32_t n = (uint32_t) (j0 + job->cut.width <= w->n_rows ? job->cut.width : w->n_rows - j0);
+  uint32_t o0 = i_chunk / job->cut.n_slices * job->cut.tile_rows;
+  uint32_t n_rows = eng_cpu_min (job->cut.tile_rows, run->n_outputs - o0);
   const float *bias = eng_cpu_vector (run, s->w[1]);
-  float cap = s->u.output.soft_cap, *y = tile_scratch (run, i_thread, 0);
-  for (uint32_t o = 0; o < run->n_outputs; o++)
+  float cap = s->u.output.soft_cap;
+  /* Packed weights take all rows of a tile at once; floats one row at a time, as the rows that want
+   * outputs need not be neighbours. */
+  uint32_t step = w->pack != ENG_PACK_NONE ? n_rows : 1;
+  for (uint32_t o = o0; o < o0 + n_rows; o += step)
     {
-      float *out = run->run->output + (uint64_t) o * run->bound->program->n_output + j0;
-      eng_cpu_product (run->bound, w, 0, j0, j0 + n, eng_cpu_row (run, s->src, run->state->outputs[o]),
-                       0, 1, y, n, tile_scratch (run, i_thread, 3));
-      add_bias (y, bias != NULL ? bias + j0 : NULL, n);
-      for (uint32_t i = 0; i < n; i++)
+      EngCpuInput input = { eng_cpu_row (run, s->src, run->state->outputs[o]), 0, .n_rows = step };
+      size_t stride;
+      if (w->pack != ENG_PACK_NONE)
+        input.tile = eng_cpu_tile (&run->state->output_quant, o, step);
+      float *y = eng_cpu_product (run, i_thread, 0, w, 0, j0, j0 + n, &input, &stride);
+      for (uint32_t r = 0; r < step; r++)
         {
-          float v = y[i] * s->u.output.scale;
-          out[i] = cap > 0 ? cap * tanhf (v / cap) : v;
+          float *x = y + r * stride;
+          float *out = run->run->output + (uint64_t) (o + r) * run->bound->program->n_output + j0;
+          add_bias (x, bias != NULL ? bias + j0 : NULL, n);
+          if (cap > 0)
+            for (uint32_t i = 0; i < n; i++)
+              out[i] = cap * tanhf (x[i] * s->u.output.scale / cap);
+          else
+            for (uint32_t i = 0; i < n; i++)
+              out[i] = x[i] * s->u.output.scale;
         }
     }
 }
@@ -387,8 +435,11 @@ output_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
 void
 eng_cpu_step_output (EngCpuRun *run)
 {
+  const EngCpuWeight *w = &run->bound->weights[run->step->w[0]];
   if (run->n_outputs == 0)
     return;
-  ProductJob job = { run, cut_product (run, run->bound->weights[run->step->w[0]].n_rows, 1, 32) };
-  eng_cpu_for (run, job.cut.n_slices, output_chunk, &job);
+  ProductJob job = { run, cut_product (run, w, NULL, run->n_outputs) };
+  if (w->pack != ENG_PACK_NONE)
+    eng_cpu_for (run, run->n_outputs, quantize_outputs, run);
+  eng_cpu_for (run, job.cut.n_slices * job.cut.n_tiles, output_chunk, &job);
 }

@@ -70,7 +70,8 @@ cpu_open (uint32_t index, const EngDeviceOptions *options, EngDevice **out, EngE
       return status;
     }
   eng_kernels_init_ref (&device->exact);
-  eng_kernels_init_ref (&device->kernels);
+  uint64_t mask = options != NULL && options->kernel_mask != 0 ? options->kernel_mask : UINT64_MAX;
+  eng_kernels_init (&device->kernels, (uint32_t) (eng_cpu_get_tiers () & mask));
   *out = device;
   return ENG_OK;
 }

@@ -21,14 +21,30 @@ sequence_rows (const EngCpuRun *run, uint32_t i, uint32_t *first)
   return n;
 }
 
+/* y = W x + b. A quantized head's input is made into a tile of its own. */
 static void
-head_product (const EngCpuRun *run, EngWeightId w, EngWeightId b, const float *x, float *y, float *row)
+head_product (const EngCpuRun *run, uint32_t i_thread, EngWeightId w, EngWeightId b, const float *x,
+              float *y)
 {
   const EngCpuWeight *weight = &run->bound->weights[w];
   const float *bias = eng_cpu_vector (run, b);
-  eng_cpu_product (run->bound, weight, 0, 0, weight->n_rows, x, 0, 1, y, weight->n_rows, row);
-  for (uint64_t i = 0; bias != NULL && i < weight->n_rows; i++)
-    y[i] += bias[i];
+  EngCpuInput input = { x, weight->n_cols, .n_rows = 1 };
+  if (weight->pack != ENG_PACK_NONE)
+    {
+      /* Behind the weights' part: see scratch_bytes, 16 floats a column. */
+      float *memory = eng_cpu_scratch (run, i_thread, ENG_CPU_PARTS);
+      input.tile = (EngQuantTile){ (int8_t *) memory, (int16_t *) (void *) (memory + weight->n_cols),
+                                   memory + 2 * weight->n_cols, 1 };
+      run->k->quantize (x, weight->n_cols, &input.tile, 0);
+    }
+  for (uint64_t j = 0; j < weight->n_rows; j += ENG_CPU_MAX_CHUNK)
+    {
+      uint64_t end = j + ENG_CPU_MAX_CHUNK < weight->n_rows ? j + ENG_CPU_MAX_CHUNK : weight->n_rows;
+      size_t stride;
+      const float *part = eng_cpu_product (run, i_thread, 2, weight, 0, j, end, &input, &stride);
+      for (uint64_t i = j; i < end; i++)
+        y[i] = part[i - j] + (bias != NULL ? bias[i] : 0);
+    }
 }
 
 static void
@@ -38,9 +54,7 @@ pool_chunk (void *data, uint32_t i, uint32_t i_thread)
   const EngStep *s = run->step;
   const EngProgram *program = run->bound->program;
   uint32_t width = program->buffers[s->src].width, first, n = sequence_rows (run, i, &first);
-  float *x = (float *) (void *) run->state->scratch[i_thread].data;
-  float *y = x + (size_t) ENG_CPU_ROW_TILE * ENG_CPU_MAX_CHUNK;
-  float *row = x + (size_t) 3 * ENG_CPU_ROW_TILE * ENG_CPU_MAX_CHUNK;
+  float *x = eng_cpu_scratch (run, i_thread, 0), *y = eng_cpu_scratch (run, i_thread, 1);
   float *out = run->run->output + (size_t) i * program->n_output;
   memset (out, 0, program->n_output * sizeof (float));
   if (n == 0)
@@ -57,14 +71,14 @@ pool_chunk (void *data, uint32_t i, uint32_t i_thread)
   uint64_t n_out = width;
   if (s->w[0] != ENG_WEIGHT_NONE)
     {
-      head_product (run, s->w[0], s->w[1], x, y, row);
+      head_product (run, i_thread, s->w[0], s->w[1], x, y);
       n_out = run->bound->weights[s->w[0]].n_rows;
       eng_cpu_act (run->k, s->u.pool.head_act, y, n_out);
       memcpy (x, y, n_out * sizeof (float));
     }
   if (s->w[2] != ENG_WEIGHT_NONE)
     {
-      head_product (run, s->w[2], s->w[3], x, y, row);
+      head_product (run, i_thread, s->w[2], s->w[3], x, y);
       n_out = run->bound->weights[s->w[2]].n_rows;
       memcpy (x, y, n_out * sizeof (float));
     }

@@ -35,6 +35,9 @@ typedef struct
   uint64_t row_bytes;    /* from row to row */
   uint64_t slice_bytes;  /* from slice to slice */
   const float *vector;   /* used as a vector: [n_slices * n_rows * n_cols] */
+  EngPack pack;          /* how @packed is laid out; ENG_PACK_NONE: products read @raw */
+  uint8_t *packed;       /* panels of slice 0, then of slice 1, …; owned */
+  uint64_t panel_bytes, packed_slice_bytes;
 } EngCpuWeight;
 
 struct EngBound
@@ -45,6 +48,7 @@ struct EngBound
   const EngKernels *kernels; /* device's fast ones, or the exact ones */
   EngArena arena;
   EngCpuWeight *weights; /* [program->n_weights] */
+  bool *quantized; /* [n_buffers]: products read this buffer as bytes */
   uint64_t weight_bytes, mapped_bytes;
 };
 
@@ -68,6 +72,25 @@ typedef struct
   size_t size;
 } EngCpuScratch;
 
+/* Rows quantized for products, in tiles of ENG_CPU_ROW_TILE rows (the last one may be smaller). */
+typedef struct
+{
+  int8_t *q;
+  int16_t *q16;
+  float *meta;
+  uint32_t width;
+  bool valid; /* holds what the buffer holds */
+} EngCpuQuant;
+
+/* Neighbouring rows of one sequence that attention handles together. */
+#define ENG_CPU_GROUP_ROWS 16u
+/* Attention of few rows is split over positions into this many chunks a thread. */
+#define ENG_CPU_SPLIT_CHUNKS 4u
+typedef struct
+{
+  uint32_t first, n;
+} EngCpuRowGroup;
+
 struct EngState
 {
   EngBound *bound;
@@ -75,16 +98,35 @@ struct EngState
   EngCpuGroup *groups;  /* [n_groups] */
   float **buffers;      /* [n_buffers] of float32 [max_rows, width], 64-byte aligned */
   float **rope;         /* [n_rope_tables] of [max_rows, n_rot / 2, {cos, sin}] of the batch */
-  float *hidden;        /* experts: [max_rows, n_used, n_ff]; NULL without */
+  EngCpuQuant *quants;  /* [n_buffers]; unused where bound->quantized is false */
+  EngCpuQuant output_quant; /* rows that want outputs */
+  struct
+  {
+    /* A slot is one chosen expert of one row; slots are ordered by expert. */
+    EngCpuQuant src, hidden_quant; /* [n_slots] */
+    float *hidden, *out;           /* [n_slots, n_ff], [n_slots, width of dst] */
+    uint32_t *slots;               /* [n_slots]: row * n_used + j */
+    uint32_t *slot_of;             /* [n_slots]: the inverse */
+    EngCpuRowGroup *tiles;         /* runs of slots of one expert, at most ENG_CPU_ROW_TILE long */
+    uint32_t *tile_experts;
+  } experts;
+  EngCpuRowGroup *row_groups; /* [max_rows] */
+  float *partial;             /* attention split over positions: sums of each part */
+  uint64_t partial_floats;
   uint32_t *outputs;    /* [max_rows]: rows that want output */
   EngCpuScratch *scratch; /* [n_threads] */
   uint64_t state_bytes, scratch_bytes;
 };
 
-/* Rows that a product handles in one go; a thread's scratch holds two such tiles of the widest chunk. */
+/* Rows that a product of packed weights handles in one go. */
 #define ENG_CPU_ROW_TILE 64u
 /* Columns of the widest chunk: whole heads of up to 512, or slices of a product. */
 #define ENG_CPU_MAX_CHUNK 512u
+/* A thread's scratch: three parts that each hold a tile of the widest chunk, whose panels may begin and
+ * end a panel outside of it; then one panel of float32 weights. */
+#define ENG_CPU_MAX_STRIDE (ENG_CPU_MAX_CHUNK + 32u)
+#define ENG_CPU_PART_FLOATS (ENG_CPU_ROW_TILE * ENG_CPU_MAX_STRIDE)
+#define ENG_CPU_PARTS 3u
 #define ENG_CPU_MAX_EXPERTS 1024u
 
 typedef struct
@@ -95,7 +137,7 @@ typedef struct
   const EngRun *run;
   const EngKernels *k;
   const EngStep *step; /* the one at work */
-  uint32_t n_rows, n_outputs;
+  uint32_t n_rows, n_outputs, n_row_groups;
 } EngCpuRun;
 
 /* eng-cpu-bind.c */
@@ -144,11 +186,46 @@ eng_cpu_min (uint32_t a, uint32_t b)
   return a < b ? a : b;
 }
 
-/* eng-cpu-product.c: y[r * y_stride + j - j0] = sum_c W[slice][j][c] * x[r * x_stride + c] for rows r
- * in [0, n_rows) and j in [j0, j1). @scratch holds n_cols floats. */
-void eng_cpu_product (const EngBound *bound, const EngCpuWeight *w, uint32_t slice, uint64_t j0,
-                      uint64_t j1, const float *x, size_t x_stride, uint32_t n_rows, float *y,
-                      size_t y_stride, float *scratch);
+/* Part @i < ENG_CPU_PARTS of a thread's scratch; ENG_CPU_PARTS is the one for weights. */
+static inline float *
+eng_cpu_scratch (const EngCpuRun *run, uint32_t i_thread, uint32_t i)
+{
+  return (float *) (void *) run->state->scratch[i_thread].data + (size_t) i * ENG_CPU_PART_FLOATS;
+}
+
+/* eng-cpu-product.c */
+
+/* Activations of one product: the same @n_rows rows as floats and, for packed weights, as a tile. */
+typedef struct
+{
+  const float *x;
+  size_t stride;
+  EngQuantTile tile; /* tile.q == NULL: floats only */
+  uint32_t n_rows;
+} EngCpuInput;
+
+/* sum_c W[slice][j][c] * x[r][c] of rows r and j in [j0, j1): written to part @part of the thread's
+ * scratch, rows *stride floats apart; the pointer returned is that of (r, j) = (0, j0). At most
+ * ENG_CPU_MAX_CHUNK columns and ENG_CPU_ROW_TILE rows, or for float weights what eng_cpu_tile_rows
+ * says. */
+float *eng_cpu_product (const EngCpuRun *run, uint32_t i_thread, uint32_t part, const EngCpuWeight *w,
+                        uint32_t slice, uint64_t j0, uint64_t j1, const EngCpuInput *input,
+                        size_t *stride);
+/* Rows of buffer @id from @r0, a multiple of ENG_CPU_ROW_TILE when it is quantized. */
+EngCpuInput eng_cpu_input (const EngCpuRun *run, EngBufferId id, uint32_t r0, uint32_t n_rows);
+/* Tile of @quant that begins at row @r0. */
+EngQuantTile eng_cpu_tile (const EngCpuQuant *quant, uint32_t r0, uint32_t n_rows);
+/* Row tile of a step whose products are @a, @b, @c (NULL: none) and @width columns a chunk. */
+uint32_t eng_cpu_tile_rows (const EngCpuWeight *a, const EngCpuWeight *b, const EngCpuWeight *c,
+                            uint32_t width);
+/* Make the bytes of a buffer hold what its floats hold. */
+void eng_cpu_quantize (EngCpuRun *run, EngBufferId id);
+/* Row @r of the buffer into its tile. */
+void eng_cpu_quantize_row (const EngCpuRun *run, EngBufferId id, uint32_t r);
+EngStatus eng_cpu_alloc_quant (EngCpuQuant *quant, uint64_t rows, uint32_t width, bool wants_q16,
+                               uint64_t *sum, EngError *error);
+void eng_cpu_free_quant (EngCpuQuant *quant);
+uint64_t eng_cpu_quant_bytes (uint64_t rows, uint32_t width, bool wants_q16);
 
 /* The step functions; eng-cpu-dense.c, -attention.c, -experts.c, -pool.c */
 void eng_cpu_step_embed (EngCpuRun *run);

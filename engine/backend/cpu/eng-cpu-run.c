@@ -117,6 +117,21 @@ move_io (EngCpuRun *run, const EngBufferIo *io, uint32_t n, bool import, EngErro
   return ENG_OK;
 }
 
+/* Runs of up to ENG_CPU_GROUP_ROWS rows of one sequence. */
+static void
+group_rows (EngCpuRun *run)
+{
+  EngCpuRowGroup *groups = run->state->row_groups;
+  uint32_t n = 0;
+  for (uint32_t r = 0; r < run->n_rows; r++)
+    if (n > 0 && groups[n - 1].n < ENG_CPU_GROUP_ROWS
+        && run->batch->rows[r].i_sequence == run->batch->rows[r - 1].i_sequence)
+      groups[n - 1].n++;
+    else
+      groups[n++] = (EngCpuRowGroup){ r, 1 };
+  run->n_row_groups = n;
+}
+
 EngStatus
 eng_cpu_run (EngBound *bound, EngState *state, const EngBatch *batch, const EngRun *options,
              EngError *error)
@@ -140,6 +155,9 @@ eng_cpu_run (EngBound *bound, EngState *state, const EngBatch *batch, const EngR
     status = move_io (&run, options->imports, options->n_imports, true, error);
   if (status != ENG_OK || batch->n_rows == 0)
     return status;
+  for (uint32_t i = 0; i < program->n_buffers; i++)
+    state->quants[i].valid = false;
+  group_rows (&run);
   if (program->n_rope_tables != 0)
     eng_cpu_for (&run, run.n_rows, rope_chunk, &run);
   for (uint32_t i = options->first_step; i < end; i++)
@@ -150,6 +168,8 @@ eng_cpu_run (EngBound *bound, EngState *state, const EngBatch *batch, const EngR
       if ((run.step->kind == ENG_STEP_OUTPUT || run.step->kind == ENG_STEP_POOL)
           && options->output == NULL)
         continue;
+      if (run.step->kind != ENG_STEP_OUTPUT && run.step->kind != ENG_STEP_POOL)
+        state->quants[run.step->dst].valid = false;
       step_funcs[run.step->kind](&run);
     }
   return move_io (&run, options->exports, options->n_exports, false, error);

@@ -51,24 +51,95 @@ scratch_bytes (const EngProgram *program)
   for (uint32_t i = 0; i < program->n_weights; i++)
     if (program->weights[i].n_cols > widest)
       widest = program->weights[i].n_cols;
-  uint64_t tile = (uint64_t) 3 * ENG_CPU_ROW_TILE * ENG_CPU_MAX_CHUNK;
-  return (tile + widest + 16) * sizeof (float);
+  uint64_t tile = (uint64_t) ENG_CPU_PARTS * ENG_CPU_PART_FLOATS;
+  return (tile + widest * ENG_FLOAT_PANEL + 16) * sizeof (float);
 }
 
-/* Hidden values of the experts of one row, in the step that has most. */
-static uint64_t
-hidden_floats (const EngProgram *program)
+/* What the expert steps need at most. */
+typedef struct
 {
-  uint64_t most = 0;
+  uint32_t n_used, n_expert, n_ff, src, dst;
+} ExpertShape;
+
+static ExpertShape
+expert_shape (const EngProgram *program)
+{
+  ExpertShape most = { 0 };
   for (uint32_t i = 0; i < program->n_steps; i++)
     {
       const EngStep *s = &program->steps[i];
       if (s->kind != ENG_STEP_EXPERTS || s->w[0] >= program->n_weights)
         continue;
-      uint64_t n = program->weights[s->w[0]].n_rows * s->u.experts.n_used;
+      ExpertShape a = { s->u.experts.n_used, s->u.experts.n_expert,
+                        (uint32_t) program->weights[s->w[0]].n_rows, program->buffers[s->src].width,
+                        program->buffers[s->dst].width };
+      most.n_used = a.n_used > most.n_used ? a.n_used : most.n_used;
+      most.n_expert = a.n_expert > most.n_expert ? a.n_expert : most.n_expert;
+      most.n_ff = a.n_ff > most.n_ff ? a.n_ff : most.n_ff;
+      most.src = a.src > most.src ? a.src : most.src;
+      most.dst = a.dst > most.dst ? a.dst : most.dst;
+    }
+  return most;
+}
+
+static uint64_t
+expert_bytes (const EngProgram *program, uint64_t rows, bool wants_q16)
+{
+  ExpertShape e = expert_shape (program);
+  uint64_t slots = rows * e.n_used;
+  return eng_cpu_quant_bytes (slots, e.src, wants_q16) + eng_cpu_quant_bytes (slots, e.n_ff, wants_q16)
+         + slots * (((uint64_t) e.n_ff + e.dst) * sizeof (float) + 5 * sizeof (uint32_t));
+}
+
+/* Sums of split attention: every thread's chunks, a head's values, maximum and sum each. */
+static uint64_t
+partial_floats (const EngProgram *program, uint32_t n_threads)
+{
+  uint64_t most = 0;
+  for (uint32_t i = 0; i < program->n_steps; i++)
+    {
+      const EngStep *s = &program->steps[i];
+      if (s->kind != ENG_STEP_ATTENTION)
+        continue;
+      uint64_t n = (uint64_t) ENG_CPU_SPLIT_CHUNKS * n_threads * ENG_CPU_GROUP_ROWS
+                   * (s->u.attention.n_head / s->u.attention.n_head_kv)
+                   * (s->u.attention.v_width + 2u);
       most = n > most ? n : most;
     }
   return most;
+}
+
+/* --- quantized rows --- */
+
+uint64_t
+eng_cpu_quant_bytes (uint64_t rows, uint32_t width, bool wants_q16)
+{
+  return rows * width * (wants_q16 ? 3 : 1)
+         + rows * (width / 32) * ENG_QUANT_META * sizeof (float) + 3 * 64;
+}
+
+EngStatus
+eng_cpu_alloc_quant (EngCpuQuant *quant, uint64_t rows, uint32_t width, bool wants_q16, uint64_t *sum,
+                     EngError *error)
+{
+  width = width / 32 * 32;
+  quant->width = width;
+  quant->q = eng_alloc_aligned (64, rows * width + 64);
+  quant->q16 = wants_q16 ? eng_alloc_aligned (64, rows * width * 2 + 64) : NULL;
+  quant->meta = eng_alloc_aligned (64, rows * (width / 32) * ENG_QUANT_META * sizeof (float) + 64);
+  uint64_t bytes = eng_cpu_quant_bytes (rows, width, wants_q16);
+  if (quant->q == NULL || quant->meta == NULL || (wants_q16 && quant->q16 == NULL))
+    return no_memory (error, bytes);
+  *sum += bytes;
+  return ENG_OK;
+}
+
+void
+eng_cpu_free_quant (EngCpuQuant *quant)
+{
+  eng_free_aligned (quant->q);
+  eng_free_aligned (quant->q16);
+  eng_free_aligned (quant->meta);
 }
 
 EngStatus
@@ -83,13 +154,22 @@ eng_cpu_plan_state (EngDevice *device, const EngProgram *program, const EngState
         return status;
       plan->state_bytes += group.block_bytes * group.n_blocks;
     }
-  uint64_t floats = hidden_floats (program);
+  uint32_t n_threads = eng_thread_pool_get_n_threads (device->pool);
+  bool wants_q16 = device->kernels.wants_q16;
+  uint64_t floats = 0, width = 0;
   for (uint32_t i = 0; i < program->n_buffers; i++)
-    floats += program->buffers[i].width + 16;
+    {
+      floats += program->buffers[i].width + 16;
+      width += program->buffers[i].width;
+    }
   for (uint32_t i = 0; i < program->n_rope_tables; i++)
     floats += 2 * (uint64_t) program->rope_table_lengths[i];
   plan->scratch_bytes += floats * options->max_rows * sizeof (float)
-                         + scratch_bytes (program) * eng_thread_pool_get_n_threads (device->pool);
+                         + scratch_bytes (program) * n_threads
+                         + partial_floats (program, n_threads) * sizeof (float)
+                         + eng_cpu_quant_bytes (options->max_rows, (uint32_t) width, wants_q16)
+                         + eng_cpu_quant_bytes (options->max_outputs, program->n_embd, wants_q16)
+                         + expert_bytes (program, options->max_rows, wants_q16);
   return ENG_OK;
 }
 
@@ -121,6 +201,48 @@ alloc_group (EngCpuGroup *group, EngError *error)
   return ENG_OK;
 }
 
+/* Rows for the output product are gathered, so they have tiles of their own. */
+static EngStatus
+alloc_outputs (EngState *state, EngError *error)
+{
+  const EngProgram *program = state->bound->program;
+  uint32_t width = 0;
+  for (uint32_t i = 0; i < program->n_steps; i++)
+    if (program->steps[i].kind == ENG_STEP_OUTPUT
+        && state->bound->weights[program->steps[i].w[0]].pack != ENG_PACK_NONE)
+      width = program->buffers[program->steps[i].src].width;
+  if (width == 0)
+    return ENG_OK;
+  return eng_cpu_alloc_quant (&state->output_quant, state->options.max_outputs, width,
+                              state->bound->kernels->wants_q16, &state->scratch_bytes, error);
+}
+
+static EngStatus
+alloc_experts (EngState *state, EngError *error)
+{
+  ExpertShape e = expert_shape (state->bound->program);
+  bool wants_q16 = state->bound->kernels->wants_q16;
+  uint64_t slots = (uint64_t) state->options.max_rows * e.n_used;
+  EngStatus status = eng_cpu_alloc_quant (&state->experts.src, slots, e.src, wants_q16,
+                                          &state->scratch_bytes, error);
+  if (status == ENG_OK)
+    status = eng_cpu_alloc_quant (&state->experts.hidden_quant, slots, e.n_ff, wants_q16,
+                                  &state->scratch_bytes, error);
+  if (status == ENG_OK)
+    status = alloc_floats (&state->experts.hidden, slots * e.n_ff, &state->scratch_bytes, error);
+  if (status == ENG_OK)
+    status = alloc_floats (&state->experts.out, slots * e.dst, &state->scratch_bytes, error);
+  state->experts.slots = eng_alloc_array (slots, sizeof (uint32_t));
+  state->experts.slot_of = eng_alloc_array (slots, sizeof (uint32_t));
+  state->experts.tiles = eng_alloc_array (slots, sizeof (EngCpuRowGroup));
+  state->experts.tile_experts = eng_alloc_array (slots, sizeof (uint32_t));
+  if (status == ENG_OK
+      && (state->experts.slots == NULL || state->experts.slot_of == NULL
+          || state->experts.tiles == NULL || state->experts.tile_experts == NULL))
+    status = no_memory (error, slots * 5 * sizeof (uint32_t));
+  return status;
+}
+
 static EngStatus
 alloc_buffers (EngState *state, EngError *error)
 {
@@ -133,10 +255,19 @@ alloc_buffers (EngState *state, EngError *error)
   for (uint32_t i = 0; i < program->n_rope_tables && status == ENG_OK; i++)
     status = alloc_floats (&state->rope[i], rows * 2 * program->rope_table_lengths[i],
                            &state->scratch_bytes, error);
-  if (hidden_floats (program) != 0 && status == ENG_OK)
-    status = alloc_floats (&state->hidden, rows * hidden_floats (program), &state->scratch_bytes,
-                           error);
+  bool wants_q16 = state->bound->kernels->wants_q16;
+  for (uint32_t i = 0; i < program->n_buffers && status == ENG_OK; i++)
+    if (state->bound->quantized[i])
+      status = eng_cpu_alloc_quant (&state->quants[i], rows, program->buffers[i].width, wants_q16,
+                                    &state->scratch_bytes, error);
   uint32_t n_threads = eng_thread_pool_get_n_threads (state->bound->device->pool);
+  state->partial_floats = partial_floats (program, n_threads);
+  if (status == ENG_OK && state->partial_floats != 0)
+    status = alloc_floats (&state->partial, state->partial_floats, &state->scratch_bytes, error);
+  if (status == ENG_OK)
+    status = alloc_outputs (state, error);
+  if (status == ENG_OK && expert_shape (program).n_used != 0)
+    status = alloc_experts (state, error);
   uint64_t bytes = scratch_bytes (program);
   for (uint32_t i = 0; i < n_threads && status == ENG_OK; i++)
     {
@@ -159,12 +290,14 @@ eng_cpu_state_new (EngBound *bound, const EngStateOptions *options, EngState **o
   state->groups = eng_alloc_array (program->n_groups, sizeof (EngCpuGroup));
   state->buffers = eng_alloc_array (program->n_buffers, sizeof (float *));
   state->rope = eng_alloc_array (program->n_rope_tables, sizeof (float *));
+  state->quants = eng_alloc_array (program->n_buffers, sizeof (EngCpuQuant));
+  state->row_groups = eng_alloc_array (options->max_rows, sizeof (EngCpuRowGroup));
   state->outputs = eng_alloc_array (options->max_rows, sizeof (uint32_t));
   state->scratch = eng_alloc_array (eng_thread_pool_get_n_threads (bound->device->pool),
                                     sizeof (EngCpuScratch));
   EngStatus status = ENG_OK;
   if (state->groups == NULL || state->buffers == NULL || state->rope == NULL
-      || state->outputs == NULL || state->scratch == NULL)
+      || state->quants == NULL || state->row_groups == NULL || state->outputs == NULL || state->scratch == NULL)
     status = no_memory (error, sizeof *state);
   for (uint32_t i = 0; i < program->n_groups && status == ENG_OK; i++)
     {
@@ -199,7 +332,20 @@ eng_cpu_state_free (EngState **state_ref)
   uint32_t n_threads = eng_thread_pool_get_n_threads (state->bound->device->pool);
   for (uint32_t i = 0; state->scratch != NULL && i < n_threads; i++)
     eng_free_aligned (state->scratch[i].data);
-  eng_free_aligned (state->hidden);
+  for (uint32_t i = 0; state->quants != NULL && i < program->n_buffers; i++)
+    eng_cpu_free_quant (&state->quants[i]);
+  eng_cpu_free_quant (&state->output_quant);
+  eng_cpu_free_quant (&state->experts.src);
+  eng_cpu_free_quant (&state->experts.hidden_quant);
+  eng_free_aligned (state->experts.hidden);
+  eng_free_aligned (state->experts.out);
+  eng_free (state->experts.slots);
+  eng_free (state->experts.slot_of);
+  eng_free (state->experts.tiles);
+  eng_free (state->experts.tile_experts);
+  eng_free_aligned (state->partial);
+  eng_free (state->quants);
+  eng_free (state->row_groups);
   eng_free (state->groups);
   eng_free (state->buffers);
   eng_free (state->rope);

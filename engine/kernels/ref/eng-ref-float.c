@@ -101,6 +101,15 @@ ref_exp_sum (float *x, float max, size_t n)
   return (float) sum;
 }
 
+static float
+ref_max (const float *x, size_t n)
+{
+  float max = -INFINITY;
+  for (size_t i = 0; i < n; i++)
+    max = x[i] > max ? x[i] : max;
+  return max;
+}
+
 static void
 ref_half_to_float (const uint16_t *x, float *y, size_t n)
 {
@@ -129,6 +138,7 @@ eng_ref_init_float (EngKernels *k)
   k->gelu_erf = ref_gelu_erf;
   k->gelu_erf_mul = ref_gelu_erf_mul;
   k->exp_sum = ref_exp_sum;
+  k->max = ref_max;
   k->half_to_float = ref_half_to_float;
   k->float_to_half = ref_float_to_half;
 }

@@ -4,4 +4,7 @@
 
 #include "eng-kernels.h"
 
+#define ENG_REF_PANEL_ROWS 8u
+
 void eng_ref_init_float (EngKernels *kernels);
+void eng_ref_init_product (EngKernels *kernels);

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Products of floats: attention over half-precision keys and values, and weights of F32, F16 and BF16. */
+#include <immintrin.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "eng-kernels.h"
+#include "eng-tiers.h"
+
+#define INLINE static inline __attribute__ ((always_inline))
+
+INLINE __m256
+load_half (const uint16_t *p)
+{
+  return _mm256_cvtph_ps (_mm_loadu_si128 ((const __m128i *) p));
+}
+
+/* --- attention --- */
+
+/* Scores of @n <= 6 queries: twelve sums keep both multipliers busy over their latency. */
+INLINE void
+score_tile (const uint16_t *keys, size_t width, const float *q, size_t q_stride, int n, float *scores,
+            size_t s_stride)
+{
+  __m256 s[6][2];
+  for (int i = 0; i < n; i++)
+    s[i][0] = s[i][1] = _mm256_setzero_ps ();
+  for (size_t c = 0; c < width; c++)
+    {
+      __m256 a = load_half (keys + c * ENG_KEY_GROUP), b = load_half (keys + c * ENG_KEY_GROUP + 8);
+      for (int i = 0; i < n; i++)
+        {
+          __m256 x = _mm256_broadcast_ss (q + (size_t) i * q_stride + c);
+          s[i][0] = _mm256_fmadd_ps (a, x, s[i][0]);
+          s[i][1] = _mm256_fmadd_ps (b, x, s[i][1]);
+        }
+    }
+  for (int i = 0; i < n; i++)
+    {
+      _mm256_storeu_ps (scores + (size_t) i * s_stride, s[i][0]);
+      _mm256_storeu_ps (scores + (size_t) i * s_stride + 8, s[i][1]);
+    }
+}
+
+static void
+score (const uint16_t *keys, size_t width, const float *q, size_t q_stride, size_t n_q, float *scores,
+       size_t s_stride)
+{
+  for (; n_q >= 6; n_q -= 6, q += 6 * q_stride, scores += 6 * s_stride)
+    score_tile (keys, width, q, q_stride, 6, scores, s_stride);
+  switch (n_q)
+    {
+    case 1:
+      score_tile (keys, width, q, q_stride, 1, scores, s_stride);
+      break;
+    case 2:
+      score_tile (keys, width, q, q_stride, 2, scores, s_stride);
+      break;
+    case 3:
+      score_tile (keys, width, q, q_stride, 3, scores, s_stride);
+      break;
+    case 4:
+      score_tile (keys, width, q, q_stride, 4, scores, s_stride);
+      break;
+    case 5:
+      score_tile (keys, width, q, q_stride, 5, scores, s_stride);
+      break;
+    default:
+      break;
+    }
+}
+
+/* @n queries and 8 @m columns. */
+INLINE void
+mix_tile (const uint16_t *values, size_t width, size_t n_positions, const float *weights,
+          size_t w_stride, int n, int m, float *out, size_t o_stride)
+{
+  __m256 s[6][4];
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < m; j++)
+      s[i][j] = _mm256_loadu_ps (out + (size_t) i * o_stride + 8 * j);
+  for (size_t p = 0; p < n_positions; p++)
+    {
+      __m256 v[4];
+      for (int j = 0; j < m; j++)
+        v[j] = load_half (values + p * width + 8 * j);
+      for (int i = 0; i < n; i++)
+        {
+          __m256 x = _mm256_broadcast_ss (weights + (size_t) i * w_stride + p);
+          for (int j = 0; j < m; j++)
+            s[i][j] = _mm256_fmadd_ps (v[j], x, s[i][j]);
+        }
+    }
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < m; j++)
+      _mm256_storeu_ps (out + (size_t) i * o_stride + 8 * j, s[i][j]);
+}
+
+static void
+mix_tail (const uint16_t *values, size_t width, size_t n_positions, const float *weights,
+          size_t w_stride, size_t n_q, float *out, size_t o_stride, size_t c)
+{
+  for (size_t i = 0; i < n_q; i++)
+    {
+      float s = out[i * o_stride + c];
+      for (size_t p = 0; p < n_positions; p++)
+        s += weights[i * w_stride + p] * _cvtsh_ss (values[p * width + c]);
+      out[i * o_stride + c] = s;
+    }
+}
+
+static void
+mix (const uint16_t *values, size_t width, size_t n_positions, const float *weights, size_t w_stride,
+     size_t n_q, float *out, size_t o_stride)
+{
+  size_t c;
+  for (c = width / 8 * 8; c < width; c++)
+    mix_tail (values, width, n_positions, weights, w_stride, n_q, out, o_stride, c);
+  for (; n_q > 0;)
+    {
+      int n = n_q >= 6 ? 6 : n_q >= 3 ? 3 : 1;
+      c = 0;
+      if (n == 6)
+        for (; c + 16 <= width; c += 16)
+          mix_tile (values + c, width, n_positions, weights, w_stride, 6, 2, out + c, o_stride);
+      else if (n == 3)
+        for (; c + 32 <= width; c += 32)
+          mix_tile (values + c, width, n_positions, weights, w_stride, 3, 4, out + c, o_stride);
+      else
+        for (; c + 32 <= width; c += 32)
+          mix_tile (values + c, width, n_positions, weights, w_stride, 1, 4, out + c, o_stride);
+      for (; c + 8 <= width; c += 8)
+        for (int i = 0; i < n; i++)
+          mix_tile (values + c, width, n_positions, weights + (size_t) i * w_stride, w_stride, 1, 1,
+                    out + (size_t) i * o_stride + c, o_stride);
+      n_q -= (size_t) n;
+      weights += (size_t) n * w_stride;
+      out += (size_t) n * o_stride;
+    }
+}
+
+/* --- float weights --- */
+
+INLINE __m256
+load_weights (EngFloatFormat format, const void *w, size_t i)
+{
+  if (format == ENG_FLOAT_F16)
+    return load_half ((const uint16_t *) w + i);
+  if (format == ENG_FLOAT_BF16)
+    {
+      __m128i h = _mm_loadu_si128 ((const __m128i *) ((const uint16_t *) w + i));
+      return _mm256_castsi256_ps (_mm256_slli_epi32 (_mm256_cvtepu16_epi32 (h), 16));
+    }
+  return _mm256_loadu_ps ((const float *) w + i);
+}
+
+INLINE float
+weight_at (EngFloatFormat format, const void *w, size_t i)
+{
+  if (format == ENG_FLOAT_F16)
+    return _cvtsh_ss (((const uint16_t *) w)[i]);
+  if (format == ENG_FLOAT_BF16)
+    {
+      uint32_t bits = (uint32_t) ((const uint16_t *) w)[i] << 16;
+      float f;
+      memcpy (&f, &bits, 4);
+      return f;
+    }
+  return ((const float *) w)[i];
+}
+
+INLINE float
+sum8 (__m256 a)
+{
+  __m128 s = _mm_add_ps (_mm256_castps256_ps128 (a), _mm256_extractf128_ps (a, 1));
+  s = _mm_add_ps (s, _mm_movehl_ps (s, s));
+  return _mm_cvtss_f32 (_mm_add_ss (s, _mm_movehdup_ps (s)));
+}
+
+/* @n weight rows against one row of activations: for a few rows memory is the limit, not arithmetic. */
+INLINE void
+dots (EngFloatFormat format, const void *w, size_t w_stride, int n, size_t n_cols, const float *x,
+      float *y)
+{
+  __m256 s[4][2];
+  for (int j = 0; j < n; j++)
+    s[j][0] = s[j][1] = _mm256_setzero_ps ();
+  size_t c = 0;
+  for (; c + 16 <= n_cols; c += 16)
+    for (int j = 0; j < n; j++)
+      for (int h = 0; h < 2; h++)
+        s[j][h] = _mm256_fmadd_ps (load_weights (format, w, (size_t) j * w_stride + c + 8 * (size_t) h),
+                                   _mm256_loadu_ps (x + c + 8 * h), s[j][h]);
+  for (; c + 8 <= n_cols; c += 8)
+    for (int j = 0; j < n; j++)
+      s[j][0] = _mm256_fmadd_ps (load_weights (format, w, (size_t) j * w_stride + c),
+                                 _mm256_loadu_ps (x + c), s[j][0]);
+  for (int j = 0; j < n; j++)
+    {
+      float sum = sum8 (_mm256_add_ps (s[j][0], s[j][1]));
+      for (size_t k = c; k < n_cols; k++)
+        sum += weight_at (format, w, (size_t) j * w_stride + k) * x[k];
+      y[j] = sum;
+    }
+}
+
+INLINE void
+transpose8 (__m256 r[8])
+{
+  __m256 t[8], u[8];
+  for (int i = 0; i < 8; i += 2)
+    {
+      t[i] = _mm256_unpacklo_ps (r[i], r[i + 1]);
+      t[i + 1] = _mm256_unpackhi_ps (r[i], r[i + 1]);
+    }
+  for (int i = 0; i < 8; i += 4)
+    {
+      u[i] = _mm256_shuffle_ps (t[i], t[i + 2], 0x44);
+      u[i + 1] = _mm256_shuffle_ps (t[i], t[i + 2], 0xee);
+      u[i + 2] = _mm256_shuffle_ps (t[i + 1], t[i + 3], 0x44);
+      u[i + 3] = _mm256_shuffle_ps (t[i + 1], t[i + 3], 0xee);
+    }
+  for (int i = 0; i < 4; i++)
+    {
+      r[i] = _mm256_permute2f128_ps (u[i], u[i + 4], 0x20);
+      r[i + 4] = _mm256_permute2f128_ps (u[i], u[i + 4], 0x31);
+    }
+}
+
+/* Sixteen rows, columns [0, n_cols), as float32 [n_cols][16]; missing rows are zero. */
+INLINE void
+pack_floats (EngFloatFormat format, const void *w, size_t w_stride, size_t n_j, size_t n_cols, float *out)
+{
+  size_t c = 0;
+  for (; c + 8 <= n_cols; c += 8)
+    for (size_t half = 0; half < 2; half++)
+      {
+        __m256 r[8];
+        for (size_t j = 0; j < 8; j++)
+          r[j] = half * 8 + j < n_j ? load_weights (format, w, (half * 8 + j) * w_stride + c)
+                                    : _mm256_setzero_ps ();
+        transpose8 (r);
+        for (size_t k = 0; k < 8; k++)
+          _mm256_store_ps (out + (c + k) * ENG_FLOAT_PANEL + half * 8, r[k]);
+      }
+  for (; c < n_cols; c++)
+    for (size_t j = 0; j < ENG_FLOAT_PANEL; j++)
+      out[c * ENG_FLOAT_PANEL + j] = j < n_j ? weight_at (format, w, j * w_stride + c) : 0;
+}
+
+/* @n <= 6 rows of activations times a packed panel. */
+INLINE void
+panel_tile (const float *panel, size_t n_cols, const float *x, size_t x_stride, int n, float *y,
+            size_t y_stride, size_t n_j)
+{
+  __m256 s[6][2];
+  for (int i = 0; i < n; i++)
+    s[i][0] = s[i][1] = _mm256_setzero_ps ();
+  for (size_t c = 0; c < n_cols; c++)
+    {
+      __m256 a = _mm256_load_ps (panel + c * ENG_FLOAT_PANEL);
+      __m256 b = _mm256_load_ps (panel + c * ENG_FLOAT_PANEL + 8);
+      for (int i = 0; i < n; i++)
+        {
+          __m256 v = _mm256_broadcast_ss (x + (size_t) i * x_stride + c);
+          s[i][0] = _mm256_fmadd_ps (a, v, s[i][0]);
+          s[i][1] = _mm256_fmadd_ps (b, v, s[i][1]);
+        }
+    }
+  for (int i = 0; i < n; i++)
+    {
+      float all[ENG_FLOAT_PANEL], *to = y + (size_t) i * y_stride;
+      float *at = n_j == ENG_FLOAT_PANEL ? to : all;
+      _mm256_storeu_ps (at, s[i][0]);
+      _mm256_storeu_ps (at + 8, s[i][1]);
+      if (n_j != ENG_FLOAT_PANEL)
+        memcpy (to, all, n_j * sizeof (float));
+    }
+}
+
+INLINE void
+product_float (EngFloatFormat format, const void *w, size_t w_stride, size_t n_j, size_t n_cols,
+               const float *x, size_t x_stride, size_t n_r, float *y, size_t y_stride, float *scratch)
+{
+  size_t bytes = format == ENG_FLOAT_F32 ? 4 : 2, j = 0;
+  if (n_r < 6)
+    {
+      for (; j + 4 <= n_j; j += 4)
+        for (size_t r = 0; r < n_r; r++)
+          dots (format, (const char *) w + j * w_stride * bytes, w_stride, 4, n_cols, x + r * x_stride,
+                y + r * y_stride + j);
+      for (; j < n_j; j++)
+        for (size_t r = 0; r < n_r; r++)
+          dots (format, (const char *) w + j * w_stride * bytes, w_stride, 1, n_cols, x + r * x_stride,
+                y + r * y_stride + j);
+      return;
+    }
+  for (; j < n_j; j += ENG_FLOAT_PANEL)
+    {
+      size_t m = n_j - j < ENG_FLOAT_PANEL ? n_j - j : ENG_FLOAT_PANEL, r = 0;
+      pack_floats (format, (const char *) w + j * w_stride * bytes, w_stride, m, n_cols, scratch);
+      for (; r + 6 <= n_r; r += 6)
+        panel_tile (scratch, n_cols, x + r * x_stride, x_stride, 6, y + r * y_stride + j, y_stride, m);
+      for (; r + 2 <= n_r; r += 2)
+        panel_tile (scratch, n_cols, x + r * x_stride, x_stride, 2, y + r * y_stride + j, y_stride, m);
+      if (r < n_r)
+        panel_tile (scratch, n_cols, x + r * x_stride, x_stride, 1, y + r * y_stride + j, y_stride, m);
+    }
+}
+
+#define ENG_PRODUCT_FLOAT(name)                                                                    \
+  static void product_##name (const void *w, size_t w_stride, size_t n_j, size_t n_cols,           \
+                              const float *x, size_t x_stride, size_t n_r, float *y,               \
+                              size_t y_stride, float *scratch)                                     \
+  {                                                                                                \
+    product_float (ENG_FLOAT_##name, w, w_stride, n_j, n_cols, x, x_stride, n_r, y, y_stride,      \
+                   scratch);                                                                       \
+  }
+ENG_PRODUCT_FLOAT (F32)
+ENG_PRODUCT_FLOAT (F16)
+ENG_PRODUCT_FLOAT (BF16)
+
+void
+eng_attention_init_avx2 (EngKernels *k)
+{
+  k->score = score;
+  k->mix = mix;
+  k->product_float[ENG_FLOAT_F32] = product_F32;
+  k->product_float[ENG_FLOAT_F16] = product_F16;
+  k->product_float[ENG_FLOAT_BF16] = product_BF16;
+}

@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Integer products of packed panels (eng-pack.h), for any register width. Included once by the file of
+ * each tier, after a header of vector operations. ENG_VNNI: byte dot products that do not saturate.
+ *
+ * One block of 32 columns of a panel becomes eight registers of codes; each row of activations then
+ * costs eight multiplications by four of its values repeated over the register, whose sums stay in the
+ * lane of their weight row. Without ENG_VNNI the 16-bit sums of vpmaddubsw are kept as long as they
+ * cannot overflow: |x| <= 127, so a pair of products is at most 254 c, and 8 sums of codes up to 15,
+ * 4 up to 31, 2 up to 63 stay below 2^15. Signed 8-bit values would saturate in one: they are widened
+ * and multiplied as 16 bits, four rows of activations at a time to share the loads. */
+
+#include <stddef.h>
+
+#include "eng-kernels.h"
+#include "eng-tiers.h"
+
+/* Properties of a format as constants, so that each instance is straight code. */
+INLINE int
+code_bits (EngPack pack)
+{
+  switch (pack)
+    {
+    case ENG_PACK_Q5_0:
+    case ENG_PACK_Q5_1:
+    case ENG_PACK_Q5_K:
+    case ENG_PACK_MXFP4:
+      return 5;
+    case ENG_PACK_Q6_K:
+      return 6;
+    case ENG_PACK_Q8_0:
+    case ENG_PACK_IQ4_NL:
+    case ENG_PACK_IQ4_XS:
+      return 8;
+    default:
+      return 4;
+    }
+}
+
+INLINE int
+code_offset (EngPack pack)
+{
+  switch (pack)
+    {
+    case ENG_PACK_Q4_0:
+      return -8;
+    case ENG_PACK_Q5_0:
+      return -16;
+    case ENG_PACK_Q3_K:
+      return -4;
+    case ENG_PACK_Q6_K:
+      return -32;
+    case ENG_PACK_MXFP4: /* the table below is raised by this to be unsigned */
+      return -12;
+#ifdef ENG_VNNI
+    case ENG_PACK_Q8_0:
+    case ENG_PACK_IQ4_NL:
+    case ENG_PACK_IQ4_XS:
+      return -128;
+#endif
+    default:
+      return 0;
+    }
+}
+
+INLINE EngPackScales
+scales_of (EngPack pack)
+{
+  switch (pack)
+    {
+    case ENG_PACK_Q4_1:
+    case ENG_PACK_Q5_1:
+      return ENG_PACK_SCALES_DM;
+    case ENG_PACK_MXFP4:
+      return ENG_PACK_SCALES_BF;
+    case ENG_PACK_Q4_K:
+    case ENG_PACK_Q5_K:
+      return ENG_PACK_SCALES_SM32;
+    case ENG_PACK_Q3_K:
+    case ENG_PACK_Q6_K:
+      return ENG_PACK_SCALES_S16;
+    case ENG_PACK_Q2_K:
+      return ENG_PACK_SCALES_SM16;
+    case ENG_PACK_IQ4_XS:
+      return ENG_PACK_SCALES_S32;
+    default:
+      return ENG_PACK_SCALES_D;
+    }
+}
+
+INLINE int
+sub_blocks (EngPack pack)
+{
+  EngPackScales s = scales_of (pack);
+  return s == ENG_PACK_SCALES_D || s == ENG_PACK_SCALES_DM || s == ENG_PACK_SCALES_BF ? 1 : 8;
+}
+
+INLINE int
+groups_of_16 (EngPack pack)
+{
+  return scales_of (pack) == ENG_PACK_SCALES_S16 || scales_of (pack) == ENG_PACK_SCALES_SM16;
+}
+
+INLINE int
+has_minimum (EngPack pack)
+{
+  EngPackScales s = scales_of (pack);
+  return s == ENG_PACK_SCALES_DM || s == ENG_PACK_SCALES_SM32 || s == ENG_PACK_SCALES_SM16;
+}
+
+INLINE size_t
+planes_bytes (EngPack pack)
+{
+  switch (pack)
+    {
+    case ENG_PACK_Q8_0:
+      return 32 * ENG_P;
+    case ENG_PACK_Q5_0:
+    case ENG_PACK_Q5_1:
+    case ENG_PACK_Q5_K:
+      return 20 * ENG_P;
+    case ENG_PACK_Q6_K:
+      return 24 * ENG_P;
+    case ENG_PACK_Q2_K:
+      return 8 * ENG_P;
+    case ENG_PACK_Q3_K:
+      return 12 * ENG_P;
+    default:
+      return 16 * ENG_P;
+    }
+}
+
+INLINE size_t
+scales_bytes (EngPack pack)
+{
+  switch (scales_of (pack))
+    {
+    case ENG_PACK_SCALES_DM:
+      return 4 * ENG_P;
+    case ENG_PACK_SCALES_SM32:
+    case ENG_PACK_SCALES_SM16:
+      return 20 * ENG_P;
+    case ENG_PACK_SCALES_S16:
+      return 18 * ENG_P;
+    case ENG_PACK_SCALES_S32:
+      return 10 * ENG_P;
+    default:
+      return 2 * ENG_P;
+    }
+}
+
+INLINE VI
+shift_to (VI a, int from, int to)
+{
+  return from > to ? vi_shr (a, from - to) : from < to ? vi_shl (a, to - from) : a;
+}
+
+/* Code values of IQ4 and MXFP4 by nibble, unsigned where the multiplication wants that. */
+INLINE VI
+code_table (EngPack pack)
+{
+#ifdef ENG_VNNI
+  static const int8_t iq4[16] = { 1,   24,  45,  63,  79,  93,  106, 118,
+                                  -127, -115, -103, -90, -75, -59, -39, -15 };
+#else
+  static const int8_t iq4[16] = { -127, -104, -83, -65, -49, -35, -22, -10,
+                                  1,    13,   25,  38,  53,  69,  89,  113 };
+#endif
+  static const int8_t mxfp4[16] = { 12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0 };
+  return vi_table (pack == ENG_PACK_MXFP4 ? mxfp4 : iq4);
+}
+
+/* The eight registers of a sub-block: register v holds columns 4v … 4v + 3. */
+INLINE void
+load_codes (EngPack pack, const uint8_t *p, VI w[8])
+{
+  const size_t bytes = 4 * ENG_P;
+  if (pack == ENG_PACK_Q8_0)
+    {
+      for (int v = 0; v < 8; v++)
+        {
+          w[v] = vi_load (p + v * bytes);
+#ifdef ENG_VNNI
+          w[v] = vi_xor (w[v], vi_set8 (-128));
+#endif
+        }
+      return;
+    }
+  if (pack == ENG_PACK_Q2_K || pack == ENG_PACK_Q3_K)
+    {
+      const uint8_t *two = pack == ENG_PACK_Q3_K ? p + bytes : p;
+      VI h[2] = { vi_load (two), vi_load (two + bytes) };
+      for (int v = 0; v < 8; v++)
+        w[v] = vi_and (shift_to (h[v / 4], 2 * (v % 4), 0), vi_set8 (3));
+      if (pack == ENG_PACK_Q3_K)
+        {
+          VI b = vi_load (p);
+          for (int v = 0; v < 8; v++)
+            w[v] = vi_or (w[v], vi_and (shift_to (b, v, 2), vi_set8 (4)));
+        }
+      return;
+    }
+  const VI low = vi_set8 (15);
+  for (int u = 0; u < 4; u++)
+    {
+      VI a = vi_load (p + u * bytes);
+      w[u] = vi_and (a, low);
+      w[u + 4] = vi_and (vi_shr (a, 4), low);
+    }
+  if (pack == ENG_PACK_IQ4_NL || pack == ENG_PACK_IQ4_XS || pack == ENG_PACK_MXFP4)
+    {
+      VI table = code_table (pack);
+      for (int v = 0; v < 8; v++)
+        w[v] = vi_lookup (table, w[v]);
+    }
+  else if (code_bits (pack) == 5)
+    {
+      VI b = vi_load (p + 4 * bytes);
+      for (int v = 0; v < 8; v++)
+        w[v] = vi_or (w[v], vi_and (shift_to (b, v, 4), vi_set8 (16)));
+    }
+  else if (pack == ENG_PACK_Q6_K)
+    {
+      VI h[2] = { vi_load (p + 4 * bytes), vi_load (p + 5 * bytes) };
+      for (int v = 0; v < 8; v++)
+        w[v] = vi_or (w[v], vi_and (shift_to (h[v / 4], 2 * (v % 4), 4), vi_set8 (48)));
+    }
+}
+
+/* Scales of a sub-block's groups: w = d[g] * code + m[g], g = 0, 1 for groups of 16. @D and @M are
+ * those of the super-block. */
+typedef struct
+{
+  VF d[2], m[2];
+} Scales;
+
+INLINE Scales
+load_scales (EngPack pack, const uint8_t *s, int i, VF D, VF M)
+{
+  Scales out;
+  switch (scales_of (pack))
+    {
+    case ENG_PACK_SCALES_D:
+      out.d[0] = vf_from_f16 (s);
+      break;
+    case ENG_PACK_SCALES_BF:
+      out.d[0] = vf_from_bf16 (s);
+      break;
+    case ENG_PACK_SCALES_DM:
+      out.d[0] = vf_from_f16 (s);
+      out.m[0] = vf_from_f16 (s + 2 * ENG_P);
+      return out;
+    case ENG_PACK_SCALES_SM32:
+      out.d[0] = vf_mul (D, vf_from_u8 (s + i * ENG_P));
+      out.m[0] = vf_mul (M, vf_from_u8 (s + (8 + i) * ENG_P));
+      return out;
+    case ENG_PACK_SCALES_SM16:
+      for (int g = 0; g < 2; g++)
+        {
+          out.d[g] = vf_mul (D, vf_from_nibbles (s + (2 * i + g) * ENG_P, 0));
+          out.m[g] = vf_mul (M, vf_from_nibbles (s + (2 * i + g) * ENG_P, 1));
+        }
+      return out;
+    case ENG_PACK_SCALES_S16:
+      for (int g = 0; g < 2; g++)
+        out.d[g] = vf_mul (D, vf_from_i8 (s + (2 * i + g) * ENG_P));
+      break;
+    case ENG_PACK_SCALES_S32:
+      out.d[0] = vf_mul (D, vf_from_i8 (s + i * ENG_P));
+      break;
+    }
+#ifndef ENG_VNNI
+  if (code_bits (pack) == 8) /* multiplied with q16 */
+    out.d[0] = vf_mul (out.d[0], vf_set (1.0f / ENG_QUANT_FINE));
+#endif
+  if (code_offset (pack) != 0)
+    for (int g = 0; g < 1 + groups_of_16 (pack); g++)
+      out.m[g] = vf_mul (out.d[g], vf_set ((float) code_offset (pack)));
+  return out;
+}
+
+/* Sums of codes times activations over registers [from, to). */
+INLINE VI
+dot_codes (EngPack pack, const VI w[8], const int8_t *x, int from, int to)
+{
+  VI sum = vi_zero ();
+#ifdef ENG_VNNI
+  for (int v = from; v < to; v++)
+    sum = vi_dpbusd (sum, w[v], vi_repeat4 (x + 4 * v));
+#else
+  int step = code_bits (pack) <= 4 ? 8 : code_bits (pack) == 5 ? 4 : 2;
+  if (step > to - from)
+    step = to - from;
+  for (int v0 = from; v0 < to; v0 += step)
+    {
+      VI s16 = vi_maddubs (w[v0], vi_repeat4 (x + 4 * v0));
+      for (int v = v0 + 1; v < v0 + step; v++)
+        s16 = vi_add16 (s16, vi_maddubs (w[v], vi_repeat4 (x + 4 * v)));
+      VI s32 = vi_madd (s16, vi_set16 (1));
+      sum = v0 == from ? s32 : vi_add32 (sum, s32);
+    }
+#endif
+  return sum;
+}
+
+/* Scale the integer sums of one row and add them. @meta: d, sums of the block and its halves. */
+INLINE VF
+add_scaled (EngPack pack, VI sum0, VI sum1, const Scales *s, const float *meta, size_t t, VF acc)
+{
+  VF dx = vf_repeat (meta);
+  acc = vf_fma (vf_mul (s->d[0], dx), vf_from_i32 (sum0), acc);
+  if (groups_of_16 (pack))
+    {
+      acc = vf_fma (vf_mul (s->d[1], dx), vf_from_i32 (sum1), acc);
+      acc = vf_fma (s->m[0], vf_repeat (meta + 2 * t), acc);
+      acc = vf_fma (s->m[1], vf_repeat (meta + 3 * t), acc);
+    }
+  else if (has_minimum (pack) || code_offset (pack) != 0)
+    acc = vf_fma (s->m[0], vf_repeat (meta + t), acc);
+  return acc;
+}
+
+INLINE VF
+row_block (EngPack pack, const VI w[8], const Scales *s, const int8_t *x, const float *meta, size_t t,
+           VF acc)
+{
+  VI sum0, sum1 = vi_zero ();
+  if (groups_of_16 (pack))
+    {
+      sum0 = dot_codes (pack, w, x, 0, 4);
+      sum1 = dot_codes (pack, w, x, 4, 8);
+    }
+  else
+    sum0 = dot_codes (pack, w, x, 0, 8);
+  return add_scaled (pack, sum0, sum1, s, meta, t, acc);
+}
+
+#ifndef ENG_VNNI
+/* @n rows of fine activations times signed 8-bit weights: |sum| <= 32 * 128 * 2032 < 2^23. */
+INLINE void
+wide_rows (EngPack pack, const VI w[8], const Scales *s, const int16_t *x, const float *meta, size_t t,
+           int n, VF *acc)
+{
+  VI low[4], high[4];
+  for (int r = 0; r < n; r++)
+    low[r] = high[r] = vi_zero ();
+  for (int v = 0; v < 8; v++)
+    {
+      VI wl = vi_low16 (w[v]), wh = vi_high16 (w[v]);
+      for (int r = 0; r < n; r++)
+        {
+          VI a = vi_repeat8 (x + 32 * r + 4 * v);
+          low[r] = vi_add32 (low[r], vi_madd (wl, a));
+          high[r] = vi_add32 (high[r], vi_madd (wh, a));
+        }
+    }
+  for (int r = 0; r < n; r++)
+    acc[r] = add_scaled (pack, vi_join_pairs (low[r], high[r]), vi_zero (), s, meta + r, t, acc[r]);
+}
+#endif
+
+/* Rows [r, r + n) of one sub-block, sums kept in y. */
+INLINE void
+wide_tile (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *x, size_t b, uint32_t r,
+           int n, float *y, size_t ys)
+{
+#ifndef ENG_VNNI
+  VF acc[4];
+  size_t t = x->n_rows;
+  for (int i = 0; i < n; i++)
+    acc[i] = vf_load (y + (r + i) * ys);
+  wide_rows (pack, w, s, x->q16 + (b * t + r) * 32, x->meta + b * ENG_QUANT_META * t + r, t, n, acc);
+  for (int i = 0; i < n; i++)
+    vf_store (y + (r + i) * ys, acc[i]);
+#else
+  (void) pack, (void) w, (void) s, (void) x, (void) b, (void) r, (void) n, (void) y, (void) ys;
+#endif
+}
+
+INLINE void
+tile_block (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *x, size_t b, float *y,
+            size_t ys)
+{
+  size_t t = x->n_rows;
+  uint32_t r = 0;
+#ifndef ENG_VNNI
+  if (code_bits (pack) == 8)
+    {
+      for (; r + 4 <= t; r += 4)
+        wide_tile (pack, w, s, x, b, r, 4, y, ys);
+      for (; r + 2 <= t; r += 2)
+        wide_tile (pack, w, s, x, b, r, 2, y, ys);
+      if (r < t)
+        wide_tile (pack, w, s, x, b, r, 1, y, ys);
+      return;
+    }
+#endif
+  const int8_t *q = x->q + b * t * 32;
+  const float *meta = x->meta + b * ENG_QUANT_META * t;
+  for (; r < t; r++)
+    vf_store (y + r * ys, row_block (pack, w, s, q + 32 * r, meta + r, t, vf_load (y + r * ys)));
+}
+
+INLINE void
+product (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTile *x, float *y, size_t ys)
+{
+  const int n_sub = sub_blocks (pack);
+  const size_t sub = planes_bytes (pack), t = x->n_rows;
+  VF single = vf_zero (), D = vf_zero (), M = vf_zero ();
+  for (size_t r = 0; t > 1 && r < t; r++)
+    vf_store (y + r * ys, vf_zero ());
+  for (size_t b = 0; b < n_cols / 32; panel += n_sub * sub + scales_bytes (pack))
+    {
+      const uint8_t *scales = panel + n_sub * sub;
+      if (n_sub == 8)
+        {
+          const uint8_t *tail = scales + scales_bytes (pack) - 2 * ENG_P;
+          if (has_minimum (pack))
+            {
+              M = vf_mul (vf_from_f16 (tail), vf_set (-1.0f));
+              tail -= 2 * ENG_P;
+            }
+          D = vf_from_f16 (tail);
+        }
+      for (int i = 0; i < n_sub; i++, b++)
+        {
+          VI w[8];
+          load_codes (pack, panel + i * sub, w);
+          Scales s = load_scales (pack, scales, i, D, M);
+          if (t > 1)
+            tile_block (pack, w, &s, x, b, y, ys);
+#ifndef ENG_VNNI
+          else if (code_bits (pack) == 8)
+            wide_rows (pack, w, &s, x->q16 + b * 32, x->meta + b * ENG_QUANT_META, 1, 1, &single);
+#endif
+          else
+            single = row_block (pack, w, &s, x->q + b * 32, x->meta + b * ENG_QUANT_META, 1, single);
+        }
+    }
+  if (t == 1)
+    vf_store (y, single);
+}
+
+#define ENG_PRODUCT(name)                                                                          \
+  static void product_##name (const uint8_t *panel, size_t n_cols, const EngQuantTile *x, float *y, \
+                              size_t ys)                                                           \
+  {                                                                                                \
+    product (ENG_PACK_##name, panel, n_cols, x, y, ys);                                            \
+  }
+ENG_PRODUCT (Q4_0)
+ENG_PRODUCT (Q4_1)
+ENG_PRODUCT (Q5_0)
+ENG_PRODUCT (Q5_1)
+ENG_PRODUCT (Q8_0)
+ENG_PRODUCT (Q2_K)
+ENG_PRODUCT (Q3_K)
+ENG_PRODUCT (Q4_K)
+ENG_PRODUCT (Q5_K)
+ENG_PRODUCT (Q6_K)
+ENG_PRODUCT (IQ4_NL)
+ENG_PRODUCT (IQ4_XS)
+ENG_PRODUCT (MXFP4)
+
+static void
+init_products (EngKernels *k)
+{
+  k->panel_rows = ENG_P;
+#ifdef ENG_VNNI
+  k->wants_q16 = false;
+#else
+  k->wants_q16 = true;
+#endif
+  k->product[ENG_PACK_Q4_0] = product_Q4_0;
+  k->product[ENG_PACK_Q4_1] = product_Q4_1;
+  k->product[ENG_PACK_Q5_0] = product_Q5_0;
+  k->product[ENG_PACK_Q5_1] = product_Q5_1;
+  k->product[ENG_PACK_Q8_0] = product_Q8_0;
+  k->product[ENG_PACK_Q2_K] = product_Q2_K;
+  k->product[ENG_PACK_Q3_K] = product_Q3_K;
+  k->product[ENG_PACK_Q4_K] = product_Q4_K;
+  k->product[ENG_PACK_Q5_K] = product_Q5_K;
+  k->product[ENG_PACK_Q6_K] = product_Q6_K;
+  k->product[ENG_PACK_IQ4_NL] = product_IQ4_NL;
+  k->product[ENG_PACK_IQ4_XS] = product_IQ4_XS;
+  k->product[ENG_PACK_MXFP4] = product_MXFP4;
+}
