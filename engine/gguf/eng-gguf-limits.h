@@ -18,3 +18,10 @@
 #define ENG_GGUF_MIN_ALIGNMENT 8u /* so that every number in an aligned tensor is aligned */
 #define ENG_GGUF_MAX_ALIGNMENT (1u << 20)
 #define ENG_GGUF_MAX_PARTS 512u              /* files of a split model; each keeps a descriptor */
+
+#define ENG_SAFETENSORS_MAX_HEADER (16u << 20) /* bytes of one file's JSON (models have under 2 MiB) */
+#define ENG_SAFETENSORS_MAX_INDEX (64u << 20)  /* bytes of model.safetensors.index.json */
+#define ENG_SAFETENSORS_MAX_TENSORS (1u << 18) /* of a model */
+#define ENG_SAFETENSORS_MAX_DIMS 8u
+#define ENG_SAFETENSORS_MAX_NAME 512u /* bytes */
+#define ENG_SAFETENSORS_MAX_PARTS 1024u

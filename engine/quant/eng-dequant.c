@@ -16,20 +16,27 @@ decode_f32 (const void *src, float *y, size_t n)
   memcpy (y, src, n * sizeof *y);
 }
 
+/* Tensors of a safetensors file may start at an odd address. */
+static inline uint16_t
+load_u16 (const void *src, size_t i)
+{
+  uint16_t v;
+  memcpy (&v, (const uint8_t *) src + 2 * i, sizeof v);
+  return v;
+}
+
 static void
 decode_f16 (const void *src, float *y, size_t n)
 {
-  const uint16_t *x = src;
   for (size_t i = 0; i < n; i++)
-    y[i] = eng_f16_to_f32 (x[i]);
+    y[i] = eng_f16_to_f32 (load_u16 (src, i));
 }
 
 static void
 decode_bf16 (const void *src, float *y, size_t n)
 {
-  const uint16_t *x = src;
   for (size_t i = 0; i < n; i++)
-    y[i] = eng_bf16_to_f32 (x[i]);
+    y[i] = eng_bf16_to_f32 (load_u16 (src, i));
 }
 
 static void

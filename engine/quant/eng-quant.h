@@ -10,8 +10,8 @@
 #include "eng-error.h"
 #include "eng-type.h"
 
-/* Decode @n numbers, a whole number of blocks of @type, to float32. @src is aligned to 2 bytes (4
- * for F32) and holds n / block_elements blocks; no overlap with @dst. Bit-exact as the `gguf`
+/* Decode @n numbers, a whole number of blocks of @type, to float32. @src holds n / block_elements
+ * blocks, aligned to 2 bytes (F32, F16, BF16 and MXFP4: to none); no overlap with @dst. Bit-exact as the `gguf`
  * Python package decodes. ENG_ERR_UNSUPPORTED if @type is no weight format (is_weight), then
  * nothing is written; no other error. */
 EngStatus eng_dequantize_row (EngType type, const void *src, float *dst, size_t n);
