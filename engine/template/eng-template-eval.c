@@ -63,14 +63,17 @@ eng_tpl_limit (TplRender *r, const char *what)
 bool
 eng_tpl_charge (TplRender *r, uint64_t steps)
 {
-  r->n_steps += steps;
-  return r->n_steps <= r->max_steps || eng_tpl_limit (r, "the template takes too many steps");
+  uint64_t work = steps < UINT32_MAX ? steps * TPL_STEP_BYTES : (uint64_t) UINT32_MAX * TPL_STEP_BYTES;
+  r->work += work;
+  return r->work <= r->max_work || eng_tpl_limit (r, "the template takes too many steps");
 }
 
 bool
 eng_tpl_charge_bytes (TplRender *r, uint64_t n_bytes)
 {
-  return eng_tpl_charge (r, n_bytes / 32);
+  /* A call by itself costs something, too. */
+  r->work += (n_bytes < UINT32_MAX ? n_bytes : UINT32_MAX) + TPL_STEP_BYTES / 8;
+  return r->work <= r->max_work || eng_tpl_limit (r, "the template takes too many steps");
 }
 
 void *

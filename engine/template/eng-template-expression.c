@@ -346,11 +346,11 @@ parse_name (TplParser *p, bool with_namespace)
         return NULL;
       p->at += 2;
     }
-  if (p->macro)
+  for (TplNode *macro = p->macro; macro; macro = macro->other)
     {
-      p->macro->uses_varargs |= eng_tpl_string_is (node->name, "varargs");
-      p->macro->uses_kwargs |= eng_tpl_string_is (node->name, "kwargs");
-      p->macro->uses_caller |= eng_tpl_string_is (node->name, "caller");
+      macro->uses_varargs |= eng_tpl_string_is (node->name, "varargs");
+      macro->uses_kwargs |= eng_tpl_string_is (node->name, "kwargs");
+      macro->uses_caller |= eng_tpl_string_is (node->name, "caller");
     }
   return note_name (p, node->name) ? node : NULL;
 }

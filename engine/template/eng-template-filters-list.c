@@ -84,7 +84,7 @@ getter_get (const Getter *g, const TplValue *item, TplValue *out)
 static bool
 filter_first (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
 {
-  TplIterator *it;
+  TplIterator *it = NULL;
   bool done;
   if (!eng_tpl_iterate (r, v, &it) || !eng_tpl_next (r, it, out, &done))
     return false;
@@ -138,7 +138,7 @@ filter_join (TplRender *r, const TplValue *v, const TplArgs *args, const TplValu
   static const TplString nothing = { .data = "" };
   const TplString *separator = &nothing;
   TplBuilder b = { .r = r };
-  TplIterator *it;
+  TplIterator *it = NULL;
   TplValue item;
   Getter getter;
   bool done;
@@ -265,7 +265,7 @@ filter_dictsort (TplRender *r, const TplValue *v, const TplArgs *args, const Tpl
 static bool
 min_or_max (TplRender *r, const TplValue *v, const TplValue *a, bool max, TplValue *out)
 {
-  TplIterator *it;
+  TplIterator *it = NULL;
   TplValue item, key, best;
   Getter getter;
   bool done;
@@ -308,7 +308,7 @@ filter_max (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue
 static bool
 filter_sum (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
 {
-  TplIterator *it;
+  TplIterator *it = NULL;
   TplValue item, total = a[1].kind == TPL_ABSENT ? eng_tpl_int (0) : a[1];
   Getter getter;
   bool done;
@@ -336,7 +336,7 @@ filter_unique (TplRender *r, const TplValue *v, const TplArgs *args, const TplVa
 {
   TplItems kept = { .r = r };
   TplDict seen = { 0 };
-  TplIterator *it;
+  TplIterator *it = NULL;
   TplValue item, key, nothing = eng_tpl_none ();
   TplEntry *entry;
   Getter getter;
@@ -395,7 +395,7 @@ filter_map (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue
   const TplFunction *function = NULL;
   TplItems mapped = { .r = r };
   TplArgs rest = { 0 };
-  TplIterator *it;
+  TplIterator *it = NULL;
   TplValue item, result;
   Getter getter;
   bool done;
@@ -435,7 +435,7 @@ select_items (TplRender *r, const TplValue *v, const TplArgs *args, bool wanted,
   const TplFunction *test = NULL;
   TplItems kept = { .r = r };
   TplArgs rest = { 0 };
-  TplIterator *it;
+  TplIterator *it = NULL;
   TplValue item, value, result;
   Getter getter;
   uint32_t at = by_attribute;

@@ -152,7 +152,7 @@ filter_indent (TplRender *r, const TplValue *v, const TplArgs *args, const TplVa
     return eng_tpl_refuse (r, "indenting text marked safe is not supported");
   if (unit.kind != TPL_STRING)
     {
-      int64_t n;
+      int64_t n = 4;
       if (!eng_tpl_int_arg (r, &a[0], 4, &n))
         return false;
       if (n > 1000)
@@ -318,7 +318,7 @@ filter_int (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue
   char text[400];
   size_t n;
   double d;
-  int64_t i, base;
+  int64_t i, base = 10;
   bool ok = true, inserted = v->inserted;
   if (v->kind == TPL_UNDEFINED)
     return eng_tpl_undefined_error (r, v);
@@ -378,7 +378,7 @@ filter_float (TplRender *r, const TplValue *v, const TplArgs *args, const TplVal
 static bool
 filter_round (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
 {
-  int64_t precision;
+  int64_t precision = 0;
   char text[400];
   double d = 0;
   if (v->kind == TPL_UNDEFINED)

@@ -81,7 +81,7 @@ static bool
 append_number (TplBuilder *b, const TplValue *v, const Spec *spec)
 {
   char digits[420], text[600];
-  bool negative;
+  bool negative = false;
   uint32_t n = 0, whole = 0, width = 0;
   TplValue string;
   if (!number_text (b->r, v, spec, digits, sizeof digits, &negative))

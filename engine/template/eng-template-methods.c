@@ -70,12 +70,7 @@ split_spaces (TplRender *r, const TplString *s, int64_t max, TplItems *parts)
         return true;
       uint32_t start = i;
       if (max >= 0 && parts->n >= max)
-        { /* the rest, without the white space at its end */
-          uint32_t end = s->n_bytes;
-          while (space_ends_at (s, end))
-            end = step_back (s, end);
-          return add_part (parts, s, start, end);
-        }
+        return add_part (parts, s, start, s->n_bytes);
       while (i < s->n_bytes && !eng_tpl_is_space (eng_tpl_char_at (s, i, &length)))
         i += length;
       if (!add_part (parts, s, start, i))
@@ -94,12 +89,7 @@ split_spaces_right (TplRender *r, const TplString *s, int64_t max, TplItems *par
       if (end == 0)
         return true;
       if (max >= 0 && parts->n >= max)
-        {
-          uint32_t start = 0, length;
-          while (eng_tpl_is_space (eng_tpl_char_at (s, start, &length)))
-            start += length;
-          return add_part (parts, s, start, end);
-        }
+        return add_part (parts, s, 0, end);
       uint32_t start = end;
       while (start > 0 && !space_ends_at (s, start))
         start = step_back (s, start);
@@ -442,7 +432,7 @@ METHOD (str_removesuffix)
 METHOD (str_join)
 {
   TplBuilder b = { .r = r };
-  TplIterator *it;
+  TplIterator *it = NULL;
   TplValue item;
   bool done;
   if (!eng_tpl_is_iterable (&a[0]))

@@ -194,7 +194,7 @@ bool
 eng_tpl_slice (TplRender *r, const TplValue *v, const TplValue *start, const TplValue *stop,
                const TplValue *step, TplValue *out)
 {
-  int64_t n, from, to, by = 1;
+  int64_t n = 0, from = 0, to = 0, by = 1;
   if (v->kind == TPL_UNDEFINED)
     return eng_tpl_undefined_error (r, v);
   if (v->kind == TPL_DICT)
@@ -305,7 +305,8 @@ eng_tpl_iterate (TplRender *r, const TplValue *v, TplIterator **out)
       *out = v->iterator;
       return true;
     }
-  if (!(*out = eng_tpl_alloc (r, 1, sizeof **out)))
+  *out = eng_tpl_alloc (r, 1, sizeof **out);
+  if (!*out)
     return false;
   (*out)->source = *v;
   return true;
@@ -365,7 +366,7 @@ bool
 eng_tpl_collect (TplRender *r, const TplValue *v, TplList *out)
 {
   TplItems items = { .r = r };
-  TplIterator *it;
+  TplIterator *it = NULL;
   TplValue item;
   bool done;
   if (v->kind == TPL_LIST || v->kind == TPL_TUPLE)
@@ -609,8 +610,7 @@ repeat (TplRender *r, const TplValue *v, int64_t count, TplValue *out)
   if (v->kind == TPL_STRING)
     {
       TplBuilder b = { .r = r };
-      if ((uint64_t) count > (uint64_t) INT32_MAX / (v->string->n_bytes ? v->string->n_bytes : 1)
-          && v->string->n_bytes)
+      if (v->string->n_bytes && (uint64_t) count > r->arena.limit_bytes / v->string->n_bytes)
         return eng_tpl_limit (r, "a string is too long");
       for (int64_t k = 0; v->string->n_bytes && k < count; k++)
         if (!eng_tpl_append_string (&b, v->string))

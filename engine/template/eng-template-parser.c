@@ -355,6 +355,7 @@ static bool
 parse_macro_body (TplParser *p, const char *end, TplNode *node)
 {
   TplNode *outer = p->macro;
+  node->other = outer;
   p->macro = node;
   bool ok = parse_isolated_block (p, end, &node->body);
   p->macro = outer;

@@ -247,7 +247,8 @@ typedef enum
 struct TplNode
 {
   uint8_t kind, op;
-  bool uses_varargs, uses_kwargs, uses_caller; /* NODE_MACRO, NODE_CALL_BLOCK */
+  /* NODE_MACRO, NODE_CALL_BLOCK: their bodies mention these; @other is the macro around them. */
+  bool uses_varargs, uses_kwargs, uses_caller;
   uint32_t line;
   uint32_t n_list;
   TplNode *next; /* in the list or body it is part of */
@@ -400,7 +401,7 @@ struct TplRender
   const EngTemplate *tmpl;
   TplValue vars; /* DICT */
   const struct tm *now;
-  uint64_t n_steps, max_steps;
+  uint64_t work, max_work; /* in bytes: a step is worth TPL_STEP_BYTES of them */
   unsigned depth;
   uint32_t line;
   TplScope *scope;
@@ -416,6 +417,7 @@ bool eng_tpl_raise_text (TplRender *r, const char *text, size_t n_bytes, bool by
 bool eng_tpl_refuse (TplRender *r, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
 bool eng_tpl_limit (TplRender *r, const char *what);
 bool eng_tpl_undefined_error (TplRender *r, const TplValue *undefined);
+#define TPL_STEP_BYTES 32
 /* Pays for work; false when the steps are used up. */
 bool eng_tpl_charge (TplRender *r, uint64_t steps);
 bool eng_tpl_charge_bytes (TplRender *r, uint64_t n_bytes);

@@ -269,7 +269,7 @@ exec_for (TplRender *r, const TplNode *node)
   TplLoop *loop = eng_tpl_alloc (r, 1, sizeof *loop);
   TplValue self = { .kind = TPL_LOOP, .loop = loop };
   Exec how = EXEC_GO_ON;
-  bool done = false;
+  bool done = false, any_finished = false;
   if (!loop || !eng_tpl_eval (r, node->b, &loop->iterable))
     return EXEC_FAILED;
   r->line = node->line;
@@ -295,8 +295,10 @@ exec_for (TplRender *r, const TplNode *node)
         return how;
       if (how == EXEC_BREAK)
         break;
+      any_finished |= how == EXEC_GO_ON;
     }
-  if (loop->index0 < 0 && node->other)
+  /* As in Jinja, "else" also runs when no round came to its end (break, continue). */
+  if (!any_finished && node->other)
     {
       if (!(r->scope = eng_tpl_scope_new (r, outer)))
         how = EXEC_FAILED;

@@ -289,7 +289,7 @@ eng_tpl_append_char (TplBuilder *b, uint32_t c, bool inserted)
     return false;
   memcpy (b->data + b->n_bytes, text, n);
   b->n_bytes += n;
-  return mark (b, inserted) && (b->n_bytes % 32 != 0 || eng_tpl_charge (b->r, 1));
+  return mark (b, inserted) && eng_tpl_charge_bytes (b->r, n);
 }
 
 void

@@ -330,7 +330,7 @@ build_dict (TplRender *r, const TplArgs *args, const char *who, TplDict **out)
 {
   TplDict *dict = eng_tpl_alloc (r, 1, sizeof *dict);
   TplValue view, pair;
-  TplIterator *it;
+  TplIterator *it = NULL;
   TplList list;
   bool done = args->n == 0;
   if (!dict)

@@ -367,7 +367,7 @@ bool
 eng_tpl_contains (TplRender *r, const TplValue *container, const TplValue *item, bool *out)
 {
   TplEntry *entry;
-  TplIterator *it;
+  TplIterator *it = NULL;
   TplValue v;
   bool done;
   *out = false;

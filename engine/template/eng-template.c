@@ -132,7 +132,7 @@ eng_template_render (const EngTemplate *tmpl, const EngJson *vars, const struct 
   uint64_t weight = weigh (vars);
   TplRender r = { .tmpl = tmpl, .now = now, .error = error, .result = out, .line = 1 };
   r.arena.limit_bytes = ENG_TEMPLATE_MAX_MEMORY_BYTES + weight * ENG_TEMPLATE_MEMORY_PER_BYTE;
-  r.max_steps = ENG_TEMPLATE_MAX_STEPS + weight * ENG_TEMPLATE_STEPS_PER_BYTE;
+  r.max_work = (ENG_TEMPLATE_MAX_STEPS + weight * ENG_TEMPLATE_STEPS_PER_BYTE) * TPL_STEP_BYTES;
   uint64_t limit = ENG_TEMPLATE_MAX_OUTPUT_BYTES + weight * ENG_TEMPLATE_OUTPUT_PER_BYTE;
   TplBuilder text = { .r = &r, .limit = limit > INT32_MAX ? INT32_MAX : (uint32_t) limit };
   r.out = &text;
