@@ -81,8 +81,9 @@ eng_tpl_alloc (TplRender *r, size_t n, size_t size)
 {
   void *p = eng_arena_alloc_array (&r->arena, n, size);
   size_t total;
+  /* Fresh memory costs time as well: it is zeroed, and the system hands it out page by page. */
   if (p)
-    return p;
+    return eng_tpl_charge_bytes (r, (uint64_t) n * size + TPL_STEP_BYTES / 2) ? p : NULL;
   if (__builtin_mul_overflow (n, size, &total) || total > r->arena.limit_bytes - r->arena.n_bytes)
     eng_tpl_limit (r, "the template needs too much memory");
   else if (r->status == ENG_OK)

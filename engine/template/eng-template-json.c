@@ -77,7 +77,7 @@ append_number (Json *j, const TplValue *v)
     snprintf (text, sizeof text, "%s", isnan (v->number) ? "NaN" : v->number < 0 ? "-Infinity" : "Infinity");
   else
     eng_format_double (v->number, text);
-  return eng_tpl_append (&j->b, text, strlen (text), v->inserted);
+  return eng_tpl_charge (j->r, 20) && eng_tpl_append (&j->b, text, strlen (text), v->inserted);
 }
 
 static bool

@@ -530,7 +530,7 @@ append_float (TplBuilder *b, const TplValue *v)
 {
   char text[ENG_NUMBER_TEXT_MAX];
   size_t n = eng_format_double (v->number, text);
-  return eng_tpl_append (b, text, n, v->inserted);
+  return eng_tpl_charge (b->r, 20) && eng_tpl_append (b, text, n, v->inserted);
 }
 
 static bool

@@ -22,10 +22,10 @@
 #define ENG_TEMPLATE_MAX_NESTING 100
 /* Evaluations within each other while rendering, macro calls included. */
 #define ENG_TEMPLATE_MAX_DEPTH 600
-/* Work of one rendering: a step for each node evaluated, item visited and 32 bytes copied. The
- * second number is added for every byte of text in the variables, so that a long conversation may
- * take longer. */
-#define ENG_TEMPLATE_MAX_STEPS 1500000
+/* Work of one rendering: a step for each node evaluated, item visited and 32 bytes copied or
+ * allocated. The second number is added for every byte of text in the variables, so that a long
+ * conversation may take longer. */
+#define ENG_TEMPLATE_MAX_STEPS 1000000
 #define ENG_TEMPLATE_STEPS_PER_BYTE 8
 /* Bytes of rendered text, and of all values alive in one rendering; again plus so many for each byte
  * of the variables. */
