@@ -3,6 +3,8 @@
  * million letters takes n log n steps. Candidates that a merge made out of date stay in the heap and
  * are known by the lengths they were made for: a symbol's start never moves, so equal lengths mean
  * the same two symbols. */
+#include <string.h>
+
 #include "eng-tokenizer-private.h"
 
 #define NONE UINT32_MAX
@@ -69,7 +71,8 @@ eng_scratch_put (EngScratch *scratch, const void *bytes, size_t n)
 {
   if (!eng_scratch_reserve ((void **) &scratch->text, &scratch->text_capacity, scratch->n_text + n, 1))
     return false;
-  __builtin_memcpy (scratch->text + scratch->n_text, bytes, n);
+  if (n)
+    memcpy (scratch->text + scratch->n_text, bytes, n);
   scratch->n_text += n;
   return true;
 }
