@@ -16,9 +16,11 @@ All files are .npy (version 1), little endian:
   smollm2-logits-lse       float32 [n]     log of the sum of exp over the whole vocabulary
   smollm2-logits-probe-ids int32 [64]      fixed random ids, for the rest of the vocabulary
   smollm2-logits-probe     float32 [n, 64]
-  smollm2-greedy-tokens    int32 [m]       the prompts for greedy continuation, one after the other
+  smollm2-greedy-texts.bin                 the prompts for greedy continuation, each ended by a zero byte
+  smollm2-greedy-tokens    int32 [m]       their tokens, one after the other
   smollm2-greedy-starts    int32 [21]
-  smollm2-greedy-answer    int32 [20, 64]  the continuation; -1 after an end-of-generation token
+  smollm2-greedy-answer    int32 [20, 64]  the continuation; -1 after an end-of-generation token,
+                                           which is the last
   smollm2-greedy-top-ids   int32 [20, 64, 16]  the 16 largest logits before each of these tokens
   smollm2-greedy-top       float32 [20, 64, 16]
 smollm2.json says from what and with what they were made.
@@ -29,7 +31,7 @@ import sys
 import numpy as np
 import torch
 import transformers
-from tokenizers import Tokenizer, AddedToken, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 import golden
 
@@ -48,6 +50,12 @@ def make_tokenizer(reader):
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False)
                                   for t, kind in zip(tokens, types) if kind == 3])
     return tokenizer
+
+
+def tokenizer_text(reader, ids):
+    """The text of ordinary tokens: each is spelled in GPT-2's alphabet of bytes."""
+    tokens = golden.field(reader, "tokenizer.ggml.tokens")
+    return decoders.ByteLevel().decode([tokens[i] for i in ids])
 
 
 def save(name, values, kind):
@@ -118,6 +126,10 @@ def main():
     wanted = prompts["long_greedy"]["tokens"]
     assert len(long_ids) >= wanted, len(long_ids)
     greedy.append(long_ids[:wanted])
+    texts = prompts["greedy"] + [tokenizer_text(reader, long_ids[:wanted])]
+    assert [tokenizer.encode(t).ids for t in texts] == greedy
+    with open(golden.here("data", "smollm2-greedy-texts.bin"), "wb") as out:
+        out.write(b"".join(t.encode() + b"\0" for t in texts))
     n_positions = make_positions(model, ids)
     n_greedy = make_greedy(model, greedy, {0, int(golden.field(reader, "tokenizer.ggml.eos_token_id"))})
     about = {
