@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Merging neighbours, best first: a list of symbols and a heap of candidates, so that a run of a
- * million letters takes n log n steps. Candidates that a merge made out of date stay in the heap and
- * are known by the lengths they were made for: a symbol's start never moves, so equal lengths mean
- * the same two symbols. */
+ * million letters takes n log n steps. Candidates that a merge made out of date stay in the heap
+ * and are known by the lengths they were made for: a symbol's start never moves, so equal lengths
+ * mean the same two symbols. */
 #include <string.h>
 
 #include "eng-tokenizer-private.h"
@@ -69,7 +69,8 @@ eng_scratch_free (EngScratch *scratch)
 bool
 eng_scratch_put (EngScratch *scratch, const void *bytes, size_t n)
 {
-  if (!eng_scratch_reserve ((void **) &scratch->text, &scratch->text_capacity, scratch->n_text + n, 1))
+  if (!eng_scratch_reserve ((void **) &scratch->text, &scratch->text_capacity,
+                            scratch->n_text + n, 1))
     return false;
   if (n)
     memcpy (scratch->text + scratch->n_text, bytes, n);
@@ -80,8 +81,8 @@ eng_scratch_put (EngScratch *scratch, const void *bytes, size_t n)
 bool
 eng_scratch_add_symbol (EngScratch *scratch, uint32_t start, uint32_t n_bytes, int32_t id)
 {
-  if (!eng_scratch_reserve ((void **) &scratch->symbols, &scratch->symbols_capacity, scratch->n_symbols + 1,
-                sizeof *scratch->symbols))
+  if (!eng_scratch_reserve ((void **) &scratch->symbols, &scratch->symbols_capacity,
+                            scratch->n_symbols + 1, sizeof *scratch->symbols))
     return false;
   uint32_t i = (uint32_t) scratch->n_symbols++;
   scratch->symbols[i] = (EngSymbol) { start, n_bytes, id, i ? i - 1 : NONE, NONE };

@@ -58,7 +58,7 @@ struct EngTokenizer
   int32_t byte_ids[256]; /* BPE_BYTES: the byte's own token; SPM, BPE_CHARS: <0xXX> */
   EngMerge *merges;
   uint64_t merges_mask;
-  _Atomic uint8_t *whole; /* [n_tokens] 0 = not known, 1 = its own text merges to it, 2 = does not */
+  _Atomic uint8_t *whole; /* [n_tokens] 0 = not known, 1 = its text merges to it, 2 = does not */
   size_t max_piece_bytes;
   bool inner_space; /* some piece has a space behind another character */
   float min_score;

@@ -192,7 +192,8 @@ decode_name (const EngTokenizer *tok, size_t id, uint8_t *out)
         {
           byte = 0;
           for (int i = 0; i < 2; i++)
-            byte = byte << 4 | (unsigned) (hex[i] <= '9' ? hex[i] - '0' : (hex[i] | 0x20) - 'a' + 10);
+            byte = byte << 4
+                   | (unsigned) (hex[i] <= '9' ? hex[i] - '0' : (hex[i] | 0x20) - 'a' + 10);
           out[0] = (uint8_t) byte;
           return 1;
         }

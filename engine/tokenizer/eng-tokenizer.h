@@ -74,7 +74,7 @@ typedef struct
   bool remove_extra_whitespaces; /* "t5": runs of spaces become one */
   bool lowercase, strip_accents; /* "bert" */
   bool ignore_merges; /* "gpt2": a piece that is a token is that token, whatever the merges say */
-  bool strip_after_special; /* white space after a special token other than BOS belongs to it (Phi 3) */
+  bool strip_after_special; /* white space after a special token but BOS belongs to it (Phi 3) */
 } EngTokenizerSpec;
 
 /* The defaults of @model (and @pre_tokenizer, may be NULL): no ids, the flags that files leave out.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SentencePiece's unigram model (Kudo 2018): of all ways to cut a text into tokens the one with the
- * largest sum of scores. Scores are log probabilities; sums are double, as the reference adds them. */
+ * largest sum of scores. Scores are log probabilities; sums are double, as in the reference. */
 #include <float.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@
 #include "eng-tokenizer-private.h"
 #include "eng-utf8.h"
 
-/* sentencepiece, unigram_model.cc: an unknown character costs this much more than the worst token. */
+/* sentencepiece, unigram_model.cc: an unknown character costs this much more than the worst one. */
 #define UNKNOWN_PENALTY 10.0
 
 #define CHAR_MAP_KEY "tokenizer.ggml.precompiled_charsmap"
