@@ -17,30 +17,36 @@ no_memory (EngBuilder *b)
   return b->status;
 }
 
-void
-eng_builder_refuse (EngBuilder *b, const char *field, const char *format, ...)
+/* Fail with @field, which may be a key without its architecture. */
+static void
+fail (EngBuilder *b, EngStatus code, const char *field, const char *format, va_list args)
 {
   if (b->status != ENG_OK)
     return;
-  char text[256];
+  char text[256], key[160];
+  vsnprintf (text, sizeof text, format, args);
+  snprintf (key, sizeof key, "%s.%s", b->arch, field ? field : "");
+  if (field && eng_gguf_has_key (b->file, key))
+    field = key;
+  b->status = eng_error_set (b->error, code, field, ENG_OFFSET_NONE, "%s", text);
+}
+
+void
+eng_builder_refuse (EngBuilder *b, const char *field, const char *format, ...)
+{
   va_list args;
   va_start (args, format);
-  vsnprintf (text, sizeof text, format, args);
+  fail (b, ENG_ERR_UNSUPPORTED, field, format, args);
   va_end (args);
-  b->status = eng_error_set (b->error, ENG_ERR_UNSUPPORTED, field, ENG_OFFSET_NONE, "%s", text);
 }
 
 void
 eng_builder_contradict (EngBuilder *b, const char *field, const char *format, ...)
 {
-  if (b->status != ENG_OK)
-    return;
-  char text[256];
   va_list args;
   va_start (args, format);
-  vsnprintf (text, sizeof text, format, args);
+  fail (b, ENG_ERR_FORMAT, field, format, args);
   va_end (args);
-  b->status = eng_error_set (b->error, ENG_ERR_FORMAT, field, ENG_OFFSET_NONE, "%s", text);
 }
 
 /* Room for one more element in an array of the builder; false (sticky) when memory ran out. Old

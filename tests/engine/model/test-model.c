@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening models: what the tiny model compiles to, and files whose numbers contradict each other (G25,
+ * T2): each is refused, the error naming the key and the values. */
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <math.h>
+#include <string.h>
+
+#include "eng-model.h"
+
+static void
+test_open (void)
+{
+  EngModel *model = NULL;
+  EngError error;
+  g_assert_cmpint (eng_model_open (TINY_MODEL, NULL, &model, &error), ==, ENG_OK);
+  const EngProgram *p = eng_model_get_program (model);
+  g_assert_cmpuint (p->n_layers, ==, 2);
+  g_assert_cmpuint (p->n_groups, ==, 1);
+  g_assert_cmpuint (p->groups[0].n_layers, ==, 2);
+  g_assert_cmpuint (p->buffers[ENG_BUFFER_RESIDUAL].width, ==, p->n_embd);
+  g_assert_true (p->causal);
+  /* Embedding; per layer norm, qkv, attention, product, norm, gate-up, product; norm, output. */
+  g_assert_cmpuint (p->n_steps, ==, 1 + 2 * 7 + 2);
+  g_assert_cmpint (p->steps[0].kind, ==, ENG_STEP_EMBED);
+  g_assert_cmpint (p->steps[p->n_steps - 1].kind, ==, ENG_STEP_OUTPUT);
+  for (uint32_t i = 1; i < p->n_steps; i++)
+    g_assert_cmpint ((p->steps[i].flags & ENG_STEP_LAYER_BEGIN) != 0, ==,
+                     p->steps[i].layer != p->steps[i - 1].layer);
+  const EngModelInfo *info = eng_model_get_info (model);
+  g_assert_cmpstr (info->architecture, ==, "llama");
+  g_assert_true (info->has_template);
+  EngModel *second = eng_model_ref (model);
+  eng_model_unref (&model);
+  g_assert_null (model);
+  g_assert_cmpuint (eng_model_get_program (second)->n_vocab, ==, p->n_vocab);
+  eng_model_unref (&second);
+}
+
+/* The tiny model with the number behind @key replaced; @key must be one of 32 bits. */
+static char *
+write_patched (const char *key, uint32_t bits)
+{
+  g_autofree char *bytes = NULL;
+  gsize n;
+  g_assert_true (g_file_get_contents (TINY_MODEL, &bytes, &n, NULL));
+  char *at = memmem (bytes, n, key, strlen (key));
+  g_assert_nonnull (at);
+  memcpy (at + strlen (key) + 4, &bits, sizeof bits);
+  char *path = NULL;
+  int fd = g_file_open_tmp ("inglenook-XXXXXX.gguf", &path, NULL);
+  g_assert_cmpint (fd, >=, 0);
+  g_assert_true (g_close (fd, NULL));
+  g_assert_true (g_file_set_contents (path, bytes, (gssize) n, NULL));
+  return path;
+}
+
+typedef struct
+{
+  const char *name, *key;
+  uint32_t bits;
+  EngStatus status;
+  const char *field;   /* the error's */
+  const char *values[2]; /* both are in its text */
+} Damage;
+
+static const Damage damages[] = {
+  { "heads-0", "llama.attention.head_count", 0, ENG_ERR_FORMAT, "llama.attention.head_count", { "0", "1" } },
+  { "heads-3", "llama.attention.head_count", 3, ENG_ERR_FORMAT, NULL, { "3", "2" } },
+  { "heads-more-than-width", "llama.attention.head_count", 128, ENG_ERR_FORMAT, NULL, { "64", "128" } },
+  { "kv-heads-3", "llama.attention.head_count_kv", 3, ENG_ERR_FORMAT, NULL, { "4", "3" } },
+  { "layers-2^31", "llama.block_count", 1u << 31, ENG_ERR_FORMAT, "llama.block_count", { "2147483648", "1024" } },
+  { "layers-3", "llama.block_count", 3, ENG_ERR_FORMAT, "blk.2.attn_norm.weight", { "blk.2", "" } },
+  { "layers-1", "llama.block_count", 1, ENG_ERR_UNSUPPORTED, NULL, { "blk.1.", "" } },
+  { "width-128", "llama.embedding_length", 128, ENG_ERR_FORMAT, NULL, { "128", "64" } },
+  { "ff-1", "llama.feed_forward_length", 1, ENG_ERR_FORMAT, NULL, { "1", "64" } },
+  { "eps-nan", "llama.attention.layer_norm_rms_epsilon", 0x7fc00000, ENG_ERR_FORMAT,
+    "llama.attention.layer_norm_rms_epsilon", { "", "" } },
+  { "rope-base-nan", "llama.rope.freq_base", 0x7fc00000, ENG_ERR_FORMAT, "llama.rope.freq_base", { "", "" } },
+  { "rope-dimensions-odd", "llama.rope.dimension_count", 7, ENG_ERR_FORMAT, NULL, { "7", "16" } },
+  { "vocabulary", "llama.vocab_size", 99, ENG_ERR_FORMAT, "llama.vocab_size", { "99", "320" } },
+};
+
+static void
+test_damaged (gconstpointer data)
+{
+  const Damage *damage = data;
+  g_autofree char *bytes = NULL;
+  gsize n;
+  g_assert_true (g_file_get_contents (TINY_MODEL, &bytes, &n, NULL));
+  if (!memmem (bytes, n, damage->key, strlen (damage->key)))
+    {
+      g_test_skip ("the tiny model has no such key");
+      return;
+    }
+  g_autofree char *path = write_patched (damage->key, damage->bits);
+  EngModel *model = NULL;
+  EngError error;
+  EngStatus status = eng_model_open (path, NULL, &model, &error);
+  g_unlink (path);
+  g_test_message ("%s: %s", error.field, error.text);
+  g_assert_cmpint (status, ==, damage->status);
+  g_assert_cmpint (error.code, ==, status);
+  g_assert_null (model);
+  if (damage->field)
+    g_assert_cmpstr (error.field, ==, damage->field);
+  g_assert_cmpstr (error.field, !=, "");
+  for (int i = 0; i < 2; i++)
+    g_assert_nonnull (strstr (error.text, damage->values[i]));
+}
+
+static void
+test_unknown_architecture (void)
+{
+  g_autofree char *bytes = NULL, *path = NULL;
+  gsize n;
+  g_assert_true (g_file_get_contents (TINY_MODEL, &bytes, &n, NULL));
+  char *at = memmem (bytes, n, "general.architecture", 20);
+  g_assert_nonnull (at);
+  memcpy (at + 20 + 4 + 8, "lxama", 5);
+  int fd = g_file_open_tmp ("inglenook-XXXXXX.gguf", &path, NULL);
+  g_assert_true (g_close (fd, NULL));
+  g_assert_true (g_file_set_contents (path, bytes, (gssize) n, NULL));
+  EngModel *model = NULL;
+  EngError error;
+  g_assert_cmpint (eng_model_open (path, NULL, &model, &error), ==, ENG_ERR_UNSUPPORTED);
+  g_assert_nonnull (strstr (error.text, "'lxama'"));
+  g_assert_cmpstr (error.field, ==, "general.architecture");
+  g_unlink (path);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/model/open", test_open);
+  g_test_add_func ("/model/unknown-architecture", test_unknown_architecture);
+  for (size_t i = 0; i < G_N_ELEMENTS (damages); i++)
+    {
+      g_autofree char *path = g_strconcat ("/model/damaged/", damages[i].name, NULL);
+      g_test_add_data_func (path, &damages[i], test_damaged);
+    }
+  return g_test_run ();
+}
