@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Times of the kernels that matter for speed: one thread, data in the second-level cache. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "check.h"
+
+static double
+now (void)
+{
+  struct timespec t;
+  clock_gettime (CLOCK_MONOTONIC, &t);
+  return (double) t.tv_sec + 1e-9 * (double) t.tv_nsec;
+}
+
+typedef struct
+{
+  const EngKernels *k;
+  EngPack pack;
+  EngFloatFormat format;
+  size_t n_cols;
+  uint32_t t;
+  uint8_t *panel;
+  float *x, *y, *scratch;
+  EngQuantTile tile;
+} Job;
+
+static void
+run_product (Job *job)
+{
+  job->k->product[job->pack](job->panel, job->n_cols, &job->tile, job->y, job->k->panel_rows);
+}
+
+static void
+run_float (Job *job)
+{
+  job->k->product_float[job->format](job->panel, job->n_cols, 16, job->n_cols, job->x, job->n_cols,
+                                     job->t, job->y, 16, job->scratch);
+}
+
+/* Seconds of one call: the best of several batches, each of some milliseconds. */
+static double
+seconds (void (*func) (Job *), Job *job, double budget)
+{
+  double best = 1e9, end = now () + budget;
+  unsigned n = 1;
+  do
+    {
+      double t0 = now ();
+      for (unsigned i = 0; i < n; i++)
+        func (job);
+      double t = now () - t0;
+      if (t < 2e-3 && n < 1u << 20)
+        {
+          n *= 2;
+          continue;
+        }
+      best = t / n < best ? t / n : best;
+    }
+  while (now () < end);
+  return best;
+}
+
+static Job
+make_job (const EngKernels *k, size_t n_cols, uint32_t t)
+{
+  Job job = { .k = k, .n_cols = n_cols, .t = t };
+  job.x = malloc (n_cols * t * 4);
+  job.y = malloc (16 * t * 4);
+  job.panel = aligned_alloc (64, n_cols * 64);
+  job.scratch = aligned_alloc (64, n_cols * ENG_FLOAT_PANEL * 4);
+  memset (job.panel, 0x11, n_cols * 64);
+  check_fill (job.x, n_cols * t, VALUES_RANDOM);
+  job.tile = (EngQuantTile){ malloc (n_cols * t), malloc (n_cols * t * 2),
+                             malloc (n_cols / 32 * ENG_QUANT_META * t * 4), t };
+  for (uint32_t r = 0; r < t; r++)
+    k->quantize (job.x + r * n_cols, n_cols, &job.tile, r);
+  return job;
+}
+
+static void
+free_job (Job *job)
+{
+  free (job->x);
+  free (job->y);
+  free (job->panel);
+  free (job->scratch);
+  free (job->tile.q);
+  free (job->tile.q16);
+  free (job->tile.meta);
+}
+
+void
+bench_kernels (const EngKernels *k, const EngKernels *ref, const char *tier)
+{
+  static const uint32_t rows[] = { 1, 4, 64 };
+  const size_t n_cols = 2048;
+  printf ("# %s: one thread, K %zu\n", tier, n_cols);
+  for (int pack = 0; pack < ENG_PACK_N; pack++)
+    for (size_t i = 0; i < 3; i++)
+      {
+        const EngPackInfo *info = eng_pack_get_info ((EngPack) pack);
+        Job job = make_job (k, n_cols, rows[i]), slow = make_job (ref, n_cols, rows[i]);
+        job.pack = slow.pack = (EngPack) pack;
+        double s = seconds (run_product, &job, 0.05), r = seconds (run_product, &slow, 0.02);
+        double macs = (double) n_cols * k->panel_rows * rows[i];
+        double bytes = (double) eng_pack_panel_bytes (info, k->panel_rows, n_cols);
+        printf ("# %-7s %3u rows: %8.2f us  %7.1f GFLOP/s  %6.1f GB/s of weights  %6.1f x ref\n",
+                eng_type_get_name (info->type), rows[i], s * 1e6, 2e-9 * macs / s, 1e-9 * bytes / s,
+                r / s * k->panel_rows / ref->panel_rows);
+        free_job (&job);
+        free_job (&slow);
+      }
+  static const char *const names[] = { "F32", "F16", "BF16" };
+  for (int format = 0; format < ENG_FLOAT_N; format++)
+    for (size_t i = 0; i < 3; i++)
+      {
+        Job job = make_job (k, n_cols, rows[i]), slow = make_job (ref, n_cols, rows[i]);
+        job.format = slow.format = (EngFloatFormat) format;
+        double s = seconds (run_float, &job, 0.05), r = seconds (run_float, &slow, 0.02);
+        double macs = (double) n_cols * 16 * rows[i];
+        printf ("# %-7s %3u rows: %8.2f us  %7.1f GFLOP/s  %6.1f x ref\n", names[format], rows[i],
+                s * 1e6, 2e-9 * macs / s, r / s);
+        free_job (&job);
+        free_job (&slow);
+      }
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scores and mixtures of half-precision keys and values against double sums. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "eng-half.h"
+
+#define EPS 0x1p-24
+
+static void
+fill_halves (uint16_t *h, size_t n)
+{
+  for (size_t i = 0; i < n; i++)
+    h[i] = eng_f32_to_f16 (check_uniform () * (i % 9 == 4 ? 30.0f : i % 11 == 5 ? 1e-6f : 1.0f));
+}
+
+static void
+check_score (const EngKernels *k, size_t width, size_t n_q)
+{
+  size_t q_stride = width + 3, s_stride = ENG_KEY_GROUP + 5;
+  uint16_t *keys = check_guarded (width * ENG_KEY_GROUP * 2);
+  float *q = check_guarded ((q_stride * (n_q - 1) + width) * 4);
+  float *y = check_output ((s_stride * (n_q - 1) + ENG_KEY_GROUP) * 4, 4);
+  fill_halves (keys, width * ENG_KEY_GROUP);
+  check_fill (q, q_stride * (n_q - 1) + width, VALUES_RANDOM);
+  k->score (keys, width, q, q_stride, n_q, y, s_stride);
+  for (size_t i = 0; i < n_q; i++)
+    for (size_t p = 0; p < ENG_KEY_GROUP; p++)
+      {
+        double want = 0, size = 0;
+        for (size_t c = 0; c < width; c++)
+          {
+            double a = (double) q[i * q_stride + c] * eng_f16_to_f32 (keys[c * ENG_KEY_GROUP + p]);
+            want += a;
+            size += fabs (a);
+          }
+        if (!check_near (y[i * s_stride + p], want, size * EPS * ((double) width + 2)))
+          CHECK_FAILED ("score width %zu query %zu of %zu at %zu: %g, expected %g", width, i, n_q, p,
+                        y[i * s_stride + p], want);
+      }
+  if (!check_free_all ())
+    CHECK_FAILED ("score width %zu of %zu wrote outside its output", width, n_q);
+}
+
+static void
+check_mix (const EngKernels *k, size_t width, size_t n_q, size_t n_positions)
+{
+  size_t w_stride = n_positions + 1, o_stride = width + 3;
+  uint16_t *values = check_guarded (width * n_positions * 2);
+  float *w = check_guarded ((w_stride * (n_q - 1) + n_positions) * 4);
+  size_t n_out = o_stride * (n_q - 1) + width;
+  float *y = check_output (n_out * 4, 8), *before = malloc (n_out * 4);
+  fill_halves (values, width * n_positions);
+  check_fill (w, w_stride * (n_q - 1) + n_positions, VALUES_RANDOM);
+  check_fill (y, n_out, VALUES_RANDOM);
+  memcpy (before, y, n_out * 4);
+  k->mix (values, width, n_positions, w, w_stride, n_q, y, o_stride);
+  for (size_t i = 0; i < n_q; i++)
+    for (size_t c = 0; c < o_stride && i * o_stride + c < n_out; c++)
+      {
+        double want = before[i * o_stride + c], size = fabs (want);
+        for (size_t p = 0; c < width && p < n_positions; p++)
+          {
+            double a = (double) w[i * w_stride + p] * eng_f16_to_f32 (values[p * width + c]);
+            want += a;
+            size += fabs (a);
+          }
+        if (!check_near (y[i * o_stride + c], want, size * EPS * ((double) n_positions + 2)))
+          CHECK_FAILED ("mix width %zu of %zu positions, query %zu of %zu at %zu: %g, expected %g",
+                        width, n_positions, i, n_q, c, y[i * o_stride + c], want);
+      }
+  free (before);
+  if (!check_free_all ())
+    CHECK_FAILED ("mix width %zu of %zu wrote outside its output", width, n_q);
+}
+
+void
+check_attention_kernels (const EngKernels *k)
+{
+  static const size_t widths[] = { 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 80, 128, 256 };
+  for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
+    for (size_t n_q = 1; n_q <= 13; n_q++)
+      {
+        check_score (k, widths[i], n_q);
+        check_mix (k, widths[i], n_q, 1 + check_random () % 64);
+      }
+  check_score (k, 64, 48);
+  check_mix (k, 64, 48, 64);
+}
