@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Invariant: the application is held from the moment the workspace is made until it is closed, so that
+ * nothing is lost when the window goes first. */
+#include "ing-application.h"
+
+#include "ing-ui-resources.h"
+#include "ing-window.h"
+
+#include "config-ui.h"
+
+#include <glib-unix.h>
+#include <glib/gi18n-lib.h>
+#include <locale.h>
+
+struct _IngApplication
+{
+  AdwApplication parent_instance;
+
+  IngWorkspace *workspace;
+  GtkWidget *window; /* weak */
+  gboolean opened;
+  gboolean closing;
+  guint signal_sources[2];
+};
+
+G_DEFINE_FINAL_TYPE (IngApplication, ing_application, ADW_TYPE_APPLICATION)
+
+void
+ing_application_init_locale (void)
+{
+  g_autofree char *program = g_file_read_link ("/proc/self/exe", NULL);
+  g_autofree char *folder = program != NULL ? g_path_get_dirname (program) : g_strdup (".");
+  /* From a build folder, a prefix of any name, or the one it was configured for. */
+  g_autofree char *built = g_build_filename (folder, "..", "po", NULL);
+  g_autofree char *beside = g_build_filename (folder, "..", "share", "locale", NULL);
+  g_autofree char *mark = g_build_filename (built, "zh_CN", "LC_MESSAGES", "inglenook.mo", NULL);
+
+  setlocale (LC_ALL, "");
+  bindtextdomain (GETTEXT_PACKAGE, g_file_test (mark, G_FILE_TEST_EXISTS)      ? built
+                                   : g_file_test (beside, G_FILE_TEST_IS_DIR) ? beside
+                                                                              : ING_UI_LOCALEDIR);
+  bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
+  textdomain (GETTEXT_PACKAGE);
+}
+
+void
+ing_application_register_resources (void)
+{
+  static gboolean done;
+
+  if (!done)
+    ing_ui_register_resource ();
+  done = TRUE;
+}
+
+static void
+closed_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (IngApplication) self = user_data;
+
+  ing_workspace_close_finish (ING_WORKSPACE (source), result, NULL);
+  g_application_release (G_APPLICATION (self));
+}
+
+/* Save everything, then end. */
+static void
+close_workspace (IngApplication *self)
+{
+  if (self->closing || self->workspace == NULL)
+    return;
+  self->closing = TRUE;
+  ing_workspace_close_async (self->workspace, closed_cb, g_object_ref (self));
+}
+
+static void
+window_gone_cb (gpointer user_data, GObject *window)
+{
+  IngApplication *self = user_data;
+
+  self->window = NULL;
+  close_workspace (self);
+}
+
+static void
+opened_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (IngApplication) self = user_data;
+
+  if (!ing_workspace_open_finish (ING_WORKSPACE (source), result, NULL))
+    return;
+  self->opened = TRUE;
+  if (self->window != NULL)
+    ing_window_workspace_opened (ING_WINDOW (self->window));
+}
+
+static void
+ensure_window (IngApplication *self)
+{
+  if (self->window == NULL && !self->closing)
+    {
+      self->window = ing_window_new (GTK_APPLICATION (self), self->workspace);
+      g_object_weak_ref (G_OBJECT (self->window), window_gone_cb, self);
+      if (self->opened)
+        ing_window_workspace_opened (ING_WINDOW (self->window));
+    }
+  if (self->window != NULL)
+    gtk_window_present (GTK_WINDOW (self->window));
+}
+
+static void
+quit_cb (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  IngApplication *self = user_data;
+
+  if (self->window != NULL)
+    gtk_window_close (GTK_WINDOW (self->window));
+}
+
+static gboolean
+signal_cb (gpointer user_data)
+{
+  quit_cb (NULL, NULL, user_data);
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+set_accels (GtkApplication *application)
+{
+  static const struct
+  {
+    const char *action;
+    const char *accels[3];
+  } accels[] = {
+    { "app.quit", { "<Control>q" } },
+    { "window.close", { "<Control>w" } },
+    { "win.new-conversation", { "<Control>n" } },
+    { "win.search", { "<Control>k" } },
+    { "win.find", { "<Control>f" } },
+    { "win.focus-composer", { "<Control>l" } },
+    { "win.preferences", { "<Control>comma" } },
+    { "win.toggle-sidebar", { "F9" } },
+    { "win.regenerate", { "<Control>r" } },
+    { "win.copy-answer", { "<Control><Shift>c" } },
+    { "win.edit-question", { "<Control>e" } },
+    { "win.previous-conversation", { "<Alt>Up" } },
+    { "win.next-conversation", { "<Alt>Down" } },
+    { "win.open-model", { "<Control><Shift>o" } },
+    { "win.print", { "<Control>p" } },
+    { "win.scroll-to-end", { "<Control>End" } },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (accels); i++)
+    gtk_application_set_accels_for_action (application, accels[i].action, accels[i].accels);
+}
+
+static void
+ing_application_startup (GApplication *application)
+{
+  IngApplication *self = ING_APPLICATION (application);
+  static const GActionEntry entries[] = { { .name = "quit", .activate = quit_cb } };
+
+  ing_application_register_resources ();
+  G_APPLICATION_CLASS (ing_application_parent_class)->startup (application);
+  g_set_application_name (_("Inglenook"));
+  gtk_window_set_default_icon_name (ING_APP_ID);
+  g_action_map_add_action_entries (G_ACTION_MAP (self), entries, G_N_ELEMENTS (entries), self);
+  set_accels (GTK_APPLICATION (self));
+  self->signal_sources[0] = g_unix_signal_add (SIGINT, signal_cb, self);
+  self->signal_sources[1] = g_unix_signal_add (SIGTERM, signal_cb, self);
+
+  g_application_hold (application);
+  self->workspace = ing_workspace_new (NULL, "window");
+  ing_workspace_open_async (self->workspace, NULL, opened_cb, g_object_ref (self));
+}
+
+static void
+ing_application_activate (GApplication *application)
+{
+  ensure_window (ING_APPLICATION (application));
+}
+
+static int
+ing_application_command_line (GApplication *application, GApplicationCommandLine *command_line)
+{
+  IngApplication *self = ING_APPLICATION (application);
+  int argc;
+  g_auto (GStrv) argv = g_application_command_line_get_arguments (command_line, &argc);
+
+  ensure_window (self);
+  for (int i = 1; i < argc; i++)
+    {
+      g_autoptr (GFile) file = NULL;
+      g_autofree char *path = NULL;
+
+      if (*argv[i] == '-')
+        continue;
+      file = g_application_command_line_create_file_for_arg (command_line, argv[i]);
+      path = g_file_get_path (file);
+      if (path != NULL && self->window != NULL)
+        ing_window_open_model (ING_WINDOW (self->window), path);
+    }
+  return 0;
+}
+
+static void
+ing_application_shutdown (GApplication *application)
+{
+  IngApplication *self = ING_APPLICATION (application);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (self->signal_sources); i++)
+    g_clear_handle_id (&self->signal_sources[i], g_source_remove);
+  G_APPLICATION_CLASS (ing_application_parent_class)->shutdown (application);
+  g_clear_object (&self->workspace);
+}
+
+static void
+ing_application_dispose (GObject *object)
+{
+  IngApplication *self = ING_APPLICATION (object);
+
+  if (self->window != NULL)
+    g_object_weak_unref (G_OBJECT (self->window), window_gone_cb, self);
+  self->window = NULL;
+  g_clear_object (&self->workspace);
+  G_OBJECT_CLASS (ing_application_parent_class)->dispose (object);
+}
+
+static void
+ing_application_class_init (IngApplicationClass *klass)
+{
+  GApplicationClass *application_class = G_APPLICATION_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->dispose = ing_application_dispose;
+  application_class->startup = ing_application_startup;
+  application_class->activate = ing_application_activate;
+  application_class->command_line = ing_application_command_line;
+  application_class->shutdown = ing_application_shutdown;
+}
+
+static void
+ing_application_init (IngApplication *self)
+{
+}
+
+IngApplication *
+ing_application_new (void)
+{
+  return g_object_new (ING_TYPE_APPLICATION, "application-id", ING_APP_ID, "flags",
+                       G_APPLICATION_HANDLES_COMMAND_LINE, "resource-base-path",
+                       "/io/github/inglenook_app/Inglenook", NULL);
+}

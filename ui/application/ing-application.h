@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program with a window: one instance, one workspace, one window. A second start raises the first;
+ * `inglenook ask` beside it is answered by it. Main thread only. */
+#pragma once
+
+#include "ing-app.h"
+
+#include <adwaita.h>
+
+G_BEGIN_DECLS
+
+#define ING_TYPE_APPLICATION (ing_application_get_type ())
+G_DECLARE_FINAL_TYPE (IngApplication, ing_application, ING, APPLICATION, AdwApplication)
+
+IngApplication *ing_application_new (void);
+
+/* Before any translated word: the language of the person, catalogues beside the program or installed. */
+void ing_application_init_locale (void);
+
+/* Templates, style and icons; called by ing_application_new(), and by tests that make single widgets. */
+void ing_application_register_resources (void);
+
+G_END_DECLS

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* inglenook: opens the window; `inglenook ask` answers in the terminal without GTK. */
+#include "ing-application.h"
+
+#include "config-ui.h"
+
+#include <glib/gi18n-lib.h>
+#include <string.h>
+
+static void
+print_help (void)
+{
+  g_print ("%s",
+           _("Usage: inglenook [MODEL.gguf]       open the window (and this model)\n"
+             "       inglenook ask [QUESTION]     answer in the terminal; see inglenook ask --help\n"
+             "       inglenook --version\n"));
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autoptr (IngApplication) application = NULL;
+
+  ing_application_init_locale ();
+  if (argc > 1 && (strcmp (argv[1], "--help") == 0 || strcmp (argv[1], "-h") == 0))
+    {
+      print_help ();
+      return 0;
+    }
+  if (argc > 1 && strcmp (argv[1], "--version") == 0)
+    {
+      g_print ("inglenook %s\n", ING_UI_VERSION);
+      return 0;
+    }
+  if (argc > 1 && argv[1][0] == '-')
+    {
+      g_printerr (_("Unknown option %s\n"), argv[1]);
+      return 2;
+    }
+  application = ing_application_new ();
+  return g_application_run (G_APPLICATION (application), argc, argv);
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ing-preferences-window.h"
+
+#include <glib/gi18n-lib.h>
+
+#define SETTING_SAMPLING "chat.sampling" /* JSON object, as ing_sampling_to_json() writes it */
+
+struct _IngPreferencesWindow
+{
+  AdwPreferencesWindow parent_instance;
+
+  IngWorkspace *workspace;
+  IngConversation *conversation;
+  IngSampling sampling;
+};
+
+G_DEFINE_FINAL_TYPE (IngPreferencesWindow, ing_preferences_window, ADW_TYPE_PREFERENCES_WINDOW)
+
+static void
+load_sampling (IngSettings *settings, IngSampling *sampling)
+{
+  g_autofree char *json = ing_settings_dup_string (settings, SETTING_SAMPLING, "{}");
+
+  ing_sampling_init (sampling);
+  ing_sampling_from_json (sampling, json);
+  ing_sampling_clamp (sampling);
+}
+
+void
+ing_preferences_apply_sampling (IngSettings *settings, IngConversation *conversation)
+{
+  IngSampling sampling;
+
+  load_sampling (settings, &sampling);
+  ing_conversation_set_sampling (conversation, &sampling);
+}
+
+static void
+sampling_changed (IngPreferencesWindow *self)
+{
+  g_autofree char *json = NULL;
+
+  ing_sampling_clamp (&self->sampling);
+  json = ing_sampling_to_json (&self->sampling);
+  ing_settings_set_string (ing_workspace_get_settings (self->workspace), SETTING_SAMPLING, json);
+  if (self->conversation != NULL)
+    ing_conversation_set_sampling (self->conversation, &self->sampling);
+}
+
+/* ---------------------------------------------------------------- rows */
+
+static void
+add_row (AdwPreferencesGroup *group, const char *title, const char *subtitle, GtkWidget *control)
+{
+  GtkWidget *row = adw_action_row_new ();
+
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (row), subtitle);
+  gtk_widget_set_valign (control, GTK_ALIGN_CENTER);
+  adw_action_row_add_suffix (ADW_ACTION_ROW (row), control);
+  adw_action_row_set_activatable_widget (ADW_ACTION_ROW (row), control);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (control), GTK_ACCESSIBLE_PROPERTY_LABEL, title, -1);
+  adw_preferences_group_add (group, row);
+}
+
+/* 0 reads "Automatic", or whatever the button's "zero" says. */
+static gboolean
+output_cb (GtkSpinButton *spin)
+{
+  const char *zero = g_object_get_data (G_OBJECT (spin), "zero");
+
+  if (zero == NULL || gtk_spin_button_get_value (spin) > 0)
+    return FALSE;
+  gtk_editable_set_text (GTK_EDITABLE (spin), zero);
+  return TRUE;
+}
+
+static int
+input_cb (GtkSpinButton *spin, double *value)
+{
+  const char *zero = g_object_get_data (G_OBJECT (spin), "zero");
+
+  if (zero == NULL || g_strcmp0 (gtk_editable_get_text (GTK_EDITABLE (spin)), zero) != 0)
+    return FALSE;
+  *value = 0;
+  return TRUE;
+}
+
+static GtkWidget *
+new_spin (double value, double low, double high, double step, guint digits, const char *zero)
+{
+  GtkWidget *spin = gtk_spin_button_new_with_range (low, high, step);
+
+  g_object_set_data (G_OBJECT (spin), "zero", (gpointer) zero);
+  g_signal_connect (spin, "output", G_CALLBACK (output_cb), NULL);
+  g_signal_connect (spin, "input", G_CALLBACK (input_cb), NULL);
+  gtk_spin_button_set_digits (GTK_SPIN_BUTTON (spin), digits);
+  if (zero != NULL)
+    gtk_editable_set_width_chars (GTK_EDITABLE (spin), (int) g_utf8_strlen (zero, -1) + 1);
+  gtk_spin_button_set_value (GTK_SPIN_BUTTON (spin), value);
+  gtk_spin_button_update (GTK_SPIN_BUTTON (spin));
+  return spin;
+}
+
+/* ---------------------------------------------------------------- the model */
+
+static void
+int_setting_cb (GtkSpinButton *spin, IngSettings *settings)
+{
+  ing_settings_set_int (settings, g_object_get_data (G_OBJECT (spin), "key"),
+                        gtk_spin_button_get_value_as_int (spin));
+}
+
+static void
+add_int_setting (IngPreferencesWindow *self, AdwPreferencesGroup *group, const char *key,
+                 const char *title, const char *subtitle, int high, int step)
+{
+  IngSettings *settings = ing_workspace_get_settings (self->workspace);
+  GtkWidget *spin
+      = new_spin (ing_settings_get_int (settings, key, 0), 0, high, step, 0, _("Automatic"));
+
+  g_object_set_data (G_OBJECT (spin), "key", (gpointer) key);
+  g_signal_connect_object (spin, "value-changed", G_CALLBACK (int_setting_cb), settings, 0);
+  add_row (group, title, subtitle, spin);
+}
+
+static void
+reload_cb (IngPreferencesWindow *self)
+{
+  g_autofree char *path = g_strdup (
+      ing_generation_service_get_model_path (ing_workspace_get_generation (self->workspace)));
+
+  if (path != NULL)
+    ing_workspace_open_model (self->workspace, path, FALSE);
+  else
+    ing_workspace_load_default_model (self->workspace);
+}
+
+static AdwPreferencesPage *
+new_model_page (IngPreferencesWindow *self)
+{
+  AdwPreferencesPage *page = ADW_PREFERENCES_PAGE (adw_preferences_page_new ());
+  AdwPreferencesGroup *group = ADW_PREFERENCES_GROUP (adw_preferences_group_new ());
+  GtkWidget *button = gtk_button_new_with_mnemonic (_("_Load again"));
+
+  adw_preferences_page_set_title (page, _("Model"));
+  adw_preferences_page_set_icon_name (page, "applications-system-symbolic");
+  adw_preferences_group_set_title (group, _("Loading"));
+  adw_preferences_group_set_description (group,
+                                         _("These count when a model is loaded the next time."));
+  add_int_setting (self, group, ING_SETTING_CONTEXT, _("Context"),
+                   _("Tokens of a conversation that the model sees at once; more needs more memory"),
+                   1048576, 1024);
+  add_int_setting (self, group, ING_SETTING_THREADS, _("Threads"),
+                   _("How many processor cores work on an answer"), 256, 1);
+  gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
+  gtk_widget_add_css_class (button, "flat");
+  g_signal_connect_swapped (button, "clicked", G_CALLBACK (reload_cb), self);
+  adw_preferences_group_set_header_suffix (group, button);
+  adw_preferences_page_add (page, group);
+  return page;
+}
+
+/* ---------------------------------------------------------------- instructions */
+
+static void
+default_prompt_cb (GtkTextBuffer *buffer, IngPreferencesWindow *self)
+{
+  g_autofree char *text = NULL;
+
+  g_object_get (buffer, "text", &text, NULL);
+  ing_settings_set_string (ing_workspace_get_settings (self->workspace), ING_SETTING_SYSTEM_PROMPT,
+                           text);
+}
+
+static void
+conversation_prompt_cb (GtkTextBuffer *buffer, IngPreferencesWindow *self)
+{
+  g_autofree char *text = NULL;
+
+  g_object_get (buffer, "text", &text, NULL);
+  ing_conversation_set_system_prompt (self->conversation, text);
+}
+
+static AdwPreferencesGroup *
+new_prompt_group (IngPreferencesWindow *self, const char *title, const char *description,
+                  const char *text, GCallback changed)
+{
+  AdwPreferencesGroup *group = ADW_PREFERENCES_GROUP (adw_preferences_group_new ());
+  GtkWidget *frame = gtk_scrolled_window_new ();
+  GtkWidget *view = gtk_text_view_new ();
+  GtkTextBuffer *buffer = gtk_text_view_get_buffer (GTK_TEXT_VIEW (view));
+
+  adw_preferences_group_set_title (group, title);
+  adw_preferences_group_set_description (group, description);
+  gtk_text_view_set_wrap_mode (GTK_TEXT_VIEW (view), GTK_WRAP_WORD_CHAR);
+  gtk_text_view_set_accepts_tab (GTK_TEXT_VIEW (view), FALSE);
+  gtk_text_view_set_top_margin (GTK_TEXT_VIEW (view), 12);
+  gtk_text_view_set_bottom_margin (GTK_TEXT_VIEW (view), 12);
+  gtk_text_view_set_left_margin (GTK_TEXT_VIEW (view), 12);
+  gtk_text_view_set_right_margin (GTK_TEXT_VIEW (view), 12);
+  gtk_widget_add_css_class (view, "plain-view");
+  gtk_accessible_update_property (GTK_ACCESSIBLE (view), GTK_ACCESSIBLE_PROPERTY_LABEL, title, -1);
+  gtk_text_buffer_set_text (buffer, text != NULL ? text : "", -1);
+  g_signal_connect_object (buffer, "changed", changed, self, 0);
+  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (frame), view);
+  gtk_scrolled_window_set_min_content_height (GTK_SCROLLED_WINDOW (frame), 96);
+  gtk_scrolled_window_set_max_content_height (GTK_SCROLLED_WINDOW (frame), 240);
+  gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (frame), TRUE);
+  gtk_widget_add_css_class (frame, "card");
+  gtk_widget_set_overflow (frame, GTK_OVERFLOW_HIDDEN);
+  adw_preferences_group_add (group, frame);
+  return group;
+}
+
+static AdwPreferencesPage *
+new_instructions_page (IngPreferencesWindow *self)
+{
+  AdwPreferencesPage *page = ADW_PREFERENCES_PAGE (adw_preferences_page_new ());
+  g_autofree char *prompt = ing_settings_dup_string (ing_workspace_get_settings (self->workspace),
+                                                     ING_SETTING_SYSTEM_PROMPT, "");
+
+  adw_preferences_page_set_title (page, _("Instructions"));
+  adw_preferences_page_set_icon_name (page, "document-edit-symbolic");
+  if (self->conversation != NULL)
+    adw_preferences_page_add (
+        page, new_prompt_group (self, _("This conversation"),
+                                _("Told to the model before everything else, from the next answer on."),
+                                ing_conversation_get_system_prompt (self->conversation),
+                                G_CALLBACK (conversation_prompt_cb)));
+  adw_preferences_page_add (page, new_prompt_group (self, _("New conversations"),
+                                                    _("What each new conversation begins with."),
+                                                    prompt, G_CALLBACK (default_prompt_cb)));
+  return page;
+}
+
+/* ---------------------------------------------------------------- choosing words */
+
+static void
+spin_cb (GtkSpinButton *spin, IngPreferencesWindow *self)
+{
+  double value = gtk_spin_button_get_value (spin);
+  gsize offset = GPOINTER_TO_SIZE (g_object_get_data (G_OBJECT (spin), "offset"));
+
+  if (g_object_get_data (G_OBJECT (spin), "integer") != NULL)
+    G_STRUCT_MEMBER (int, &self->sampling, offset) = (int) value;
+  else
+    G_STRUCT_MEMBER (double, &self->sampling, offset) = value;
+  sampling_changed (self);
+}
+
+static void
+add_sampling_row (IngPreferencesWindow *self, AdwPreferencesGroup *group, gsize offset,
+                  gboolean integer, const char *title, const char *subtitle, double low, double high,
+                  double step, const char *zero)
+{
+  double value = integer ? G_STRUCT_MEMBER (int, &self->sampling, offset)
+                         : G_STRUCT_MEMBER (double, &self->sampling, offset);
+  GtkWidget *spin = new_spin (value, low, high, step, integer ? 0 : 2, zero);
+
+  g_object_set_data (G_OBJECT (spin), "offset", GSIZE_TO_POINTER (offset));
+  g_object_set_data (G_OBJECT (spin), "integer", integer ? self : NULL);
+  g_signal_connect_object (spin, "value-changed", G_CALLBACK (spin_cb), self, 0);
+  add_row (group, title, subtitle, spin);
+}
+
+static void
+greedy_cb (GtkSwitch *toggle, GParamSpec *pspec, IngPreferencesWindow *self)
+{
+  self->sampling.greedy = gtk_switch_get_active (toggle);
+  sampling_changed (self);
+}
+
+static AdwPreferencesPage *
+new_words_page (IngPreferencesWindow *self)
+{
+  AdwPreferencesPage *page = ADW_PREFERENCES_PAGE (adw_preferences_page_new ());
+  AdwPreferencesGroup *group = ADW_PREFERENCES_GROUP (adw_preferences_group_new ());
+  AdwPreferencesGroup *length = ADW_PREFERENCES_GROUP (adw_preferences_group_new ());
+  GtkWidget *greedy = gtk_switch_new ();
+
+  adw_preferences_page_set_title (page, _("Words"));
+  adw_preferences_page_set_icon_name (page, "format-text-rich-symbolic");
+  adw_preferences_group_set_title (group, _("Choosing words"));
+  adw_preferences_group_set_description (
+      group, _("These count for this conversation and new ones, from the next answer on."));
+  gtk_switch_set_active (GTK_SWITCH (greedy), self->sampling.greedy);
+  g_signal_connect_object (greedy, "notify::active", G_CALLBACK (greedy_cb), self, 0);
+  add_row (group, _("Always the likeliest"), _("The same question gets the same answer"), greedy);
+  add_sampling_row (self, group, G_STRUCT_OFFSET (IngSampling, temperature), FALSE, _("Temperature"),
+                    _("Higher is more surprising"), 0, 2, 0.05, NULL);
+  add_sampling_row (self, group, G_STRUCT_OFFSET (IngSampling, top_k), TRUE, _("Top k"),
+                    _("Choose among so many words"), 0, 1000, 1, _("Off"));
+  add_sampling_row (self, group, G_STRUCT_OFFSET (IngSampling, top_p), FALSE, _("Top p"),
+                    _("Choose among words that make up this share"), 0.01, 1, 0.01, NULL);
+  add_sampling_row (self, group, G_STRUCT_OFFSET (IngSampling, min_p), FALSE, _("Min p"),
+                    _("Leave out words less likely than this share of the likeliest"), 0, 1, 0.01,
+                    _("Off"));
+  add_sampling_row (self, group, G_STRUCT_OFFSET (IngSampling, repetition_penalty), FALSE,
+                    _("Repetition penalty"), _("Above 1, words that were used become less likely"), 1,
+                    2, 0.05, NULL);
+  adw_preferences_page_add (page, group);
+  adw_preferences_group_set_title (length, _("Length"));
+  add_sampling_row (self, length, G_STRUCT_OFFSET (IngSampling, max_tokens), TRUE,
+                    _("Longest answer"), _("Tokens after which an answer ends"), 0, 1048576, 64,
+                    _("No limit"));
+  adw_preferences_page_add (page, length);
+  return page;
+}
+
+/* ---------------------------------------------------------------- class */
+
+static void
+ing_preferences_window_dispose (GObject *object)
+{
+  IngPreferencesWindow *self = ING_PREFERENCES_WINDOW (object);
+
+  g_clear_object (&self->workspace);
+  g_clear_object (&self->conversation);
+  G_OBJECT_CLASS (ing_preferences_window_parent_class)->dispose (object);
+}
+
+static void
+ing_preferences_window_class_init (IngPreferencesWindowClass *klass)
+{
+  G_OBJECT_CLASS (klass)->dispose = ing_preferences_window_dispose;
+}
+
+static void
+ing_preferences_window_init (IngPreferencesWindow *self)
+{
+}
+
+GtkWidget *
+ing_preferences_window_new (IngWorkspace *workspace, IngConversation *conversation)
+{
+  IngPreferencesWindow *self
+      = g_object_new (ING_TYPE_PREFERENCES_WINDOW, "title", _("Preferences"), "search-enabled", TRUE,
+                      "default-width", 600, "default-height", 640, NULL);
+
+  self->workspace = g_object_ref (workspace);
+  self->conversation = conversation != NULL ? g_object_ref (conversation) : NULL;
+  if (conversation != NULL)
+    ing_conversation_get_sampling (conversation, &self->sampling);
+  else
+    load_sampling (ing_workspace_get_settings (workspace), &self->sampling);
+  adw_preferences_window_add (ADW_PREFERENCES_WINDOW (self), new_model_page (self));
+  adw_preferences_window_add (ADW_PREFERENCES_WINDOW (self), new_instructions_page (self));
+  adw_preferences_window_add (ADW_PREFERENCES_WINDOW (self), new_words_page (self));
+  return GTK_WIDGET (self);
+}

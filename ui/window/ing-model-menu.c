@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ing-model-menu.h"
+
+#include <adwaita.h>
+#include <glib/gi18n-lib.h>
+#include <string.h>
+
+/* The model that comes with the program, by its file's name. */
+#define STARTER_PREFIX "SmolLM2-135M-Instruct"
+#define MAX_DEPTH 4
+#define MAX_MODELS 500
+
+struct _IngModelMenu
+{
+  GtkWidget parent_instance;
+
+  GtkWidget *button;
+  GtkLabel *name_label;
+  GtkWidget *popover;
+  GtkListBox *list_box;
+  GtkWidget *empty_label;
+
+  IngWorkspace *workspace;
+  GCancellable *listing;
+};
+
+G_DEFINE_FINAL_TYPE (IngModelMenu, ing_model_menu, GTK_TYPE_WIDGET)
+
+typedef struct
+{
+  char *path;
+  char *name;
+  guint64 bytes;
+} Model;
+
+static void
+model_free (gpointer data)
+{
+  Model *model = data;
+
+  g_free (model->path);
+  g_free (model->name);
+  g_free (model);
+}
+
+/* ---------------------------------------------------------------- looking for files */
+
+/* Of a split model only the first file counts. */
+static gboolean
+is_later_part (const char *name)
+{
+  const char *of = g_strrstr (name, "-of-");
+
+  return of != NULL && of - name >= 6 && of[-6] == '-' && strncmp (of - 5, "00001", 5) != 0
+         && strspn (of - 5, "0123456789") == 5;
+}
+
+static void
+scan (GFile *folder, guint depth, GPtrArray *models, GCancellable *cancellable)
+{
+  g_autoptr (GFileEnumerator) files = g_file_enumerate_children (
+      folder,
+      G_FILE_ATTRIBUTE_STANDARD_NAME "," G_FILE_ATTRIBUTE_STANDARD_DISPLAY_NAME
+      "," G_FILE_ATTRIBUTE_STANDARD_TYPE "," G_FILE_ATTRIBUTE_STANDARD_SIZE,
+      G_FILE_QUERY_INFO_NONE, cancellable, NULL);
+  GFileInfo *info;
+  GFile *file;
+
+  while (files != NULL && models->len < MAX_MODELS
+         && g_file_enumerator_iterate (files, &info, &file, cancellable, NULL) && info != NULL)
+    {
+      const char *name = g_file_info_get_display_name (info);
+
+      if (g_file_info_get_file_type (info) == G_FILE_TYPE_DIRECTORY && depth < MAX_DEPTH)
+        scan (file, depth + 1, models, cancellable);
+      else if (g_file_info_get_file_type (info) == G_FILE_TYPE_REGULAR
+               && g_str_has_suffix (name, ".gguf") && !is_later_part (name)
+               && strstr (name, "mmproj") == NULL)
+        {
+          Model *model = g_new0 (Model, 1);
+
+          model->path = g_file_get_path (file);
+          model->name = g_strndup (name, strlen (name) - strlen (".gguf"));
+          model->bytes = (guint64) g_file_info_get_size (info);
+          g_ptr_array_add (models, model);
+        }
+    }
+}
+
+static gint
+compare_models (gconstpointer a, gconstpointer b)
+{
+  return g_utf8_collate ((*(const Model *const *) a)->name, (*(const Model *const *) b)->name);
+}
+
+static void
+scan_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  g_autoptr (GFile) folder = g_file_new_for_path (ing_paths_get_models ());
+  GPtrArray *models = g_ptr_array_new_with_free_func (model_free);
+
+  scan (folder, 0, models, cancellable);
+  g_ptr_array_sort (models, compare_models);
+  g_task_return_pointer (task, models, (GDestroyNotify) g_ptr_array_unref);
+}
+
+/* ---------------------------------------------------------------- the menu */
+
+static GtkWidget *
+new_row (IngModelMenu *self, const Model *model)
+{
+  const char *loaded
+      = ing_generation_service_get_model_path (ing_workspace_get_generation (self->workspace));
+  GtkWidget *row = gtk_list_box_row_new ();
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 12);
+  GtkWidget *column = gtk_box_new (GTK_ORIENTATION_VERTICAL, 2);
+  GtkWidget *name = gtk_label_new (model->name);
+  g_autofree char *size = g_format_size (model->bytes);
+  g_autofree char *note = g_str_has_prefix (model->name, STARTER_PREFIX)
+                              ? g_strdup_printf (_("%s · small, English"), size)
+                              : g_strdup (size);
+  GtkWidget *caption = gtk_label_new (note);
+  GtkWidget *check = gtk_image_new_from_icon_name ("object-select-symbolic");
+
+  gtk_label_set_xalign (GTK_LABEL (name), 0);
+  gtk_label_set_ellipsize (GTK_LABEL (name), PANGO_ELLIPSIZE_MIDDLE);
+  gtk_label_set_max_width_chars (GTK_LABEL (name), 34);
+  gtk_label_set_xalign (GTK_LABEL (caption), 0);
+  gtk_widget_add_css_class (caption, "caption");
+  gtk_widget_add_css_class (caption, "dim-label");
+  gtk_widget_add_css_class (caption, "numeric");
+  gtk_box_append (GTK_BOX (column), name);
+  gtk_box_append (GTK_BOX (column), caption);
+  gtk_widget_set_hexpand (column, TRUE);
+  gtk_box_append (GTK_BOX (box), column);
+  gtk_widget_set_opacity (check, g_strcmp0 (loaded, model->path) == 0 ? 1 : 0);
+  gtk_box_append (GTK_BOX (box), check);
+  gtk_list_box_row_set_child (GTK_LIST_BOX_ROW (row), box);
+  gtk_widget_set_tooltip_text (row, model->path);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL, model->name,
+                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, note, -1);
+  g_object_set_data_full (G_OBJECT (row), "path", g_strdup (model->path), g_free);
+  return row;
+}
+
+static void
+listed_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  IngModelMenu *self = ING_MODEL_MENU (source);
+  g_autoptr (GPtrArray) models = g_task_propagate_pointer (G_TASK (result), NULL);
+  GtkWidget *child;
+
+  if (models == NULL || self->button == NULL)
+    return;
+  while ((child = gtk_widget_get_first_child (GTK_WIDGET (self->list_box))) != NULL)
+    gtk_list_box_remove (self->list_box, child);
+  for (guint i = 0; i < models->len; i++)
+    gtk_list_box_append (self->list_box, new_row (self, g_ptr_array_index (models, i)));
+  gtk_widget_set_visible (GTK_WIDGET (self->list_box), models->len > 0);
+  gtk_widget_set_visible (self->empty_label, models->len == 0);
+}
+
+static void
+shown_cb (IngModelMenu *self)
+{
+  g_autoptr (GTask) task = NULL;
+
+  g_cancellable_cancel (self->listing);
+  g_clear_object (&self->listing);
+  self->listing = g_cancellable_new ();
+  task = g_task_new (self, self->listing, listed_cb, NULL);
+  g_task_run_in_thread (task, scan_thread);
+}
+
+static void
+activated_cb (IngModelMenu *self, GtkListBoxRow *row)
+{
+  gtk_popover_popdown (GTK_POPOVER (self->popover));
+  ing_workspace_open_model (self->workspace, g_object_get_data (G_OBJECT (row), "path"), FALSE);
+}
+
+static void
+close_cb (IngModelMenu *self)
+{
+  gtk_popover_popdown (GTK_POPOVER (self->popover));
+}
+
+static void
+update (IngModelMenu *self)
+{
+  IngGenerationService *service = ing_workspace_get_generation (self->workspace);
+  const char *name = ing_generation_service_get_model_name (service);
+  g_autofree char *text = NULL;
+  g_autofree char *tip = NULL;
+
+  switch (ing_generation_service_get_state (service))
+    {
+    case ING_SERVICE_NO_MODEL:
+      text = g_strdup (_("No model"));
+      break;
+    case ING_SERVICE_LOADING:
+      text = g_strdup_printf (_("Loading %d %%"),
+                              (int) (ing_generation_service_get_load_progress (service) * 100));
+      break;
+    default:
+      text = g_strdup (name != NULL ? name : _("Model"));
+      break;
+    }
+  gtk_label_set_text (self->name_label, text);
+  tip = g_strdup_printf (_("Model: %s"), text);
+  gtk_widget_set_tooltip_text (self->button, tip);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->button), GTK_ACCESSIBLE_PROPERTY_LABEL, tip,
+                                  -1);
+}
+
+static GtkWidget *
+new_action_button (IngModelMenu *self, const char *label, const char *action)
+{
+  GtkWidget *button = gtk_button_new ();
+  GtkWidget *text = gtk_label_new_with_mnemonic (label);
+
+  gtk_label_set_xalign (GTK_LABEL (text), 0);
+  gtk_button_set_child (GTK_BUTTON (button), text);
+  gtk_widget_add_css_class (button, "flat");
+  gtk_actionable_set_action_name (GTK_ACTIONABLE (button), action);
+  g_signal_connect_swapped (button, "clicked", G_CALLBACK (close_cb), self);
+  return button;
+}
+
+static GtkWidget *
+new_popover (IngModelMenu *self)
+{
+  GtkWidget *popover = gtk_popover_new ();
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
+  GtkWidget *scroller = gtk_scrolled_window_new ();
+  GtkWidget *column = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
+
+  self->list_box = GTK_LIST_BOX (gtk_list_box_new ());
+  gtk_list_box_set_selection_mode (self->list_box, GTK_SELECTION_NONE);
+  gtk_widget_add_css_class (GTK_WIDGET (self->list_box), "navigation-sidebar");
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->list_box), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _("Models"), -1);
+  g_signal_connect_swapped (self->list_box, "row-activated", G_CALLBACK (activated_cb), self);
+  self->empty_label = gtk_label_new (_("The folder of models is empty"));
+  gtk_widget_add_css_class (self->empty_label, "dim-label");
+  gtk_widget_add_css_class (self->empty_label, "popover-content");
+  gtk_widget_set_visible (self->empty_label, FALSE);
+  gtk_box_append (GTK_BOX (column), GTK_WIDGET (self->list_box));
+  gtk_box_append (GTK_BOX (column), self->empty_label);
+
+  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_NEVER,
+                                  GTK_POLICY_AUTOMATIC);
+  gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (scroller), TRUE);
+  gtk_scrolled_window_set_propagate_natural_width (GTK_SCROLLED_WINDOW (scroller), TRUE);
+  gtk_scrolled_window_set_max_content_height (GTK_SCROLLED_WINDOW (scroller), 360);
+  gtk_scrolled_window_set_min_content_width (GTK_SCROLLED_WINDOW (scroller), 260);
+  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), column);
+  gtk_box_append (GTK_BOX (box), scroller);
+  gtk_box_append (GTK_BOX (box), gtk_separator_new (GTK_ORIENTATION_HORIZONTAL));
+  gtk_box_append (GTK_BOX (box), new_action_button (self, _("_Open model file…"), "win.open-model"));
+  gtk_box_append (GTK_BOX (box), new_action_button (self, _("Show the _folder of models"),
+                                                    "win.open-models-folder"));
+  gtk_popover_set_child (GTK_POPOVER (popover), box);
+  gtk_widget_add_css_class (popover, "model-popover");
+  g_signal_connect_swapped (popover, "show", G_CALLBACK (shown_cb), self);
+  return popover;
+}
+
+static void
+ing_model_menu_dispose (GObject *object)
+{
+  IngModelMenu *self = ING_MODEL_MENU (object);
+
+  g_cancellable_cancel (self->listing);
+  g_clear_object (&self->listing);
+  g_clear_pointer (&self->button, gtk_widget_unparent);
+  g_clear_object (&self->workspace);
+  G_OBJECT_CLASS (ing_model_menu_parent_class)->dispose (object);
+}
+
+static void
+ing_model_menu_class_init (IngModelMenuClass *klass)
+{
+  G_OBJECT_CLASS (klass)->dispose = ing_model_menu_dispose;
+  gtk_widget_class_set_layout_manager_type (GTK_WIDGET_CLASS (klass), GTK_TYPE_BIN_LAYOUT);
+}
+
+static void
+ing_model_menu_init (IngModelMenu *self)
+{
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
+
+  self->name_label = GTK_LABEL (gtk_label_new (NULL));
+  gtk_label_set_ellipsize (self->name_label, PANGO_ELLIPSIZE_END);
+  gtk_label_set_max_width_chars (self->name_label, 20);
+  gtk_widget_add_css_class (GTK_WIDGET (self->name_label), "numeric");
+  gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->name_label));
+  gtk_box_append (GTK_BOX (box), gtk_image_new_from_icon_name ("pan-down-symbolic"));
+  self->popover = new_popover (self);
+  self->button = gtk_menu_button_new ();
+  gtk_menu_button_set_child (GTK_MENU_BUTTON (self->button), box);
+  gtk_menu_button_set_popover (GTK_MENU_BUTTON (self->button), self->popover);
+  gtk_widget_add_css_class (self->button, "flat");
+  gtk_widget_add_css_class (self->button, "model-button");
+  gtk_widget_set_parent (self->button, GTK_WIDGET (self));
+}
+
+void
+ing_model_menu_set_workspace (IngModelMenu *self, IngWorkspace *workspace)
+{
+  IngGenerationService *service = ing_workspace_get_generation (workspace);
+
+  g_return_if_fail (ING_IS_MODEL_MENU (self));
+  g_return_if_fail (self->workspace == NULL);
+  self->workspace = g_object_ref (workspace);
+  g_signal_connect_object (service, "notify::state", G_CALLBACK (update), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (service, "notify::model-name", G_CALLBACK (update), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (service, "notify::load-progress", G_CALLBACK (update), self,
+                           G_CONNECT_SWAPPED);
+  update (self);
+}
+
+void
+ing_model_menu_set_narrow (IngModelMenu *self, gboolean narrow)
+{
+  g_return_if_fail (ING_IS_MODEL_MENU (self));
+  gtk_label_set_max_width_chars (self->name_label, narrow ? 8 : 20);
+}
+
+void
+ing_model_menu_popup (IngModelMenu *self)
+{
+  g_return_if_fail (ING_IS_MODEL_MENU (self));
+  gtk_menu_button_popup (GTK_MENU_BUTTON (self->button));
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The window: a sidebar of conversations and one of them beside it, folded into one pane below 720
+ * pixels. It shows a workspace and holds no state of its own but what is remembered about it: size,
+ * sidebar, last conversation. Main thread only. */
+#pragma once
+
+#include "ing-app.h"
+
+#include <adwaita.h>
+
+G_BEGIN_DECLS
+
+#define ING_TYPE_WINDOW (ing_window_get_type ())
+G_DECLARE_FINAL_TYPE (IngWindow, ing_window, ING, WINDOW, AdwApplicationWindow)
+
+/* @workspace need not be open yet. */
+GtkWidget *ing_window_new (GtkApplication *application, IngWorkspace *workspace);
+
+/* The workspace has been opened: show what was shown last and load the model. */
+void ing_window_workspace_opened (IngWindow *self);
+
+/* Load the model at @path. */
+void ing_window_open_model (IngWindow *self, const char *path);
+
+G_END_DECLS
