@@ -8,6 +8,7 @@
 
 #include "ing-composer.h"
 #include "ing-message-view.h"
+#include "ing-model-title.h"
 #include "ing-problem-box.h"
 #include "ing-welcome.h"
 
@@ -242,7 +243,8 @@ static void
 update_placeholder (IngChatView *self)
 {
   IngGenerationService *service = ing_workspace_get_generation (self->workspace);
-  const char *name = ing_generation_service_get_model_name (service);
+  g_autofree char *name
+      = ing_model_title_dup (ing_generation_service_get_model_path (service));
   g_autofree char *text = NULL;
 
   switch (ing_generation_service_get_state (service))
@@ -268,14 +270,15 @@ update_problem (IngChatView *self)
   IngServiceState state = ing_generation_service_get_state (service);
   gboolean loaded = state == ING_SERVICE_READY || state == ING_SERVICE_GENERATING;
   g_autofree char *title = NULL;
+  g_autofree char *name = NULL;
 
   if (!loaded || ing_generation_service_get_has_template (service) || self->conversation == NULL)
     {
       gtk_widget_set_visible (GTK_WIDGET (self->problem_box), FALSE);
       return;
     }
-  title = g_strdup_printf (_("%s has no chat template"),
-                           ing_generation_service_get_model_name (service));
+  name = ing_model_title_dup (ing_generation_service_get_model_path (service));
+  title = g_strdup_printf (_("%s has no chat template"), name);
   if (ing_conversation_get_plain_completion (self->conversation))
     {
       ing_problem_box_set_text (self->problem_box, title,

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ing-model-menu.h"
 
+#include "ing-model-title.h"
+
 #include <adwaita.h>
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
-/* The model that comes with the program, by its file's name. */
-#define STARTER_PREFIX "SmolLM2-135M-Instruct"
 #define MAX_DEPTH 4
 #define MAX_MODELS 500
 
@@ -116,7 +116,7 @@ new_row (IngModelMenu *self, const Model *model)
   GtkWidget *column = gtk_box_new (GTK_ORIENTATION_VERTICAL, 2);
   GtkWidget *name = gtk_label_new (model->name);
   g_autofree char *size = g_format_size (model->bytes);
-  g_autofree char *note = g_str_has_prefix (model->name, STARTER_PREFIX)
+  g_autofree char *note = ing_model_title_is_starter (model->path)
                               ? g_strdup_printf (_("%s · small, English"), size)
                               : g_strdup (size);
   GtkWidget *caption = gtk_label_new (note);
@@ -189,7 +189,8 @@ static void
 update (IngModelMenu *self)
 {
   IngGenerationService *service = ing_workspace_get_generation (self->workspace);
-  const char *name = ing_generation_service_get_model_name (service);
+  g_autofree char *name
+      = ing_model_title_dup (ing_generation_service_get_model_path (service));
   g_autofree char *text = NULL;
   g_autofree char *tip = NULL;
 
@@ -203,7 +204,7 @@ update (IngModelMenu *self)
                               (int) (ing_generation_service_get_load_progress (service) * 100));
       break;
     default:
-      text = g_strdup (name != NULL ? name : _("Model"));
+      text = name != NULL ? g_steal_pointer (&name) : g_strdup (_("Model"));
       break;
     }
   gtk_label_set_text (self->name_label, text);
