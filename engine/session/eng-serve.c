@@ -313,6 +313,8 @@ reader_main (void *data)
     atomic_store (&r->cancel, 1);
   pthread_cond_signal (&s->changed);
   pthread_mutex_unlock (&s->lock);
+  /* The engine may be writing to somebody who does not read. */
+  shutdown (s->fd, SHUT_RDWR);
   return NULL;
 }
 

@@ -41,20 +41,16 @@ typedef struct
   EngSessionPlan plan;
 } Loading;
 
+/* Open entry @chosen of the list and, if it is no CPU, the CPU beside it. */
 static EngStatus
-open_devices (Loading *l, EngError *error)
+open_listed (Loading *l, uint32_t chosen, EngError *error)
 {
   const EngDeviceList *list = eng_runtime_get_devices (l->runtime);
-  const char *wish = l->options->device ? l->options->device : "auto";
-  /* Reference kernels are the CPU's. */
-  if (l->options->exact && strcmp (wish, "auto") == 0)
-    wish = "cpu";
-  uint32_t chosen;
-  EngStatus status = eng_device_list_choose (list, wish, &chosen, error);
   const EngDeviceOptions cpu = { .n_threads = l->options->n_threads };
   const EngDeviceOptions gpu = { .memory_limit_bytes = l->options->gpu_memory_bytes };
-  uint32_t order[2] = { status == ENG_OK ? chosen : 0, 0 };
-  l->n_devices = order[0] == 0 ? 1 : 2;
+  const uint32_t order[2] = { chosen, 0 };
+  EngStatus status = ENG_OK;
+  l->n_devices = chosen == 0 ? 1 : 2;
   for (uint32_t i = 0; i < l->n_devices && status == ENG_OK; i++)
     {
       const EngDeviceEntry *entry = &list->entries[order[i]];
@@ -63,6 +59,29 @@ open_devices (Loading *l, EngError *error)
       status = eng_runtime_open (l->runtime, order[i],
                                  entry->info.kind == ENG_DEVICE_CPU ? &cpu : &gpu,
                                  &l->devices[i].device, error);
+    }
+  return status;
+}
+
+static EngStatus
+open_devices (Loading *l, EngError *error)
+{
+  const EngDeviceList *list = eng_runtime_get_devices (l->runtime);
+  const char *wish = l->options->device ? l->options->device : "auto";
+  bool is_auto = strcmp (wish, "auto") == 0;
+  /* Reference kernels are the CPU's. */
+  if (l->options->exact && is_auto)
+    wish = "cpu";
+  uint32_t chosen;
+  EngStatus status = eng_device_list_choose (list, wish, &chosen, error);
+  if (status == ENG_OK)
+    status = open_listed (l, chosen, error);
+  /* A device that looked good and cannot be opened: nobody asked for it by name, so the CPU goes on. */
+  if (status != ENG_OK && is_auto && chosen != 0)
+    {
+      eng_log (ENG_LOG_WARNING, "%s cannot be used: %s", list->entries[chosen].info.name,
+               error ? error->text : "");
+      status = open_listed (l, 0, error);
     }
   if (status == ENG_OK && l->n_devices == 2 && l->options->cpu_experts)
     status = eng_error_set (error, ENG_ERR_UNSUPPORTED, "cpu-experts", ENG_OFFSET_NONE,
