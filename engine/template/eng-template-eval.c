@@ -15,6 +15,8 @@ eng_tpl_raise_text (TplRender *r, const char *text, size_t n_bytes, bool by_temp
     return false;
   r->status = eng_error_set_line (r->error, ENG_ERR_TEMPLATE, r->line, "%.*s",
                                   (int) (n_bytes > 2000 ? 2000 : n_bytes), text);
+  if (r->error && !r->error->text[0])
+    memcpy (r->error->text, "no message", sizeof "no message");
   if (by_template && r->error)
     memcpy (r->error->field, "raise_exception", sizeof "raise_exception");
   r->result->raised = by_template;

@@ -385,7 +385,8 @@ eng_tpl_collect (TplRender *r, const TplValue *v, TplList *out)
       if (!eng_tpl_items_add (&items, &item))
         return false;
     }
-  out->items = items.items;
+  static const TplValue nothing;
+  out->items = items.items ? items.items : &nothing;
   out->n = items.n;
   return true;
 }

@@ -34,10 +34,11 @@ eng_tpl_float (double d)
 bool
 eng_tpl_make_list (TplRender *r, TplKind kind, const TplValue *items, uint32_t n, TplValue *out)
 {
+  static const TplValue nothing;
   TplList *list = eng_tpl_alloc (r, 1, sizeof *list);
   if (!list)
     return false;
-  list->items = items;
+  list->items = items ? items : &nothing; /* never NULL, so that sums with it are defined */
   list->n = n;
   *out = (TplValue) { .kind = (uint8_t) kind, .list = list };
   return true;
