@@ -212,8 +212,11 @@ eng_build_output (EngBuilder *b, EngNormKind norm, float scale, float soft_cap)
 uint32_t
 eng_builder_get_inner (const EngBuilder *b)
 {
-  uint32_t inner = b->h.n_ff > b->h.n_ff_expert ? b->h.n_ff : b->h.n_ff_expert;
-  return inner > b->h.n_ff_shared ? inner : b->h.n_ff_shared;
+  /* A step's weights have the width of its buffer: with experts in every layer, only the shared one
+   * writes it, and feed_forward_length (which some files also give) is nobody's. */
+  if (b->h.n_expert)
+    return b->h.n_ff_shared ? b->h.n_ff_shared : b->h.n_ff_expert;
+  return b->h.n_ff;
 }
 
 void

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* convert HF_FOLDER OUT.gguf [TYPE]: a model folder of a hub to one file. */
+#include <unistd.h>
+
+#include "eng-commands.h"
+#include "eng-convert.h"
+#include "eng-json.h"
+#include "eng-tool.h"
+
+static void
+show_progress (void *data, uint64_t done, uint64_t total)
+{
+  int *shown = data, percent = total ? (int) (done * 100 / total) : 100;
+  if (percent == *shown)
+    return;
+  *shown = percent;
+  fprintf (stderr, "\r%3d %%", percent);
+}
+
+static int
+print_report (const EngConvertReport *report, const char *out_path, bool json)
+{
+  if (!json)
+    {
+      printf ("%s: %s as %s, %llu tensors, %.1f MB from %.1f MB\n", out_path, report->architecture,
+              report->mix, (unsigned long long) report->n_tensors, (double) report->out_bytes / 1e6,
+              (double) report->in_bytes / 1e6);
+      return eng_tool_finish_output ();
+    }
+  EngBuffer buffer = { 0 };
+  EngJsonWriter w = { .out = &buffer };
+  eng_json_write_begin_object (&w);
+  eng_json_write_member_string (&w, "architecture", report->architecture);
+  eng_json_write_member_string (&w, "type", report->mix);
+  eng_json_write_member_int64 (&w, "tensors", (int64_t) report->n_tensors);
+  eng_json_write_member_int64 (&w, "in_bytes", (int64_t) report->in_bytes);
+  eng_json_write_member_int64 (&w, "out_bytes", (int64_t) report->out_bytes);
+  eng_json_write_end_object (&w);
+  return eng_tool_finish_json (&buffer);
+}
+
+int
+eng_cmd_convert (int argc, char **argv)
+{
+  const char *arguments[3] = { NULL };
+  uint64_t n_threads = 0;
+  bool json = false;
+  int shown = -1;
+  EngError error;
+  const EngToolOption options[] = {
+    { "--threads", ENG_TOOL_UINT, &n_threads, "T  threads; 0 chooses" },
+    { NULL },
+  };
+  EngToolCommandLine line = {
+    .usage = "FOLDER OUT.gguf [TYPE] [OPTION]…",
+    .summary = "Make one GGUF file of a hub's model folder (config.json, safetensors, tokenizer). "
+               "Without TYPE the weights keep theirs.",
+    .options = options,
+    .json = &json,
+    .arguments = arguments,
+    .min_arguments = 2,
+    .max_arguments = 3,
+  };
+  EngToolParsed parsed = eng_tool_parse (argc, argv, &line);
+  if (parsed != ENG_TOOL_PARSED)
+    return parsed == ENG_TOOL_PARSED_HELP ? ENG_TOOL_OK : ENG_TOOL_USAGE;
+  EngConvertOptions convert = { .mix = line.n_arguments > 2 ? arguments[2] : NULL };
+  EngConvertReport report = { 0 };
+  bool on_terminal = isatty (STDERR_FILENO);
+  if (on_terminal)
+    {
+      convert.transfer.progress = show_progress;
+      convert.transfer.progress_data = &shown;
+    }
+  EngStatus status = eng_thread_pool_new ((uint32_t) (n_threads < 256 ? n_threads : 256),
+                                          &convert.transfer.pool, &error);
+  if (status == ENG_OK)
+    status = eng_convert_folder (arguments[0], arguments[1], &convert, &report, &error);
+  if (on_terminal && shown >= 0)
+    fputs ("\r      \r", stderr);
+  eng_thread_pool_free (&convert.transfer.pool);
+  if (status != ENG_OK)
+    return eng_tool_fail (error.code == ENG_ERR_ARGUMENT ? NULL : arguments[0], &error);
+  return print_report (&report, arguments[1], json);
+}

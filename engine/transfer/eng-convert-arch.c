@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The architectures: what their tensors are called on the hub (names of the `transformers` library's
+ * modules) and in GGUF (names of ggml-org/ggml, docs/gguf.md, "Standardized tensor names", and, where
+ * that is silent, those that published files have). A new one is a table here. */
+#include <stdio.h>
+#include <string.h>
+
+#include "eng-convert-private.h"
+
+#define REQ ENG_RULE_REQUIRED
+#define ONE ENG_RULE_ADD_ONE
+#define RULES(...) ((const EngConvertRule *const[]) { __VA_ARGS__, NULL })
+
+/* ---- Decoders ------------------------------------------------------------------------------------ */
+
+static const EngConvertRule decoder_globals[] = {
+  { "embed_tokens.weight", "token_embd.weight", REQ | ENG_RULE_VOCAB },
+  { "norm.weight", "output_norm.weight", REQ },
+  { NULL },
+};
+
+static const EngConvertRule decoder_norms[] = {
+  { "input_layernorm.weight", "attn_norm.weight", REQ },
+  { "post_attention_layernorm.weight", "ffn_norm.weight", REQ },
+  { NULL },
+};
+
+static const EngConvertRule attention[] = {
+  { "self_attn.q_proj.weight", "attn_q.weight", REQ },
+  { "self_attn.q_proj.bias", "attn_q.bias", 0 },
+  { "self_attn.k_proj.weight", "attn_k.weight", REQ },
+  { "self_attn.k_proj.bias", "attn_k.bias", 0 },
+  { "self_attn.v_proj.weight", "attn_v.weight", REQ },
+  { "self_attn.v_proj.bias", "attn_v.bias", 0 },
+  { "self_attn.o_proj.weight", "attn_output.weight", REQ },
+  { "self_attn.o_proj.bias", "attn_output.bias", 0 },
+  { NULL },
+};
+
+/* llama in GGUF rotates neighbours, on the hub halves. */
+static const EngConvertRule attention_reordered[] = {
+  { "self_attn.q_proj.weight", "attn_q.weight", REQ | ENG_RULE_ROPE_Q },
+  { "self_attn.q_proj.bias", "attn_q.bias", ENG_RULE_ROPE_Q },
+  { "self_attn.k_proj.weight", "attn_k.weight", REQ | ENG_RULE_ROPE_K },
+  { "self_attn.k_proj.bias", "attn_k.bias", ENG_RULE_ROPE_K },
+  { "self_attn.v_proj.weight", "attn_v.weight", REQ },
+  { "self_attn.v_proj.bias", "attn_v.bias", 0 },
+  { "self_attn.o_proj.weight", "attn_output.weight", REQ },
+  { "self_attn.o_proj.bias", "attn_output.bias", 0 },
+  { NULL },
+};
+
+static const EngConvertRule head_norms[] = {
+  { "self_attn.q_norm.weight", "attn_q_norm.weight", REQ },
+  { "self_attn.k_norm.weight", "attn_k_norm.weight", REQ },
+  { NULL },
+};
+
+static const EngConvertRule gated[] = {
+  { "mlp.gate_proj.weight", "ffn_gate.weight", REQ },
+  { "mlp.up_proj.weight", "ffn_up.weight", REQ },
+  { "mlp.down_proj.weight", "ffn_down.weight", REQ },
+  { NULL },
+};
+
+/* Optional here, because a llama has either these or experts; the loader asks for one of them. */
+static const EngConvertRule gated_or_mixtral[] = {
+  { "mlp.gate_proj.weight", "ffn_gate.weight", 0 },
+  { "mlp.up_proj.weight", "ffn_up.weight", 0 },
+  { "mlp.down_proj.weight", "ffn_down.weight", 0 },
+  { "block_sparse_moe.gate.weight", "ffn_gate_inp.weight", 0 },
+  { "block_sparse_moe.experts.#.w1.weight", "ffn_gate_exps.weight", 0 },
+  { "block_sparse_moe.experts.#.w2.weight", "ffn_down_exps.weight", 0 },
+  { "block_sparse_moe.experts.#.w3.weight", "ffn_up_exps.weight", 0 },
+  { "mlp.gate.weight", "ffn_gate_inp.weight", 0 },
+  { "mlp.experts.gate_up_proj", "ffn_gate_exps.weight", ENG_RULE_FIRST_HALF },
+  { "mlp.experts.gate_up_proj", "ffn_up_exps.weight", ENG_RULE_LAST_HALF },
+  { "mlp.experts.down_proj", "ffn_down_exps.weight", 0 },
+  { NULL },
+};
+
+static const EngConvertRule experts[] = {
+  { "mlp.gate.weight", "ffn_gate_inp.weight", REQ },
+  { "mlp.experts.gate_up_proj", "ffn_gate_exps.weight", ENG_RULE_FIRST_HALF },
+  { "mlp.experts.gate_up_proj", "ffn_up_exps.weight", ENG_RULE_LAST_HALF },
+  { "mlp.experts.down_proj", "ffn_down_exps.weight", 0 },
+  { "mlp.experts.#.gate_proj.weight", "ffn_gate_exps.weight", REQ },
+  { "mlp.experts.#.up_proj.weight", "ffn_up_exps.weight", REQ },
+  { "mlp.experts.#.down_proj.weight", "ffn_down_exps.weight", REQ },
+  { NULL },
+};
+
+static const EngConvertRule shared_expert[] = {
+  { "mlp.shared_expert.gate_proj.weight", "ffn_gate_shexp.weight", REQ },
+  { "mlp.shared_expert.up_proj.weight", "ffn_up_shexp.weight", REQ },
+  { "mlp.shared_expert.down_proj.weight", "ffn_down_shexp.weight", REQ },
+  { "mlp.shared_expert_gate.weight", "ffn_gate_inp_shexp.weight", REQ | ENG_RULE_VECTOR },
+  { NULL },
+};
+
+static const EngConvertRule gemma_globals[] = {
+  { "embed_tokens.weight", "token_embd.weight", REQ | ENG_RULE_VOCAB },
+  { "norm.weight", "output_norm.weight", REQ | ONE },
+  { NULL },
+};
+
+static const EngConvertRule gemma_norms[] = {
+  { "input_layernorm.weight", "attn_norm.weight", REQ | ONE },
+  { "post_attention_layernorm.weight", "post_attention_norm.weight", REQ | ONE },
+  { "pre_feedforward_layernorm.weight", "ffn_norm.weight", REQ | ONE },
+  { "post_feedforward_layernorm.weight", "post_ffw_norm.weight", REQ | ONE },
+  { NULL },
+};
+
+static const EngConvertRule gemma_head_norms[] = {
+  { "self_attn.q_norm.weight", "attn_q_norm.weight", REQ | ONE },
+  { "self_attn.k_norm.weight", "attn_k_norm.weight", REQ | ONE },
+  { NULL },
+};
+
+static const EngConvertRule fused_gate_up[] = {
+  { "mlp.gate_up_proj.weight", "ffn_up.weight", REQ },
+  { "mlp.down_proj.weight", "ffn_down.weight", REQ },
+  { NULL },
+};
+
+static const EngConvertRule glm4_norms[] = {
+  { "input_layernorm.weight", "attn_norm.weight", REQ },
+  { "post_attention_layernorm.weight", "ffn_norm.weight", REQ },
+  { "post_self_attn_layernorm.weight", "post_attention_norm.weight", REQ },
+  { "post_mlp_layernorm.weight", "post_ffw_norm.weight", REQ },
+  { NULL },
+};
+
+static const EngConvertRule phi3_attention[] = {
+  { "self_attn.qkv_proj.weight", "attn_qkv.weight", REQ },
+  { "self_attn.o_proj.weight", "attn_output.weight", REQ },
+  { NULL },
+};
+
+/* GLM-4-9B as first published. */
+static const EngConvertRule chatglm_globals[] = {
+  { "embedding.word_embeddings.weight", "token_embd.weight", REQ | ENG_RULE_VOCAB },
+  { "encoder.final_layernorm.weight", "output_norm.weight", REQ },
+  { "output_layer.weight", "output.weight", ENG_RULE_VOCAB },
+  { NULL },
+};
+
+static const EngConvertRule chatglm_rules[] = {
+  { "input_layernorm.weight", "attn_norm.weight", REQ },
+  { "self_attention.query_key_value.weight", "attn_qkv.weight", REQ },
+  { "self_attention.query_key_value.bias", "attn_qkv.bias", 0 },
+  { "self_attention.dense.weight", "attn_output.weight", REQ },
+  { "post_attention_layernorm.weight", "ffn_norm.weight", REQ },
+  { "mlp.dense_h_to_4h.weight", "ffn_up.weight", REQ },
+  { "mlp.dense_4h_to_h.weight", "ffn_down.weight", REQ },
+  { NULL },
+};
+
+/* ---- Encoders ------------------------------------------------------------------------------------ */
+
+static const EngConvertRule bert_globals[] = {
+  { "embeddings.word_embeddings.weight", "token_embd.weight", REQ | ENG_RULE_VOCAB },
+  { "embeddings.position_embeddings.weight", "position_embd.weight", REQ },
+  { "embeddings.token_type_embeddings.weight", "token_types.weight", 0 },
+  { "embeddings.LayerNorm.weight", "token_embd_norm.weight", REQ },
+  { "embeddings.LayerNorm.bias", "token_embd_norm.bias", REQ },
+  { NULL },
+};
+
+static const EngConvertRule roberta_globals[] = {
+  { "embeddings.word_embeddings.weight", "token_embd.weight", REQ | ENG_RULE_VOCAB },
+  { "embeddings.position_embeddings.weight", "position_embd.weight", REQ | ENG_RULE_POSITIONS },
+  { "embeddings.token_type_embeddings.weight", "token_types.weight", 0 },
+  { "embeddings.LayerNorm.weight", "token_embd_norm.weight", REQ },
+  { "embeddings.LayerNorm.bias", "token_embd_norm.bias", REQ },
+  { NULL },
+};
+
+static const EngConvertRule bert_rules[] = {
+  { "attention.self.query.weight", "attn_q.weight", REQ },
+  { "attention.self.query.bias", "attn_q.bias", REQ },
+  { "attention.self.key.weight", "attn_k.weight", REQ },
+  { "attention.self.key.bias", "attn_k.bias", REQ },
+  { "attention.self.value.weight", "attn_v.weight", REQ },
+  { "attention.self.value.bias", "attn_v.bias", REQ },
+  { "attention.output.dense.weight", "attn_output.weight", REQ },
+  { "attention.output.dense.bias", "attn_output.bias", REQ },
+  { "attention.output.LayerNorm.weight", "attn_output_norm.weight", REQ },
+  { "attention.output.LayerNorm.bias", "attn_output_norm.bias", REQ },
+  { "intermediate.dense.weight", "ffn_up.weight", REQ },
+  { "intermediate.dense.bias", "ffn_up.bias", REQ },
+  { "output.dense.weight", "ffn_down.weight", REQ },
+  { "output.dense.bias", "ffn_down.bias", REQ },
+  { "output.LayerNorm.weight", "layer_output_norm.weight", REQ },
+  { "output.LayerNorm.bias", "layer_output_norm.bias", REQ },
+  { NULL },
+};
+
+static const EngConvertRule nomic_globals[] = {
+  { "embeddings.word_embeddings.weight", "token_embd.weight", REQ | ENG_RULE_VOCAB },
+  { "embeddings.token_type_embeddings.weight", "token_types.weight", 0 },
+  { "emb_ln.weight", "token_embd_norm.weight", REQ },
+  { "emb_ln.bias", "token_embd_norm.bias", REQ },
+  { NULL },
+};
+
+static const EngConvertRule nomic_rules[] = {
+  { "attn.Wqkv.weight", "attn_qkv.weight", REQ },
+  { "attn.out_proj.weight", "attn_output.weight", REQ },
+  { "norm1.weight", "attn_output_norm.weight", REQ },
+  { "norm1.bias", "attn_output_norm.bias", REQ },
+  { "mlp.fc11.weight", "ffn_up.weight", REQ },
+  { "mlp.fc12.weight", "ffn_gate.weight", REQ },
+  { "mlp.fc2.weight", "ffn_down.weight", REQ },
+  { "norm2.weight", "layer_output_norm.weight", REQ },
+  { "norm2.bias", "layer_output_norm.bias", REQ },
+  { NULL },
+};
+
+/* ---- Hyper-parameters of one architecture -------------------------------------------------------- */
+
+static void
+set_llama (EngConvert *c)
+{
+  /* Mistral's first models look back that far only. */
+  if (eng_convert_has (c, "sliding_window"))
+    eng_convert_set_u32 (c, "attention.sliding_window", eng_convert_need_u32 (c, "sliding_window"));
+}
+
+static void
+set_qwen2 (EngConvert *c)
+{
+  if (eng_convert_get_bool (c, "use_sliding_window", false))
+    eng_convert_fail (c, ENG_ERR_UNSUPPORTED, "use_sliding_window",
+                      "a sliding window in some layers is not supported for %s", c->arch->name);
+}
+
+static void
+set_soft_caps (EngConvert *c)
+{
+  if (eng_convert_has (c, "attn_logit_softcapping"))
+    eng_convert_set_f32 (c, "attn_logit_softcapping",
+                         eng_convert_get_f64 (c, "attn_logit_softcapping", 0));
+  if (eng_convert_has (c, "final_logit_softcapping"))
+    eng_convert_set_f32 (c, "final_logit_softcapping",
+                         eng_convert_get_f64 (c, "final_logit_softcapping", 0));
+}
+
+/* The readers of GGUF derive the scale of the scores from the width of a head, but for the 27B
+ * models of both generations, whose files they know by their number of layers. */
+static void
+check_query_scale (EngConvert *c)
+{
+  double scale = eng_convert_get_f64 (c, "query_pre_attn_scalar", c->head_width);
+  uint32_t width = eng_convert_need_u32 (c, "hidden_size");
+  bool is_27b = (c->n_layers == 46 || c->n_layers == 62) && scale == width / c->n_heads;
+  if (scale != c->head_width && !is_27b)
+    eng_convert_fail (c, ENG_ERR_UNSUPPORTED, "query_pre_attn_scalar",
+                      "query_pre_attn_scalar of %g beside heads of %u has no place in the format",
+                      scale, c->head_width);
+}
+
+/* Layers of full attention stand at every n-th place, counted from 1. */
+static void
+check_pattern (EngConvert *c, uint32_t n)
+{
+  const EngJson *types = eng_json_get (c->config, "layer_types");
+  if (!types || types->type != ENG_JSON_ARRAY)
+    return;
+  for (size_t i = 0; i < types->n; i++)
+    if (eng_json_is_string (eng_json_at (types, i), "full_attention") != ((i + 1) % n == 0))
+      {
+        eng_convert_fail (c, ENG_ERR_UNSUPPORTED, "layer_types",
+                          "%s has full attention in every %u-th layer; config.json differs in "
+                          "layer %zu",
+                          c->arch->name, n, i);
+        return;
+      }
+}
+
+static void
+set_gemma2 (EngConvert *c)
+{
+  set_soft_caps (c);
+  check_query_scale (c);
+  check_pattern (c, 2);
+  eng_convert_set_u32 (c, "attention.sliding_window",
+                       eng_convert_get_u32 (c, "sliding_window", 4096));
+}
+
+static void
+set_gemma3 (EngConvert *c)
+{
+  double local = eng_convert_get_f64 (c, "rope_local_base_freq", 10000.0);
+  const EngJson *rope = eng_json_get (c->config, "rope_parameters");
+  eng_json_get_double (eng_json_get (rope, "sliding_attention"), "rope_theta", &local);
+  set_soft_caps (c);
+  check_query_scale (c);
+  check_pattern (c, eng_convert_get_u32 (c, "sliding_window_pattern|_sliding_window_pattern", 6));
+  eng_convert_set_u32 (c, "attention.sliding_window",
+                       eng_convert_get_u32 (c, "sliding_window", 4096));
+  eng_convert_set_f32 (c, "rope.freq_base_swa", local);
+}
+
+static void
+set_phi3 (EngConvert *c)
+{
+  /* 0 says that there is none; without the key, readers suppose the first Phi 3's. */
+  eng_convert_set_u32 (c, "attention.sliding_window",
+                       eng_convert_get_u32 (c, "sliding_window", 0));
+  if (!eng_convert_has (c, "original_max_position_embeddings"))
+    return;
+  eng_convert_set_u32 (c, "rope.scaling.original_context_length",
+                       eng_convert_need_u32 (c, "original_max_position_embeddings"));
+}
+
+static void
+set_pooling (EngConvert *c)
+{
+  const EngJson *pooling = eng_convert_read_json (c, "1_Pooling/config.json", false);
+  bool on;
+  eng_convert_set_bool (c, "attention.causal", false);
+  eng_convert_set_key_u32 (c, "tokenizer.ggml.token_type_count",
+                           eng_convert_get_u32 (c, "type_vocab_size", 1));
+  if (eng_json_get_bool (pooling, "pooling_mode_mean_tokens", &on) && on)
+    eng_convert_set_u32 (c, "pooling_type", 1);
+  else if (eng_json_get_bool (pooling, "pooling_mode_cls_token", &on) && on)
+    eng_convert_set_u32 (c, "pooling_type", 2);
+  else if (eng_json_get_bool (pooling, "pooling_mode_lasttoken", &on) && on)
+    eng_convert_set_u32 (c, "pooling_type", 3);
+  else if (pooling)
+    eng_convert_fail (c, ENG_ERR_UNSUPPORTED, "1_Pooling/config.json",
+                      "the way of pooling in 1_Pooling/config.json is not supported");
+}
+
+static void
+set_roberta (EngConvert *c)
+{
+  uint32_t n = eng_convert_need_u32 (c, "max_position_embeddings");
+  uint32_t skipped = eng_convert_get_u32 (c, "pad_token_id", 1) + 1;
+  set_pooling (c);
+  eng_convert_set_u32 (c, "context_length", n > skipped ? n - skipped : 1);
+}
+
+static void
+set_nomic (EngConvert *c)
+{
+  set_pooling (c);
+  eng_convert_set_f32 (c, "rope.freq_base", eng_convert_get_f64 (c, "rotary_emb_base", 1000.0));
+}
+
+/* ---- Table --------------------------------------------------------------------------------------- */
+
+static const EngConvertArch archs[] = {
+  { "LlamaForCausalLM|MistralForCausalLM|MixtralForCausalLM", "llama", "model.|", "layers.", "silu",
+    RULES (decoder_globals), RULES (decoder_norms, attention_reordered, gated_or_mixtral), NULL,
+    set_llama },
+  { "Qwen2ForCausalLM", "qwen2", "model.|", "layers.", "silu", RULES (decoder_globals),
+    RULES (decoder_norms, attention, gated), NULL, set_qwen2 },
+  { "Qwen3ForCausalLM", "qwen3", "model.|", "layers.", "silu", RULES (decoder_globals),
+    RULES (decoder_norms, attention, head_norms, gated), NULL, set_qwen2 },
+  { "Qwen2MoeForCausalLM", "qwen2moe", "model.|", "layers.", "silu", RULES (decoder_globals),
+    RULES (decoder_norms, attention, experts, shared_expert), NULL, set_qwen2 },
+  { "Qwen3MoeForCausalLM", "qwen3moe", "model.|", "layers.", "silu", RULES (decoder_globals),
+    RULES (decoder_norms, attention, head_norms, experts), NULL, set_qwen2 },
+  { "Gemma2ForCausalLM", "gemma2", "model.|", "layers.", "gelu_pytorch_tanh|gelu_tanh",
+    RULES (gemma_globals), RULES (gemma_norms, attention, gated), NULL, set_gemma2 },
+  { "Gemma3ForCausalLM|Gemma3ForConditionalGeneration", "gemma3",
+    "model.|language_model.model.|model.language_model.|", "layers.", "gelu_pytorch_tanh|gelu_tanh",
+    RULES (gemma_globals), RULES (gemma_norms, attention, gemma_head_norms, gated),
+    "vision_tower.|multi_modal_projector.", set_gemma3 },
+  { "Glm4ForCausalLM", "glm4", "model.|", "layers.", "silu", RULES (decoder_globals),
+    RULES (glm4_norms, attention, fused_gate_up), NULL, NULL },
+  { "GlmForCausalLM", "chatglm", "model.|", "layers.", "silu", RULES (decoder_globals),
+    RULES (decoder_norms, attention, fused_gate_up), NULL, NULL },
+  { "ChatGLMModel|ChatGLMForConditionalGeneration", "chatglm", "transformer.|", "encoder.layers.",
+    NULL, RULES (chatglm_globals), RULES (chatglm_rules), NULL, NULL },
+  { "Phi3ForCausalLM", "phi3", "model.|", "layers.", "silu", RULES (decoder_globals),
+    RULES (decoder_norms, phi3_attention, fused_gate_up), NULL, set_phi3 },
+  { "BertModel|BertForMaskedLM", "bert", "|bert.", "encoder.layer.", "gelu", RULES (bert_globals),
+    RULES (bert_rules), "pooler.|cls.predictions|cls.seq_relationship", set_pooling },
+  { "XLMRobertaModel|XLMRobertaForMaskedLM", "bert", "|roberta.", "encoder.layer.", "gelu",
+    RULES (roberta_globals), RULES (bert_rules), "pooler.|lm_head.", set_roberta },
+  { "NomicBertModel", "nomic-bert", "|", "encoder.layers.", "swiglu", RULES (nomic_globals),
+    RULES (nomic_rules), "pooler.|cls.", set_nomic },
+};
+#define N_ARCHS (sizeof archs / sizeof archs[0])
+
+const EngConvertArch *
+eng_convert_arch_find (const char *hub_name)
+{
+  for (size_t i = 0; i < N_ARCHS; i++)
+    if (eng_convert_is_one_of (archs[i].hub_names, hub_name))
+      return &archs[i];
+  return NULL;
+}
+
+const char *
+eng_convert_arch_get_names (void)
+{
+  return "Llama, Mistral, Mixtral, Qwen2, Qwen3, Qwen2Moe, Qwen3Moe, Gemma2, Gemma3, Glm, Glm4, "
+         "ChatGLM, Phi3, Bert, XLMRoberta, NomicBert";
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the converter share. A step that fails sets @status and everything after it
+ * does nothing, so that sequences of steps read as such. */
+#pragma once
+
+#include "eng-arena.h"
+#include "eng-convert.h"
+#include "eng-error.h"
+#include "eng-json.h"
+#include "eng-safetensors.h"
+
+typedef struct EngConvert EngConvert;
+typedef struct EngConvertArch EngConvertArch;
+
+/* How a tensor of the hub becomes one of GGUF. */
+enum
+{
+  ENG_RULE_REQUIRED = 1 << 0,
+  ENG_RULE_ROPE_Q = 1 << 1,     /* rows of rotary halves become neighbours, by query heads */
+  ENG_RULE_ROPE_K = 1 << 2,     /* the same by key heads */
+  ENG_RULE_ADD_ONE = 1 << 3,    /* norms stored minus one */
+  ENG_RULE_FIRST_HALF = 1 << 4, /* rows of the first half of every slice */
+  ENG_RULE_LAST_HALF = 1 << 5,
+  ENG_RULE_VECTOR = 1 << 6,    /* [1, n] becomes [n] */
+  ENG_RULE_POSITIONS = 1 << 7, /* rows before pad_token_id + 1 go (RoBERTa) */
+  ENG_RULE_VOCAB = 1 << 8,     /* rows are tokens: their number must fit the vocabulary */
+};
+
+typedef struct
+{
+  const char *from; /* after the prefix (and "layers.N."); '#' stands for an expert's number */
+  const char *to;   /* after "blk.N." in a layer */
+  unsigned flags;
+} EngConvertRule;
+
+struct EngConvertArch
+{
+  const char *hub_names;    /* of config.json's "architectures", with '|' between */
+  const char *name;         /* general.architecture */
+  const char *prefixes;     /* tensor names may begin so, with '|' between; "" counts */
+  const char *layers;       /* "layers." */
+  const char *activation;   /* what hidden_act may be, with '|' between; NULL = not looked at */
+  const EngConvertRule *const *globals; /* lists, each ended by a NULL from; then NULL */
+  const EngConvertRule *const *rules;
+  const char *ignored;      /* parts of names of tensors that are not needed, with '|' between */
+  void (*set_hparams) (EngConvert *c); /* beyond the common ones; or NULL */
+};
+
+struct EngConvert
+{
+  EngStatus status;
+  EngError *error;
+  EngArena arena;
+  const char *folder;
+  const EngConvertArch *arch;
+  const EngJson *config;      /* config.json, or its text_config */
+  const EngJson *root_config; /* config.json */
+  const EngJson *generation;  /* generation_config.json or NULL */
+  EngSafetensors *weights;
+  bool *used;         /* one a tensor of @weights */
+  const char *prefix; /* of tensor names */
+  EngGgufWriter *writer;
+  uint32_t n_layers, n_heads, n_heads_kv, n_experts, n_vocab, head_width;
+  EngTransferTensor *tensors;
+  size_t n_tensors, cap_tensors;
+};
+
+/* Each returns false once @status is not ENG_OK, so that callers can stop. */
+bool eng_convert_fail (EngConvert *c, EngStatus status, const char *field, const char *format, ...)
+    __attribute__ ((format (printf, 4, 5)));
+
+/* A file of the folder as a JSON tree, or NULL: absent (fine unless @required) or failed. */
+const EngJson *eng_convert_read_json (EngConvert *c, const char *name, bool required);
+/* A file's bytes in the arena, NUL behind them; NULL when absent or failed. */
+const char *eng_convert_read_text (EngConvert *c, const char *name, size_t limit, size_t *n_bytes);
+
+/* Numbers of config.json; @names has alternatives with '|' between. */
+bool eng_convert_has (EngConvert *c, const char *names);
+uint32_t eng_convert_need_u32 (EngConvert *c, const char *names);
+uint32_t eng_convert_get_u32 (EngConvert *c, const char *names, uint32_t fallback);
+double eng_convert_get_f64 (EngConvert *c, const char *names, double fallback);
+bool eng_convert_get_bool (EngConvert *c, const char *name, bool fallback);
+
+/* Metadata under the architecture's name. */
+void eng_convert_set_u32 (EngConvert *c, const char *suffix, uint32_t value);
+void eng_convert_set_f32 (EngConvert *c, const char *suffix, double value);
+void eng_convert_set_string (EngConvert *c, const char *suffix, const char *value);
+void eng_convert_set_bool (EngConvert *c, const char *suffix, bool value);
+/* Metadata by full key. */
+void eng_convert_set_key_u32 (EngConvert *c, const char *key, uint32_t value);
+void eng_convert_set_key_bool (EngConvert *c, const char *key, bool value);
+void eng_convert_set_key_string (EngConvert *c, const char *key, const char *value);
+
+/* True if @text is one of the words of @list, '|' between them. */
+bool eng_convert_is_one_of (const char *list, const char *text);
+
+/* eng-convert-arch.c: NULL if none has this hub name. */
+const EngConvertArch *eng_convert_arch_find (const char *hub_name);
+const char *eng_convert_arch_get_names (void);
+
+/* eng-convert-config.c */
+void eng_convert_hparams (EngConvert *c);
+/* The RoPE dictionary of config.json, whatever its age; NULL if there is none. */
+const EngJson *eng_convert_rope (EngConvert *c);
+double eng_convert_rope_theta (EngConvert *c);
+
+/* eng-convert-tensors.c */
+void eng_convert_plan_tensors (EngConvert *c);
+/* Adds a float32 vector that no tensor of the hub has. */
+void eng_convert_add_vector (EngConvert *c, const char *name, const float *values, uint32_t n);
+
+/* eng-convert-vocab.c and its neighbours */
+void eng_convert_vocab (EngConvert *c);
+
+/* A vocabulary being put together, and what becomes of it in the file. */
+typedef struct
+{
+  EngGgufString *tokens;
+  int32_t *types; /* GGUF's numbers: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte */
+  float *scores;  /* or NULL */
+  uint32_t n;     /* embedding rows */
+} EngConvertVocab;
+enum
+{
+  ENG_TOKEN_NORMAL = 1,
+  ENG_TOKEN_UNKNOWN,
+  ENG_TOKEN_CONTROL,
+  ENG_TOKEN_USER_DEFINED,
+  ENG_TOKEN_UNUSED,
+  ENG_TOKEN_BYTE
+};
+
+/* n_vocab unused tokens "[PAD0]", …; NULL on failure. */
+EngConvertVocab *eng_convert_vocab_new (EngConvert *c, bool with_scores);
+/* False (and failed) when @id is outside. @text is copied. */
+bool eng_convert_vocab_set (EngConvert *c, EngConvertVocab *v, int64_t id, const char *text,
+                            size_t n_bytes, int type, float score);
+/* The "added_tokens" of tokenizer.json. */
+void eng_convert_vocab_add_added (EngConvert *c, EngConvertVocab *v, const EngJson *tokenizer);
+void eng_convert_vocab_write (EngConvert *c, const EngConvertVocab *v, const char *model,
+                              const char *pre);
+
+/* eng-convert-spm.c: tokenizer.model (a SentencePiece file); false if the folder has none. */
+bool eng_convert_vocab_spm (EngConvert *c, const EngJson *tokenizer);
+/* Byte-pair with byte fallback in tokenizer.json: the same kind of tokenizer in another file. */
+void eng_convert_vocab_spm_json (EngConvert *c, const EngJson *tokenizer);
+/* eng-convert-bpe.c */
+void eng_convert_vocab_bpe (EngConvert *c, const EngJson *tokenizer);
+/* eng-convert-vocab.c: XLM-RoBERTa's and BERT's. */
+bool eng_convert_json_mentions (const EngJson *value, const char *type);

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the rules of an architecture to the list of tensors to write: each rule looks for the hub's
+ * tensor, or for one of each expert, and lays its rows out. A tensor of the hub that no rule took
+ * means that the model has a part we do not know: refused. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "eng-convert-private.h"
+#include "eng-quant.h"
+
+#define MAX_NAME 256
+
+static EngTransferTensor *
+append (EngConvert *c, const char *name)
+{
+  if (c->n_tensors == c->cap_tensors)
+    {
+      size_t cap = c->cap_tensors ? c->cap_tensors * 2 : 256;
+      EngTransferTensor *grown = eng_realloc_array (c->tensors, cap, sizeof *grown);
+      if (!grown)
+        {
+          eng_convert_fail (c, ENG_ERR_NO_MEMORY, name, "out of memory");
+          return NULL;
+        }
+      c->tensors = grown;
+      c->cap_tensors = cap;
+    }
+  const char *copy = eng_arena_strndup (&c->arena, name, strlen (name));
+  if (!copy)
+    {
+      eng_convert_fail (c, ENG_ERR_NO_MEMORY, name, "out of memory");
+      return NULL;
+    }
+  EngTransferTensor *t = &c->tensors[c->n_tensors++];
+  *t = (EngTransferTensor) { .name = copy, .dims = { 1, 1, 1, 1 } };
+  return t;
+}
+
+void
+eng_convert_add_vector (EngConvert *c, const char *name, const float *values, uint32_t n)
+{
+  EngTransferPiece *piece = c->status == ENG_OK ? eng_arena_alloc (&c->arena, sizeof *piece) : NULL;
+  EngTransferTensor *t = piece ? append (c, name) : NULL;
+  if (!t)
+    {
+      eng_convert_fail (c, ENG_ERR_NO_MEMORY, name, "out of memory");
+      return;
+    }
+  *piece = (EngTransferPiece) { .data = values, .type = ENG_TYPE_F32, .n_rows = 1 };
+  t->n_dims = 1;
+  t->dims[0] = n;
+  t->pieces = piece;
+  t->n_pieces = 1;
+}
+
+static const EngSafetensor *
+find (EngConvert *c, const char *name)
+{
+  const EngSafetensor *t = eng_safetensors_find (c->weights, name);
+  if (!t)
+    return NULL;
+  if (t->type != ENG_TYPE_F32 && t->type != ENG_TYPE_F16 && t->type != ENG_TYPE_BF16)
+    {
+      eng_convert_fail (c, ENG_ERR_UNSUPPORTED, name, "tensor %s is of dtype %s, not F32, F16 or BF16",
+                        name, t->dtype);
+      return NULL;
+    }
+  if (t->n_dims == 0 || t->n_dims > 3 || t->n_elements == 0)
+    {
+      eng_convert_fail (c, ENG_ERR_FORMAT, name, "tensor %s has no shape of 1 to 3 dimensions", name);
+      return NULL;
+    }
+  c->used[t - eng_safetensors_get_tensor (c->weights, 0)] = true;
+  return t;
+}
+
+/* Shape and rows of what a rule takes of one tensor of the hub. */
+typedef struct
+{
+  uint64_t n_cols, n_rows, n_slices; /* n_rows of each slice */
+  uint64_t first_row, kept_rows;     /* of each slice */
+  uint32_t n_dims;
+} Shape;
+
+static bool
+shape_of (EngConvert *c, const EngSafetensor *s, unsigned flags, Shape *out)
+{
+  *out = (Shape) { .n_cols = s->shape[s->n_dims - 1],
+                   .n_rows = s->n_dims > 1 ? s->shape[s->n_dims - 2] : 1,
+                   .n_slices = s->n_dims > 2 ? s->shape[0] : 1,
+                   .n_dims = s->n_dims };
+  if ((flags & ENG_RULE_VECTOR) && out->n_rows == 1)
+    out->n_dims = 1;
+  out->kept_rows = out->n_rows;
+  if (flags & (ENG_RULE_FIRST_HALF | ENG_RULE_LAST_HALF))
+    {
+      if (out->n_rows % 2 != 0)
+        return eng_convert_fail (c, ENG_ERR_FORMAT, s->name, "tensor %s has an odd number of rows",
+                                 s->name);
+      out->kept_rows = out->n_rows / 2;
+      out->first_row = flags & ENG_RULE_LAST_HALF ? out->kept_rows : 0;
+    }
+  if (flags & ENG_RULE_POSITIONS)
+    {
+      out->first_row = eng_convert_get_u32 (c, "pad_token_id", 1) + 1;
+      if (out->first_row >= out->n_rows)
+        return eng_convert_fail (c, ENG_ERR_FORMAT, s->name,
+                                 "tensor %s has %" PRIu64 " rows, pad_token_id is %" PRIu64,
+                                 s->name, out->n_rows, out->first_row - 1);
+      out->kept_rows = out->n_rows - out->first_row;
+    }
+  return true;
+}
+
+/* Pieces of one tensor of the hub, one a slice. */
+static bool
+fill_pieces (EngConvert *c, const EngSafetensor *s, const Shape *shape, unsigned flags,
+             EngTransferPiece *pieces)
+{
+  uint64_t row_bytes = 0;
+  uint32_t heads = flags & ENG_RULE_ROPE_Q ? c->n_heads : flags & ENG_RULE_ROPE_K ? c->n_heads_kv : 0;
+  /* A vector of numbers that belong to rows (a bias) is moved number by number. */
+  bool as_rows = heads && s->n_dims == 1;
+  eng_type_row_bytes (s->type, as_rows ? 1 : shape->n_cols, &row_bytes);
+  uint64_t n_rows = as_rows ? shape->n_cols : shape->kept_rows;
+  if (heads && (n_rows % heads != 0 || n_rows / heads % 2 != 0))
+    return eng_convert_fail (c, ENG_ERR_FORMAT, s->name,
+                             "tensor %s has %" PRIu64 " rows, config.json says %u heads", s->name,
+                             n_rows, heads);
+  for (uint64_t i = 0; i < shape->n_slices; i++)
+    pieces[i] = (EngTransferPiece) {
+      .data = (const uint8_t *) s->data + (i * shape->n_rows + shape->first_row) * row_bytes,
+      .type = s->type,
+      .n_rows = n_rows,
+      .n_interleave = heads,
+    };
+  return true;
+}
+
+/* The reordered bias: small, so it is made here and written like any vector. */
+static void
+add_reordered_vector (EngConvert *c, const char *name, const EngSafetensor *s, uint32_t heads)
+{
+  uint64_t n = s->shape[0], head = heads ? n / heads : 0;
+  float *from = eng_arena_alloc_array (&c->arena, n, sizeof *from);
+  float *to = eng_arena_alloc_array (&c->arena, n, sizeof *to);
+  if (!from || !to || head == 0 || n % heads != 0 || head % 2 != 0 || n > UINT32_MAX)
+    {
+      eng_convert_fail (c, ENG_ERR_FORMAT, s->name, "tensor %s does not fit %u heads", s->name, heads);
+      return;
+    }
+  eng_dequantize_row (s->type, s->data, from, n);
+  for (uint64_t i = 0; i < n; i++)
+    to[i] = from[i - i % head + i % head % 2 * (head / 2) + i % head / 2];
+  eng_convert_add_vector (c, name, to, (uint32_t) n);
+}
+
+static void
+add_one (EngConvert *c, const char *name, const EngSafetensor *s, unsigned flags)
+{
+  Shape shape;
+  if ((flags & (ENG_RULE_ROPE_Q | ENG_RULE_ROPE_K)) && s->n_dims == 1)
+    {
+      add_reordered_vector (c, name, s, flags & ENG_RULE_ROPE_Q ? c->n_heads : c->n_heads_kv);
+      return;
+    }
+  if (!shape_of (c, s, flags, &shape))
+    return;
+  EngTransferPiece *pieces = eng_arena_alloc_array (&c->arena, shape.n_slices, sizeof *pieces);
+  if (!pieces)
+    {
+      eng_convert_fail (c, ENG_ERR_NO_MEMORY, name, "out of memory");
+      return;
+    }
+  if (!fill_pieces (c, s, &shape, flags, pieces))
+    return;
+  EngTransferTensor *t = append (c, name);
+  if (!t)
+    return;
+  t->n_dims = shape.n_dims;
+  t->dims[0] = shape.n_cols;
+  t->dims[1] = shape.n_dims > 1 ? shape.kept_rows : 1;
+  t->dims[2] = shape.n_slices;
+  t->pieces = pieces;
+  t->n_pieces = shape.n_slices;
+  t->add = flags & ENG_RULE_ADD_ONE ? 1.0f : 0.0f;
+  if ((flags & ENG_RULE_VOCAB) && t->dims[1] != c->n_vocab)
+    eng_convert_fail (c, ENG_ERR_FORMAT, s->name,
+                      "tensor %s has %" PRIu64 " rows, config.json says %u tokens", s->name,
+                      t->dims[1], c->n_vocab);
+}
+
+/* "a.#.b": one tensor of each expert, one slice of the result each. */
+static bool
+add_experts (EngConvert *c, const char *name, const char *pattern)
+{
+  char from[MAX_NAME];
+  const char *mark = strchr (pattern, '#');
+  EngTransferPiece *pieces = NULL;
+  Shape first = { 0 }, shape;
+  for (uint32_t e = 0; e < c->n_experts && c->status == ENG_OK; e++)
+    {
+      snprintf (from, sizeof from, "%.*s%u%s", (int) (mark - pattern), pattern, e, mark + 1);
+      const EngSafetensor *s = find (c, from);
+      if (!s && e == 0)
+        return false;
+      if (!s)
+        return eng_convert_fail (c, ENG_ERR_NOT_FOUND, from, "the folder lacks the tensor %s", from);
+      if (!shape_of (c, s, 0, &shape))
+        return false;
+      if (e == 0)
+        {
+          first = shape;
+          pieces = eng_arena_alloc_array (&c->arena, c->n_experts, sizeof *pieces);
+        }
+      if (!pieces || s->n_dims != 2 || shape.n_cols != first.n_cols || shape.n_rows != first.n_rows)
+        return eng_convert_fail (c, ENG_ERR_FORMAT, from,
+                                 "tensor %s is not shaped as that of the first expert", from);
+      fill_pieces (c, s, &shape, 0, pieces + e);
+    }
+  EngTransferTensor *t = c->status == ENG_OK && pieces ? append (c, name) : NULL;
+  if (!t)
+    return false;
+  t->n_dims = 3;
+  t->dims[0] = first.n_cols;
+  t->dims[1] = first.n_rows;
+  t->dims[2] = c->n_experts;
+  t->pieces = pieces;
+  t->n_pieces = c->n_experts;
+  return true;
+}
+
+static bool
+has_output (const EngConvert *c, const char *name)
+{
+  for (size_t i = c->n_tensors; i > 0; i--)
+    if (strcmp (c->tensors[i - 1].name, name) == 0)
+      return true;
+  return false;
+}
+
+/* @before and @to_before: what stands before the rule's names. */
+static void
+apply_rule (EngConvert *c, const EngConvertRule *rule, const char *before, const char *to_before)
+{
+  char from[MAX_NAME], to[MAX_NAME];
+  if (c->status != ENG_OK)
+    return;
+  if ((size_t) snprintf (from, sizeof from, "%s%s", before, rule->from) >= sizeof from
+      || (size_t) snprintf (to, sizeof to, "%s%s", to_before, rule->to) >= sizeof to)
+    {
+      eng_convert_fail (c, ENG_ERR_INTERNAL, rule->to, "a tensor's name is too long");
+      return;
+    }
+  bool found = false;
+  if (strchr (rule->from, '#'))
+    found = c->n_experts > 0 && add_experts (c, to, from);
+  else
+    {
+      const EngSafetensor *s = find (c, from);
+      found = s != NULL;
+      if (s && !has_output (c, to))
+        add_one (c, to, s, rule->flags);
+    }
+  if (!found && (rule->flags & ENG_RULE_REQUIRED) && !has_output (c, to))
+    eng_convert_fail (c, ENG_ERR_NOT_FOUND, from, "the folder lacks the tensor %s", from);
+}
+
+static void
+apply_rules (EngConvert *c, const EngConvertRule *const *lists, const char *before,
+             const char *to_before)
+{
+  for (; *lists; lists++)
+    for (const EngConvertRule *rule = *lists; rule->from; rule++)
+      apply_rule (c, rule, before, to_before);
+}
+
+/* Which of the prefixes the names have: the one with which the first rule finds its tensor. */
+static void
+find_prefix (EngConvert *c)
+{
+  const char *first = c->arch->globals[0][0].from;
+  for (const char *at = c->arch->prefixes; at; at = strchr (at, '|'))
+    {
+      char name[MAX_NAME];
+      at += *at == '|';
+      const char *end = strchr (at, '|');
+      int n = end ? (int) (end - at) : (int) strlen (at);
+      snprintf (name, sizeof name, "%.*s%s", n, at, first);
+      if (eng_safetensors_find (c->weights, name))
+        {
+          c->prefix = eng_arena_strndup (&c->arena, at, (size_t) n);
+          if (!c->prefix)
+            eng_convert_fail (c, ENG_ERR_NO_MEMORY, name, "out of memory");
+          return;
+        }
+    }
+  eng_convert_fail (c, ENG_ERR_NOT_FOUND, first, "the folder lacks the tensor %s", first);
+}
+
+static bool
+is_ignored (const EngConvert *c, const char *name)
+{
+  static const char *const everywhere[] = { "rotary_emb.inv_freq", "rotary_pos_emb.inv_freq",
+                                            "position_ids", "attn.masked_bias" };
+  for (size_t i = 0; i < sizeof everywhere / sizeof everywhere[0]; i++)
+    if (strstr (name, everywhere[i]))
+      return true;
+  for (const char *at = c->arch->ignored; at; at = strchr (at, '|'))
+    {
+      char part[64];
+      at += *at == '|';
+      const char *end = strchr (at, '|');
+      snprintf (part, sizeof part, "%.*s", end ? (int) (end - at) : (int) strlen (at), at);
+      if (part[0] && strstr (name, part))
+        return true;
+    }
+  return false;
+}
+
+static void
+check_all_used (EngConvert *c)
+{
+  for (uint64_t i = 0; i < eng_safetensors_get_n_tensors (c->weights) && c->status == ENG_OK; i++)
+    {
+      const EngSafetensor *s = eng_safetensors_get_tensor (c->weights, i);
+      if (!c->used[i] && !is_ignored (c, s->name))
+        eng_convert_fail (c, ENG_ERR_UNSUPPORTED, s->name,
+                          "tensor %s is not part of the architecture %s as we know it", s->name,
+                          c->arch->name);
+    }
+}
+
+void
+eng_convert_plan_tensors (EngConvert *c)
+{
+  char before[MAX_NAME], to_before[32];
+  if (c->status != ENG_OK)
+    return;
+  c->used = eng_arena_alloc_array (&c->arena, eng_safetensors_get_n_tensors (c->weights) + 1,
+                                   sizeof *c->used);
+  if (!c->used)
+    eng_convert_fail (c, ENG_ERR_NO_MEMORY, NULL, "out of memory");
+  else
+    find_prefix (c);
+  if (c->status != ENG_OK)
+    return;
+  apply_rules (c, c->arch->globals, c->prefix, "");
+  /* The head stands outside of the prefix. A tied one is the embedding again. */
+  static const EngConvertRule head = { "lm_head.weight", "output.weight", ENG_RULE_VOCAB };
+  static const char *const head_prefixes[] = { "", "language_model.", "model." };
+  bool tied = eng_convert_get_bool (c, "tie_word_embeddings", strncmp (c->arch->name, "gemma", 5) == 0);
+  eng_json_get_bool (c->root_config, "tie_word_embeddings", &tied);
+  for (size_t i = 0; i < sizeof head_prefixes / sizeof head_prefixes[0]; i++)
+    if (tied)
+      {
+        snprintf (before, sizeof before, "%slm_head.weight", head_prefixes[i]);
+        find (c, before);
+      }
+    else
+      apply_rule (c, &head, head_prefixes[i], "");
+  for (uint32_t i = 0; i < c->n_layers && c->status == ENG_OK; i++)
+    {
+      snprintf (before, sizeof before, "%s%s%u.", c->prefix, c->arch->layers, i);
+      snprintf (to_before, sizeof to_before, "blk.%u.", i);
+      apply_rules (c, c->arch->rules, before, to_before);
+    }
+  check_all_used (c);
+}

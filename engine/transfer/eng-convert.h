@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model folder of a hub (config.json, safetensors, tokenizer files) to one GGUF file that other
+ * readers of the format open too. Weights go through mappings and slabs of rows (eng-transfer-write.h);
+ * beside them the tokenizer is held as a tree. */
+#pragma once
+
+#include "eng-transfer-write.h"
+
+typedef struct
+{
+  const char *mix; /* a mixture of eng-mix.h, or NULL: the type that most of the weights have */
+  EngTransferOptions transfer;
+} EngConvertOptions;
+
+typedef struct
+{
+  uint64_t in_bytes, out_bytes;
+  uint64_t n_tensors;
+  char architecture[32]; /* as in general.architecture */
+  char mix[16];          /* the one used */
+} EngConvertReport;
+
+/* ENG_ERR_UNSUPPORTED names what is not supported (architecture, option of config.json, dtype,
+ * tokenizer, a tensor that no rule knows) before anything is written; ENG_ERR_NOT_FOUND a file or
+ * tensor that is absent; ENG_ERR_FORMAT what is broken in which file; else as
+ * eng_transfer_write (). *report (may be NULL) is filled on success. */
+EngStatus eng_convert_folder (const char *folder, const char *out_path,
+                              const EngConvertOptions *options, EngConvertReport *report,
+                              EngError *error);
