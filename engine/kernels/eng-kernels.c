@@ -25,6 +25,24 @@ eng_kernels_init (EngKernels *k, uint32_t tiers)
       eng_attention_init_avx2 (k);
       applied |= ENG_CPU_TIER_AVX2;
     }
+  if ((tiers & ENG_CPU_TIER_AVX_VNNI) != 0)
+    {
+      eng_product_init_avx_vnni (k);
+      applied |= ENG_CPU_TIER_AVX_VNNI;
+    }
+  if ((tiers & ENG_CPU_TIER_AVX512) != 0)
+    {
+      eng_attention_init_avx512 (k);
+      /* Without byte dot products, wider registers alone; a processor with AVX-VNNI has both. */
+      if ((tiers & ENG_CPU_TIER_AVX_VNNI) == 0)
+        eng_product_init_avx512 (k);
+      applied |= ENG_CPU_TIER_AVX512;
+    }
+  if ((tiers & ENG_CPU_TIER_AVX512_VNNI) != 0)
+    {
+      eng_product_init_avx512_vnni (k);
+      applied |= ENG_CPU_TIER_AVX512_VNNI;
+    }
 #endif
   return applied;
 }

@@ -9,6 +9,6 @@ void eng_float_init_avx2 (EngKernels *kernels);
 void eng_product_init_avx2 (EngKernels *kernels);
 void eng_attention_init_avx2 (EngKernels *kernels);
 void eng_product_init_avx_vnni (EngKernels *kernels);
-void eng_float_init_avx512 (EngKernels *kernels);
+void eng_attention_init_avx512 (EngKernels *kernels);
 void eng_product_init_avx512 (EngKernels *kernels);
 void eng_product_init_avx512_vnni (EngKernels *kernels);

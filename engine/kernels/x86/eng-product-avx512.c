@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "eng-simd-avx512.h"
+
+#include "eng-product-tmpl.h"
+
+void
+eng_product_init_avx512 (EngKernels *kernels)
+{
+  init_products (kernels);
+}
