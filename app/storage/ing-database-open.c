@@ -208,6 +208,13 @@ open_handle (IngDatabase *self, const char *path, GError **error)
       g_propagate_error (error, ing_database_make_error (self, rc, "open"));
       return FALSE;
     }
+  /* SQLite falls back to reading where it may not write. */
+  if (path != NULL && sqlite3_db_readonly (self->handle, "main") == 1)
+    {
+      g_propagate_error (error, ing_error_new (ING_ERROR_READ_ONLY, path, 0, 0,
+                                               "the database can only be read"));
+      return FALSE;
+    }
   return TRUE;
 }
 
