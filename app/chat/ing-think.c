@@ -78,6 +78,10 @@ feed_reasoning (IngThink *self, const char **p, IngThinkFunc func, gpointer data
   const char *end = strstr (*p, close_tag);
   gsize n = end != NULL ? (gsize) (end - *p) : strlen (*p);
   gsize held = end == NULL ? partial (*p, n, close_tag) : 0;
+  /* Blanks too, as far as there is room: they may stand before the tag. */
+  while (end == NULL && held < n && held < sizeof self->held - 1
+         && strchr (" \t\r\n", (*p)[n - held - 1]) != NULL)
+    held++;
   gsize shown = n - held;
   if (end != NULL)
     while (shown > 0 && strchr (" \t\r\n", (*p)[shown - 1]) != NULL)

@@ -331,7 +331,8 @@ on_lost (IngEngineLink *link, const GError *error, gpointer data)
 {
   g_autoptr (IngGenerationService) self = g_object_ref (data);
   g_autoptr (GError) reason = g_error_copy (error);
-  ing_info ("engine lost: %s", reason->message);
+  if (!g_error_matches (reason, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    ing_info ("engine lost: %s", reason->message);
   drop_link (self);
   g_autoptr (GHashTable) requests = g_steal_pointer (&self->requests);
   self->requests = g_hash_table_new (NULL, NULL);

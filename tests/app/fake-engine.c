@@ -255,6 +255,8 @@ static void
 generate (Fake *fake, guint32 id, JsonObject *object)
 {
   const char *text = last_text (object);
+  const char *paragraph = g_strrstr (text, "\n\n"); /* after failed answers questions are joined */
+  text = paragraph != NULL ? paragraph + 2 : text;
   const char *so_far = json_object_get_string_member_with_default (object, "continue", "");
   int n = 0, ms = 0;
   if (fake->loaded == NULL)
@@ -277,7 +279,7 @@ generate (Fake *fake, guint32 id, JsonObject *object)
       rest (fake, id, 60);
       fake->ended = TRUE;
     }
-  else if (g_str_has_prefix (text, "full"))
+  else if (strcmp (text, "full") == 0)
     fail (fake, id, ENG_ERR_CONTEXT_FULL, 9000, 8192, "the prompt is too long");
   else if (g_str_has_prefix (text, "junk"))
     {

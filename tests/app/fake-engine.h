@@ -7,7 +7,7 @@
  *   missing  FAILED not-found          large  FAILED too-large, unless forced
  *   slow     progress over 0.4 s       bare   no chat template
  *   crash    the connection ends       (else) loads at once
- * GENERATE, by the last message (or prompt); its words:
+ * GENERATE, by the last paragraph of the last message (or prompt); its words:
  *   count N MS    N words "w1 w2 …", one each MS milliseconds (which may be 0)
  *   think         "<think>", some reasoning, "</think>", an answer
  *   die           the connection ends after three words
