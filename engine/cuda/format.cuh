@@ -127,12 +127,12 @@ template <int TYPE> struct Pair
   uint32_t d;
 };
 
+// @at: which pair, counted over all rows.
 template <int TYPE>
 CU_DEV void
-pair_load (Pair<TYPE> &p, const CuWeight &w, uint64_t row, int j)
+pair_load (Pair<TYPE> &p, const CuWeight &w, uint64_t at)
 {
   constexpr Format f = format_of (TYPE);
-  const uint64_t n_pairs = w.n_cols / 64, at = row * n_pairs + j;
   const uint8_t *q = w.q + at * (2 * f.q);
   constexpr int n = f.q * 2 / 16;
 #pragma unroll
@@ -162,7 +162,7 @@ pair_load (Pair<TYPE> &p, const CuWeight &w, uint64_t row, int j)
       p.s[0] = v.x;
       p.s[1] = v.y;
     }
-  const uint64_t super = row * (w.n_cols / 256) + (j >> 2);
+  const uint64_t super = at >> 2; // rows of types with super-blocks are whole numbers of them
   if (f.d == 2)
     p.d = load2 (w.d + super * 2);
   if (f.d == 4)

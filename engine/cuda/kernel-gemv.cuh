@@ -153,16 +153,11 @@ struct Work
   int n_rows;     // rows of activations that are real: r below it
 };
 
-// Item @k of this warp: unit k / (slots * iters), then slot, then lane iteration.
+// The weight rows of a unit (and expert slot).
 CU_DEV Place
-place_of (const Work &w, int k, int lane, int n_pieces)
+rows_of (const Work &w, int unit, int slot)
 {
   Place p;
-  const int per_unit = w.slots * w.iters, unit = w.first + k / per_unit * w.step;
-  const int rest = k % per_unit;
-  p.slot = w.iters == 1 ? rest : rest / w.iters;
-  p.j = (w.iters == 1 ? 0 : rest % w.iters) * 32 + lane;
-  p.valid = p.j < n_pieces;
   const uint32_t n_rows = w.seg->w.n_rows;
   if (w.glu_rows)
     {
@@ -173,10 +168,23 @@ place_of (const Work &w, int k, int lane, int n_pieces)
     }
   else
     {
-      const uint64_t base = w.ids ? (uint64_t) w.ids[p.slot] * n_rows : 0;
+      const uint64_t base = w.ids ? (uint64_t) w.ids[slot] * n_rows : 0;
       p.row0 = base + 2 * unit;
       p.row1 = base + (2 * unit + 1 < (int) n_rows ? 2 * unit + 1 : 2 * unit);
     }
+  return p;
+}
+
+// Item @k of this warp: unit k / (slots * iters), then slot, then lane iteration.
+CU_DEV Place
+place_of (const Work &w, int k, int lane, int n_pieces)
+{
+  const int per_unit = w.slots * w.iters, rest = k % per_unit;
+  const int slot = w.iters == 1 ? rest : rest / w.iters;
+  Place p = rows_of (w, w.first + k / per_unit * w.step, slot);
+  p.slot = slot;
+  p.j = (w.iters == 1 ? 0 : rest % w.iters) * 32 + lane;
+  p.valid = p.j < n_pieces;
   return p;
 }
 
@@ -236,38 +244,58 @@ stream_planes (const CuGemv &g, const Work &work, Act x, int lane, int row_base)
   const CuWeight w0 = w.seg->w, w1 = w.glu_rows ? w.seg->w2 : w.seg->w;
   // two items in flight: the one being consumed and the next
   Pair<TYPE> a, b, a2, b2;
-  Place at, at2;
-  at2.valid = false;
-  auto load = [&] (int k) {
-    at2 = place_of (w, k, lane, n_pieces);
-    if (at2.valid)
+  int j = 0, j2 = 0; // pair within the activations, or -1 where this lane has none
+  // the next item: its unit, expert slot and lane iteration, stepped without divisions
+  int unit = w.first, slot = 0, it = 0;
+  uint64_t at0, at1;
+  auto set_rows = [&] () {
+    const Place p = rows_of (w, unit, slot);
+    at0 = p.row0 * n_pieces + lane;
+    at1 = p.row1 * n_pieces + lane;
+  };
+  set_rows ();
+  auto load = [&] () {
+    const int piece = it * 32 + lane;
+    j2 = piece < n_pieces ? slot * n_pieces + piece : -1;
+    if (j2 >= 0)
       {
-        pair_load (a2, w0, at2.row0, at2.j);
-        pair_load (b2, w1, at2.row1, at2.j);
+        pair_load (a2, w0, at0 + it * 32);
+        pair_load (b2, w1, at1 + it * 32);
+      }
+    if (++it == w.iters)
+      {
+        it = 0;
+        if (++slot == w.slots)
+          {
+            slot = 0;
+            unit += w.step;
+          }
+        if (unit < w.n_units)
+          set_rows ();
       }
   };
-  load (0);
+  load ();
   float acc[2][R] = {};
   const int per_unit = w.slots * w.iters;
-  int left = per_unit, unit = w.first;
+  int left = per_unit, done = w.first;
 #pragma unroll 1
   for (int k = 0; k < n_items; k++)
     {
       a = a2;
       b = b2;
-      at = at2;
+      j = j2;
       if (k + 1 < n_items)
-        load (k + 1);
-      if (at.valid)
-        consume<TYPE, R> (a, b, x, at.slot * n_pieces + at.j, acc);
+        load ();
+      if (j >= 0)
+        consume<TYPE, R> (a, b, x, j, acc);
       if (--left == 0)
         {
-          finish<R> (g, w, unit, acc, lane, row_base);
+          finish<R> (g, w, done, acc, lane, row_base);
 #pragma unroll
           for (int r = 0; r < R; r++)
             acc[0][r] = acc[1][r] = 0.f;
           left = per_unit;
-          unit += w.step;
+          done += w.step;
         }
     }
 }
@@ -364,25 +392,46 @@ prepare_row (const CuGemv &g, const float *x, int width, const Act &act, int r, 
              float *red, const float *slot_scale)
 {
   const int t = threadIdx.x;
+  constexpr int AT_ONCE = 4; // loads of a thread in flight: a trip to the L2 costs most of this function
   float inv_rms = 1.f;
   if (g.has_norm)
     {
       float ss = 0.f;
-      for (int i = t * 4; i < width; i += THREADS * 4)
+      for (int base = 0; base < width; base += THREADS * 4 * AT_ONCE)
         {
-          const float4 v = __ldcg ((const float4 *) (x + i));
-          ss += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
-          *(float4 *) (floats + i) = v;
+          float4 v[AT_ONCE];
+#pragma unroll
+          for (int n = 0; n < AT_ONCE; n++)
+            {
+              const int i = base + (n * THREADS + t) * 4;
+              v[n] = i < width ? __ldcg ((const float4 *) (x + i)) : make_float4 (0, 0, 0, 0);
+            }
+#pragma unroll
+          for (int n = 0; n < AT_ONCE; n++)
+            {
+              const int i = base + (n * THREADS + t) * 4;
+              ss += v[n].x * v[n].x + v[n].y * v[n].y + v[n].z * v[n].z + v[n].w * v[n].w;
+              if (i < width)
+                *(float4 *) (floats + i) = v[n];
+            }
         }
       inv_rms = rsqrtf (block_sum (ss, red) / width + g.eps);
     }
-  for (int base = 0; base < width; base += THREADS * 4)
+  float4 ahead[AT_ONCE];
+  for (int base = 0, turn = 0; base < width; base += THREADS * 4, turn = (turn + 1) % AT_ONCE)
     {
       const int i = base + t * 4;
       const bool in = i < width;
-      float4 v = make_float4 (0, 0, 0, 0);
-      if (in)
-        v = g.has_norm ? *(const float4 *) (floats + i) : __ldcg ((const float4 *) (x + i));
+      if (turn == 0 && !g.has_norm)
+#pragma unroll
+        for (int n = 0; n < AT_ONCE; n++)
+          {
+            const int k = i + n * THREADS * 4;
+            ahead[n] = k < width ? __ldcg ((const float4 *) (x + k)) : make_float4 (0, 0, 0, 0);
+          }
+      float4 v = turn == 0 ? ahead[0] : turn == 1 ? ahead[1] : turn == 2 ? ahead[2] : ahead[3];
+      if (g.has_norm)
+        v = in ? *(const float4 *) (floats + i) : make_float4 (0, 0, 0, 0);
       if (g.has_norm && in)
         {
           const float4 n = g.norm ? __ldg ((const float4 *) (g.norm + i)) : make_float4 (1, 1, 1, 1);

@@ -295,41 +295,49 @@ two_bf16 (float a, float b)
   return *(const uint32_t *) &v;
 }
 
-// A thread expands a pair of sub-blocks: reads 40 bytes or so, writes 128.
+#define EXPAND_THREADS 128
+
+// A thread expands a pair of sub-blocks (reads 40 bytes or so, makes 128); the block's output goes
+// through shared memory so that it leaves in whole lines.
 template <int TYPE>
-__global__ void
+__global__ void __launch_bounds__ (EXPAND_THREADS)
 expand_kernel (CuWeight w, uint64_t first_row, uint64_t n, __nv_bfloat16 *out)
 {
   constexpr bool is_signed = TYPE == ENG_TYPE_Q8_0 || TYPE == ENG_TYPE_IQ4_NL
                              || TYPE == ENG_TYPE_IQ4_XS || TYPE == ENG_TYPE_MXFP4;
-  const uint64_t i = (uint64_t) blockIdx.x * blockDim.x + threadIdx.x;
-  const uint32_t n_pairs = w.n_cols / 64;
-  if (i >= n)
-    return;
-  Pair<TYPE> p;
-  pair_load (p, w, first_row + i / n_pairs, (int) (i % n_pairs));
-  uint4 *o = (uint4 *) (out + i * 64);
+  __shared__ uint4 lines[EXPAND_THREADS][9]; // one more than used: no bank conflicts
+  const uint64_t base = (uint64_t) blockIdx.x * EXPAND_THREADS, i = base + threadIdx.x;
+  if (i < n)
+    {
+      Pair<TYPE> p;
+      pair_load (p, w, first_row * (w.n_cols / 64) + i);
 #pragma unroll
-  for (int sub = 0; sub < 2; sub++)
+      for (int sub = 0; sub < 2; sub++)
 #pragma unroll
-    for (int k = 0; k < 8; k += 2)
-      {
-        const float2 dm = pair_scale (p, sub, k / 4);
-        float v[8];
-#pragma unroll
-        for (int m = 0; m < 2; m++)
+        for (int k = 0; k < 8; k += 2)
           {
-            const uint32_t q = pair_word (p, sub, k + m);
+            const float2 dm = pair_scale (p, sub, k / 4);
+            float v[8];
 #pragma unroll
-            for (int b = 0; b < 4; b++)
+            for (int m = 0; m < 2; m++)
               {
-                const int c = is_signed ? (int) (int8_t) (q >> (8 * b)) : (int) (q >> (8 * b) & 255);
-                v[4 * m + b] = dm.x * (float) c + dm.y;
+                const uint32_t q = pair_word (p, sub, k + m);
+#pragma unroll
+                for (int b = 0; b < 4; b++)
+                  {
+                    const int c = is_signed ? (int) (int8_t) (q >> (8 * b)) : (int) (q >> (8 * b) & 255);
+                    v[4 * m + b] = dm.x * (float) c + dm.y;
+                  }
               }
+            lines[threadIdx.x][sub * 4 + k / 2] = make_uint4 (
+                two_bf16 (v[0], v[1]), two_bf16 (v[2], v[3]), two_bf16 (v[4], v[5]), two_bf16 (v[6], v[7]));
           }
-        o[sub * 4 + k / 2] = make_uint4 (two_bf16 (v[0], v[1]), two_bf16 (v[2], v[3]),
-                                         two_bf16 (v[4], v[5]), two_bf16 (v[6], v[7]));
-      }
+    }
+  __syncthreads ();
+  uint4 *o = (uint4 *) out + base * 8;
+  const uint64_t n_here = n - base < EXPAND_THREADS ? n - base : EXPAND_THREADS;
+  for (int k = threadIdx.x; k < (int) n_here * 8; k += EXPAND_THREADS)
+    o[k] = lines[k / 8][k % 8];
 }
 
 template <typename T>
@@ -350,8 +358,9 @@ cu_expand_bf16 (CuStream s, const CuWeight *w, uint64_t first_row, uint64_t n_ro
   if (w->q_bytes)
     {
       const uint64_t n = n_rows * (w->n_cols / 64);
-      const unsigned blocks = (unsigned) ((n + 255) / 256);
-      CU_SWITCH_TYPE (w->type, (expand_kernel<TYPE><<<blocks, 256, 0, s>>> (*w, first_row, n, out)))
+      const unsigned blocks = (unsigned) ((n + EXPAND_THREADS - 1) / EXPAND_THREADS);
+      CU_SWITCH_TYPE (w->type,
+                      (expand_kernel<TYPE><<<blocks, EXPAND_THREADS, 0, s>>> (*w, first_row, n, out)))
       return cudaGetLastError ();
     }
   const uint64_t n = n_rows * w->n_cols, at = first_row * w->n_cols;

@@ -75,7 +75,7 @@ embed_planes (const CuWeight &w, uint64_t row, float scale, float *y)
   for (int j = threadIdx.x; j < (int) w.n_cols / 64; j += blockDim.x)
     {
       Pair<TYPE> p;
-      pair_load (p, w, row, j);
+      pair_load (p, w, row * (w.n_cols / 64) + j);
 #pragma unroll
       for (int i = 0; i < 2; i++)
 #pragma unroll
