@@ -20,7 +20,8 @@
 #define ENG_TEMPLATE_MAX_SOURCE_BYTES ((size_t) 256 << 10)
 /* Statements, parentheses, brackets within each other in the source. */
 #define ENG_TEMPLATE_MAX_NESTING 100
-/* Evaluations within each other while rendering, macro calls included. */
+/* Evaluations within each other while rendering, macro calls included. A thread that renders should
+ * have 1 MiB of stack (400 KiB are used at this depth, measured with gcc 12 -O3 on x86-64). */
 #define ENG_TEMPLATE_MAX_DEPTH 600
 /* Work of one rendering: a step for each node evaluated, item visited and 32 bytes copied or
  * allocated. The second number is added for every byte of text in the variables, so that a long

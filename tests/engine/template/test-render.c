@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is not in the golden files: marks of inserted text, lines of errors, what is refused, memory. */
 #include <glib.h>
+#include <glib/gstdio.h>
 #include <string.h>
 
 #include "eng-error.h"
@@ -128,7 +129,8 @@ assert_refused (const char *source, EngStatus status, uint32_t line, const char 
 {
   EngTemplateOutput out = { 0 };
   EngError error;
-  g_test_message ("%s", source);
+  g_autofree char *shown = g_strescape (source, NULL);
+  g_test_message ("%s", shown);
   EngStatus got = run (source, "{\"n\":1,\"s\":\"x\",\"l\":[1],\"m\":{\"a\":1}}", &out, &error);
   g_assert_cmpstr (error.text, !=, "");
   if (!strstr (error.text, text))
@@ -259,6 +261,60 @@ test_no_memory (void)
   eng_arena_clear (&arena);
 }
 
+/* A file without a template, with one, and with one for tools; the texts of its special tokens. */
+static void
+test_gguf (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("inglenook-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (folder, "m.gguf", NULL);
+  static const EngGgufString tokens[] = { { "<unk>", 5 }, { "<s>", 3 }, { "</s>", 4 }, { "a\"", 2 } };
+  for (int round = 0; round < 3; round++)
+    {
+      EngGgufWriter *writer;
+      EngGguf *gguf;
+      EngTemplate *tmpl;
+      EngGgufString source;
+      EngError error = { 0 };
+      g_assert_cmpint (eng_gguf_writer_new (path, &writer, &error), ==, ENG_OK);
+      eng_gguf_writer_set_string (writer, "tokenizer.ggml.model", round == 2 ? "gpt2" : "llama", NULL);
+      eng_gguf_writer_set_strings (writer, "tokenizer.ggml.tokens", 4, tokens, NULL);
+      eng_gguf_writer_set_u32 (writer, "tokenizer.ggml.eos_token_id", 3, NULL);
+      eng_gguf_writer_set_u32 (writer, "tokenizer.ggml.padding_token_id", 77, NULL);
+      if (round > 0)
+        eng_gguf_writer_set_string (writer, "tokenizer.chat_template", "{{ bos_token }}{{ eos_token }}", NULL);
+      if (round > 1)
+        eng_gguf_writer_set_string (writer, "tokenizer.chat_template.tool_use", "tools", NULL);
+      g_assert_cmpint (eng_gguf_writer_begin (writer, NULL, &error), ==, ENG_OK);
+      g_assert_cmpint (eng_gguf_writer_finish (writer, &error), ==, ENG_OK);
+      eng_gguf_writer_free (&writer);
+      g_assert_cmpint (eng_gguf_open (path, ENG_GGUF_MAP, &gguf, &error), ==, ENG_OK);
+      g_assert_cmpint (eng_template_from_gguf (gguf, true, &tmpl, &error), ==, round ? ENG_OK : ENG_ERR_NOT_FOUND);
+      eng_template_free (&tmpl);
+      if (round > 0)
+        {
+          g_assert_cmpint (eng_template_source_from_gguf (gguf, true, &source, NULL), ==, ENG_OK);
+          g_assert_true (eng_gguf_string_equal (source, round == 2 ? "tools" : "{{ bos_token }}{{ eos_token }}"));
+          g_assert_cmpint (eng_template_source_from_gguf (gguf, false, &source, NULL), ==, ENG_OK);
+          g_assert_true (eng_gguf_string_equal (source, "{{ bos_token }}{{ eos_token }}"));
+        }
+      EngBuffer buffer = { 0 };
+      EngJsonWriter w = { .out = &buffer };
+      eng_json_write_begin_object (&w);
+      eng_template_write_variables (&w, gguf, true);
+      eng_json_write_end_object (&w);
+      /* A byte-pair model names its tokens or has none; an id beyond the vocabulary names nothing. */
+      g_assert_cmpstr (buffer.data, ==,
+                       round == 2 ? "{\"tools\": null, \"documents\": null, \"add_generation_prompt\": true, "
+                                    "\"eos_token\": \"a\\\"\"}"
+                                  : "{\"tools\": null, \"documents\": null, \"add_generation_prompt\": true, "
+                                    "\"unk_token\": \"<unk>\", \"bos_token\": \"<s>\", \"eos_token\": \"a\\\"\"}");
+      eng_buffer_clear (&buffer);
+      eng_gguf_close (&gguf);
+      g_assert_cmpint (g_unlink (path), ==, 0);
+    }
+  g_assert_cmpint (g_rmdir (folder), ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -269,5 +325,6 @@ main (int argc, char **argv)
   g_test_add_func ("/template/render/raised", test_raised);
   g_test_add_func ("/template/render/arguments", test_arguments);
   g_test_add_func ("/template/render/no-memory", test_no_memory);
+  g_test_add_func ("/template/render/gguf", test_gguf);
   return g_test_run ();
 }
