@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Zero-initialize to use; one owner thread. @data is NULL or NUL-terminated, owned by the buffer. */
+/* Zero-initialize to use; one owner thread. @data is NULL or NUL-terminated, owned by the buffer.
+ */
 typedef struct
 {
   char *data;

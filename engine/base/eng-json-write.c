@@ -106,7 +106,12 @@ static uint32_t
 decode (const unsigned char *s, size_t n, size_t *length)
 {
   static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-  size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+  size_t len = s[0] < 0x80   ? 1
+               : s[0] < 0xc2 ? 0
+               : s[0] < 0xe0 ? 2
+               : s[0] < 0xf0 ? 3
+               : s[0] < 0xf5 ? 4
+                             : 0;
   *length = 1;
   if (len == 0 || len > n)
     return 0xfffd;

@@ -30,7 +30,8 @@ fail_at (Reader *r, size_t offset, EngStatus status, const char *what)
   uint32_t line = 1;
   for (size_t k = 0; k < offset && k < r->n; k++)
     line += r->s[k] == '\n';
-  r->status = eng_error_set (r->error, status, NULL, offset, "JSON line %u: %s", (unsigned) line, what);
+  r->status
+      = eng_error_set (r->error, status, NULL, offset, "JSON line %u: %s", (unsigned) line, what);
   if (r->error)
     r->error->line = line;
   return false;
@@ -109,7 +110,7 @@ read_hex4 (Reader *r, uint32_t *out)
   for (int k = 0; k < 4; k++)
     {
       char h = r->s[r->i + k];
-      int digit = h >= '0' && h <= '9' ? h - '0'
+      int digit = h >= '0' && h <= '9'   ? h - '0'
                   : h >= 'a' && h <= 'f' ? h - 'a' + 10
                   : h >= 'A' && h <= 'F' ? h - 'A' + 10
                                          : -1;
@@ -264,7 +265,8 @@ compare_members (const EngJson *items, uint32_t a, uint32_t b)
   return compare_keys (items[a].key, items[a].key_bytes, items[b].key, items[b].key_bytes);
 }
 
-/* Bottom-up merge sort: stable, and n log n whatever a hostile file does. @scratch has @n places. */
+/* Bottom-up merge sort: stable, and n log n whatever a hostile file does. @scratch has @n places.
+ */
 static void
 sort_members (const EngJson *items, uint32_t *index, uint32_t *scratch, size_t n)
 {
@@ -275,8 +277,7 @@ sort_members (const EngJson *items, uint32_t *index, uint32_t *scratch, size_t n
           size_t mid = low + width < n ? low + width : n, high = mid + width < n ? mid + width : n;
           size_t a = low, b = mid;
           for (size_t k = low; k < high; k++)
-            scratch[k] = b >= high
-                                 || (a < mid && compare_members (items, index[a], index[b]) <= 0)
+            scratch[k] = b >= high || (a < mid && compare_members (items, index[a], index[b]) <= 0)
                              ? index[a++]
                              : index[b++];
         }

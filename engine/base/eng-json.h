@@ -33,30 +33,32 @@ typedef struct EngJson EngJson;
 struct EngJson
 {
   EngJsonType type;
-  bool boolean;      /* of a BOOL */
-  bool is_integer;   /* NUMBER that is exactly @integer: written without '.' or exponent, and fits */
-  bool is_large;     /* NUMBER written without '.' or exponent that does not fit: only @number, rounded */
+  bool boolean;    /* of a BOOL */
+  bool is_integer; /* NUMBER that is exactly @integer: written without '.' or exponent, and fits */
+  bool is_large; /* NUMBER written without '.' or exponent that does not fit: only @number, rounded
+                  */
   uint32_t key_bytes;
-  const char *key;   /* in an object: the member's name, NUL-terminated UTF-8; else NULL */
-  size_t n;          /* bytes of a STRING, elements of an ARRAY, members of an OBJECT */
+  const char *key; /* in an object: the member's name, NUL-terminated UTF-8; else NULL */
+  size_t n;        /* bytes of a STRING, elements of an ARRAY, members of an OBJECT */
   union
   {
     const char *string; /* valid UTF-8, NUL-terminated; may hold NUL bytes as well: use @n */
     struct
     {
-      double number;    /* always set for a NUMBER */
+      double number; /* always set for a NUMBER */
       int64_t integer;
     };
     struct
     {
-      const EngJson *items;   /* @n values in the order of the text */
-      const uint32_t *sorted; /* OBJECT with more than a few members: their indices by name, else NULL */
+      const EngJson *items; /* @n values in the order of the text */
+      const uint32_t
+          *sorted; /* OBJECT with more than a few members: their indices by name, else NULL */
     };
   };
 };
 
-/* Hub configurations written by Python may hold NaN, Infinity and -Infinity; with this flag they are
- * numbers, without it they are refused. */
+/* Hub configurations written by Python may hold NaN, Infinity and -Infinity; with this flag they
+ * are numbers, without it they are refused. */
 #define ENG_JSON_ALLOW_NAN 1u
 
 /* Parses all of the @n_bytes at @text (a leading byte order mark is skipped) into @arena.

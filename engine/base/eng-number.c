@@ -106,8 +106,8 @@ eng_parse_int64 (const char *s, size_t n, int64_t *out)
   return true;
 }
 
-/* Digits of the shortest decimal that reads back as the finite, positive @value, and the position of
- * its point: 0.00123 is "123" and -2. */
+/* Digits of the shortest decimal that reads back as the finite, positive @value, and the position
+ * of its point: 0.00123 is "123" and -2. */
 static int
 shortest_digits (double value, char digits[24], int *point)
 {

@@ -10,8 +10,9 @@
 #define ENG_NUMBER_TEXT_MAX 40
 
 /* Reads the whole of the @n bytes at @s as a decimal number: [-+] digits [. digits] [e[-+]digits],
- * digits on at least one side of the point, rounded to the nearest double. False (and *out untouched)
- * on anything else, on more than 400 bytes and on an empty text. No hexadecimal, "inf" or "nan". */
+ * digits on at least one side of the point, rounded to the nearest double. False (and *out
+ * untouched) on anything else, on more than 400 bytes and on an empty text. No hexadecimal, "inf"
+ * or "nan". */
 bool eng_parse_double (const char *s, size_t n, double *out);
 /* The whole of the @n bytes as [-+] digits; false on overflow or anything else. */
 bool eng_parse_int64 (const char *s, size_t n, int64_t *out);

@@ -65,7 +65,8 @@ eng_tpl_limit (TplRender *r, const char *what)
 bool
 eng_tpl_charge (TplRender *r, uint64_t steps)
 {
-  uint64_t work = steps < UINT32_MAX ? steps * TPL_STEP_BYTES : (uint64_t) UINT32_MAX * TPL_STEP_BYTES;
+  uint64_t work
+      = steps < UINT32_MAX ? steps * TPL_STEP_BYTES : (uint64_t) UINT32_MAX * TPL_STEP_BYTES;
   r->work += work;
   return r->work <= r->max_work || eng_tpl_limit (r, "the template takes too many steps");
 }
@@ -118,7 +119,7 @@ eng_tpl_lookup (TplRender *r, const TplString *name, TplValue *out)
   const TplFunction *function = eng_tpl_find_global (name);
   if (function && (r->now || !eng_tpl_string_is (name, "strftime_now")))
     {
-      *out = (TplValue) { .kind = TPL_FUNCTION, .function = function };
+      *out = (TplValue){ .kind = TPL_FUNCTION, .function = function };
       return true;
     }
   if (eng_tpl_is_refused_global (name))
@@ -166,8 +167,8 @@ bind (TplRender *r, const TplFunction *f, const TplArgs *args, TplValue *slots)
 }
 
 bool
-eng_tpl_call_function (TplRender *r, const TplFunction *f, const TplValue *self, const TplArgs *args,
-                       TplValue *out)
+eng_tpl_call_function (TplRender *r, const TplFunction *f, const TplValue *self,
+                       const TplArgs *args, TplValue *out)
 {
   TplValue slots[TPL_MAX_PARAMS] = { 0 };
   if (f->params && !bind (r, f, args, slots))
@@ -201,10 +202,11 @@ eval_args (TplRender *r, const TplNode *list, uint32_t n, TplArgs *args)
 {
   TplValue *items = NULL;
   TplKeyword *keywords = NULL;
-  *args = (TplArgs) { 0 };
+  *args = (TplArgs){ 0 };
   if (n == 0)
     return true;
-  if (!(items = eng_tpl_alloc (r, n, sizeof *items)) || !(keywords = eng_tpl_alloc (r, n, sizeof *keywords)))
+  if (!(items = eng_tpl_alloc (r, n, sizeof *items))
+      || !(keywords = eng_tpl_alloc (r, n, sizeof *keywords)))
     return false;
   for (const TplNode *arg = list; arg; arg = arg->next)
     if (arg->kind == NODE_KEYWORD)
@@ -238,7 +240,8 @@ unknown_function (TplRender *r, const TplNode *node)
   bool is_filter = node->kind == NODE_FILTER;
   int n = node->name->n_bytes > 60 ? 60 : (int) node->name->n_bytes;
   if (is_filter ? eng_tpl_is_refused_filter (node->name) : eng_tpl_is_refused_test (node->name))
-    return eng_tpl_refuse (r, "unsupported %s '%.*s'", is_filter ? "filter" : "test", n, node->name->data);
+    return eng_tpl_refuse (r, "unsupported %s '%.*s'", is_filter ? "filter" : "test", n,
+                           node->name->data);
   return eng_tpl_raise (r, "No %s named '%.*s' found.", is_filter ? "filter" : "test", n,
                         node->name->data);
 }
@@ -304,14 +307,15 @@ eval_dict (TplRender *r, const TplNode *node, TplValue *out)
     if (!eng_tpl_eval (r, pair->a, &key) || !eng_tpl_eval (r, pair->b, &value)
         || !eng_tpl_dict_set (r, dict, &key, &value))
       return false;
-  *out = (TplValue) { .kind = TPL_DICT, .dict = dict };
+  *out = (TplValue){ .kind = TPL_DICT, .dict = dict };
   return true;
 }
 
 static bool
 compare_once (TplRender *r, TplOp op, const TplValue *a, const TplValue *b, bool *yes)
 {
-  static const char *const names[] = { [OP_LT] = "<", [OP_LE] = "<=", [OP_GT] = ">", [OP_GE] = ">=" };
+  static const char *const names[]
+      = { [OP_LT] = "<", [OP_LE] = "<=", [OP_GT] = ">", [OP_GE] = ">=" };
   int c;
   switch (op)
     {
@@ -395,7 +399,7 @@ eval_sign (TplRender *r, const TplNode *node, TplValue *out)
 static bool
 eval_optional (TplRender *r, const TplNode *node, TplValue *out)
 {
-  *out = (TplValue) { 0 };
+  *out = (TplValue){ 0 };
   return !node || eng_tpl_eval (r, node, out);
 }
 
@@ -430,10 +434,11 @@ eval_condition (TplRender *r, const TplNode *node, TplValue *out)
     return eng_tpl_eval (r, node->b, out);
   if (node->c)
     return eng_tpl_eval (r, node->c, out);
-  int n = snprintf (hint, sizeof hint,
-                    "the inline if-expression on line %u evaluated to false and no else section was "
-                    "defined.",
-                    node->line);
+  int n
+      = snprintf (hint, sizeof hint,
+                  "the inline if-expression on line %u evaluated to false and no else section was "
+                  "defined.",
+                  node->line);
   char *text = eng_tpl_alloc (r, (size_t) n + 1, 1);
   if (!text)
     return false;

@@ -257,7 +257,8 @@ parse_tuple (TplParser *p, TupleMode mode, const char *end_name)
 TplNode *
 eng_tpl_parse_tuple (TplParser *p, bool with_condition, const char *end_name)
 {
-  return parse_tuple (p, with_condition ? TUPLE_EXPRESSIONS : TUPLE_EXPRESSIONS_NO_CONDITION, end_name);
+  return parse_tuple (p, with_condition ? TUPLE_EXPRESSIONS : TUPLE_EXPRESSIONS_NO_CONDITION,
+                      end_name);
 }
 
 static bool
@@ -279,7 +280,8 @@ is_target (const TplNode *node)
 TplNode *
 eng_tpl_parse_target (TplParser *p, bool with_namespace, const char *end_name)
 {
-  TplNode *node = parse_tuple (p, with_namespace ? TUPLE_TARGETS_NAMESPACE : TUPLE_TARGETS, end_name);
+  TplNode *node
+      = parse_tuple (p, with_namespace ? TUPLE_TARGETS_NAMESPACE : TUPLE_TARGETS, end_name);
   if (node && !is_target (node))
     {
       eng_tpl_parse_fail (p, ENG_ERR_TEMPLATE, "can't assign to this");
@@ -360,7 +362,7 @@ static TplNode *
 parse_string (TplParser *p)
 {
   const TplToken *t = eng_tpl_peek (p, 0);
-  TplNode *node = constant (p, (TplValue) { .kind = TPL_STRING });
+  TplNode *node = constant (p, (TplValue){ .kind = TPL_STRING });
   if (!node)
     return NULL;
   size_t total = 0;
@@ -451,7 +453,8 @@ parse_primary (TplParser *p, bool with_namespace)
       return parse_string (p);
     case TOKEN_INTEGER:
     case TOKEN_FLOAT:
-      node = constant (p, t->kind == TOKEN_INTEGER ? eng_tpl_int (t->integer) : eng_tpl_float (t->number));
+      node = constant (p, t->kind == TOKEN_INTEGER ? eng_tpl_int (t->integer)
+                                                   : eng_tpl_float (t->number));
       p->at++;
       return node;
     default:
@@ -521,7 +524,8 @@ parse_arguments (TplParser *p, TplNode *node)
           keywords = true;
         }
       else if (keywords)
-        return eng_tpl_parse_fail (p, ENG_ERR_TEMPLATE, "invalid syntax for function call expression");
+        return eng_tpl_parse_fail (p, ENG_ERR_TEMPLATE,
+                                   "invalid syntax for function call expression");
       else if (!(arg = eng_tpl_parse_expression (p, true)))
         return false;
       *tail = arg;
@@ -675,7 +679,8 @@ has_bare_argument (const TplParser *p)
 {
   const TplToken *t = eng_tpl_peek (p, 0);
   if (t->kind == TOKEN_NAME)
-    return !eng_tpl_peek_name (p, "else") && !eng_tpl_peek_name (p, "or") && !eng_tpl_peek_name (p, "and");
+    return !eng_tpl_peek_name (p, "else") && !eng_tpl_peek_name (p, "or")
+           && !eng_tpl_peek_name (p, "and");
   return t->kind == TOKEN_STRING || t->kind == TOKEN_INTEGER || t->kind == TOKEN_FLOAT
          || eng_tpl_peek_op (p, "[") || eng_tpl_peek_op (p, "{");
 }
@@ -713,9 +718,9 @@ parse_test (TplParser *p, TplNode *subject)
   if (!negated)
     return node;
   TplNode *not = eng_tpl_node (p, NODE_NOT);
-  if (not)
-    not->a = node;
-  return not;
+  if (not )
+    not ->a = node;
+  return not ;
 }
 
 static TplNode *

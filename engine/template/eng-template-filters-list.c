@@ -53,7 +53,7 @@ getter_init_range (Getter *g, const TplString *s, uint32_t start, uint32_t end)
 static bool
 getter_init (TplRender *r, Getter *g, const TplValue *attribute, bool fold_case)
 {
-  *g = (Getter) { .r = r, .fold_case = fold_case };
+  *g = (Getter){ .r = r, .fold_case = fold_case };
   if (attribute->kind == TPL_ABSENT || attribute->kind == TPL_NONE)
     return true;
   if (attribute->kind == TPL_STRING)
@@ -76,13 +76,15 @@ getter_get (const Getter *g, const TplValue *item, TplValue *out)
       v = next.kind == TPL_UNDEFINED && g->fallback ? *g->fallback : next;
     }
   *out = v;
-  return !g->fold_case || v.kind != TPL_STRING || eng_tpl_change_case (g->r, v.string, TPL_CASE_LOWER, out);
+  return !g->fold_case || v.kind != TPL_STRING
+         || eng_tpl_change_case (g->r, v.string, TPL_CASE_LOWER, out);
 }
 
 /* ---- ends */
 
 static bool
-filter_first (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_first (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+              TplValue *out)
 {
   TplIterator *it = NULL;
   bool done;
@@ -113,7 +115,8 @@ filter_list (TplRender *r, const TplValue *v, const TplArgs *args, const TplValu
 }
 
 static bool
-filter_reverse (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_reverse (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+                TplValue *out)
 {
   TplList list;
   TplValue none = { 0 }, minus = eng_tpl_int (-1);
@@ -158,7 +161,8 @@ filter_join (TplRender *r, const TplValue *v, const TplArgs *args, const TplValu
 }
 
 static bool
-filter_items (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_items (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+              TplValue *out)
 {
   TplList list = { 0 };
   TplValue view = *v;
@@ -174,8 +178,8 @@ filter_items (TplRender *r, const TplValue *v, const TplArgs *args, const TplVal
 /* ---- order */
 
 static bool
-make_keys (TplRender *r, const TplList *list, const Getter *getters, uint32_t n_getters, TplValue **keys,
-           uint32_t **order)
+make_keys (TplRender *r, const TplList *list, const Getter *getters, uint32_t n_getters,
+           TplValue **keys, uint32_t **order)
 {
   *keys = eng_tpl_alloc (r, list->n, sizeof **keys);
   *order = eng_tpl_alloc (r, list->n, sizeof **order);
@@ -227,7 +231,7 @@ filter_sort (TplRender *r, const TplValue *v, const TplArgs *args, const TplValu
   for (uint32_t k = 0; names && k <= names->n_bytes; k++)
     if (k == names->n_bytes || names->data[k] == ',')
       {
-        getters[used] = (Getter) { .r = r, .fold_case = fold };
+        getters[used] = (Getter){ .r = r, .fold_case = fold };
         if (!getter_init_range (&getters[used++], names, start, k))
           return false;
         start = k + 1;
@@ -238,7 +242,8 @@ filter_sort (TplRender *r, const TplValue *v, const TplArgs *args, const TplValu
 }
 
 static bool
-filter_dictsort (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_dictsort (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+                 TplValue *out)
 {
   TplList list;
   TplValue view = *v, *keys, number;
@@ -270,8 +275,8 @@ min_or_max (TplRender *r, const TplValue *v, const TplValue *a, bool max, TplVal
   Getter getter;
   bool done;
   int c;
-  if (!getter_init (r, &getter, &a[1], !eng_tpl_bool_arg (&a[0], false)) || !eng_tpl_iterate (r, v, &it)
-      || !eng_tpl_next (r, it, out, &done))
+  if (!getter_init (r, &getter, &a[1], !eng_tpl_bool_arg (&a[0], false))
+      || !eng_tpl_iterate (r, v, &it) || !eng_tpl_next (r, it, out, &done))
     return false;
   if (done)
     return eng_tpl_make_undefined (r, "No aggregated item, sequence was empty.", NULL, NULL, out);
@@ -283,7 +288,8 @@ min_or_max (TplRender *r, const TplValue *v, const TplValue *a, bool max, TplVal
         return false;
       if (done)
         return true;
-      if (!getter_get (&getter, &item, &key) || !eng_tpl_compare (r, &key, &best, max ? ">" : "<", &c))
+      if (!getter_get (&getter, &item, &key)
+          || !eng_tpl_compare (r, &key, &best, max ? ">" : "<", &c))
         return false;
       if (c == (max ? 1 : -1))
         {
@@ -332,7 +338,8 @@ filter_sum (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue
 }
 
 static bool
-filter_unique (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_unique (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+               TplValue *out)
 {
   TplItems kept = { .r = r };
   TplDict seen = { 0 };
@@ -341,7 +348,8 @@ filter_unique (TplRender *r, const TplValue *v, const TplArgs *args, const TplVa
   TplEntry *entry;
   Getter getter;
   bool done;
-  if (!getter_init (r, &getter, &a[1], !eng_tpl_bool_arg (&a[0], false)) || !eng_tpl_iterate (r, v, &it))
+  if (!getter_init (r, &getter, &a[1], !eng_tpl_bool_arg (&a[0], false))
+      || !eng_tpl_iterate (r, v, &it))
     return false;
   for (;;)
     {
@@ -351,7 +359,8 @@ filter_unique (TplRender *r, const TplValue *v, const TplArgs *args, const TplVa
         return eng_tpl_make_iterator (r, kept.items, kept.n, out);
       if (!getter_get (&getter, &item, &key) || !eng_tpl_dict_find (r, &seen, &key, &entry))
         return false;
-      if (!entry && (!eng_tpl_dict_set (r, &seen, &key, &nothing) || !eng_tpl_items_add (&kept, &item)))
+      if (!entry
+          && (!eng_tpl_dict_set (r, &seen, &key, &nothing) || !eng_tpl_items_add (&kept, &item)))
         return false;
     }
 }
@@ -369,8 +378,8 @@ keyword (const TplArgs *args, const char *name)
 
 /* The filter or test named by args->items[at]; *rest are the arguments behind it. */
 static bool
-named_function (TplRender *r, const TplArgs *args, uint32_t at, bool is_filter, const TplFunction **f,
-                TplArgs *rest)
+named_function (TplRender *r, const TplArgs *args, uint32_t at, bool is_filter,
+                const TplFunction **f, TplArgs *rest)
 {
   const TplValue *name = &args->items[at];
   if (name->kind != TPL_STRING)
@@ -378,10 +387,14 @@ named_function (TplRender *r, const TplArgs *args, uint32_t at, bool is_filter, 
                           is_filter ? "filter" : "test");
   *f = is_filter ? eng_tpl_find_filter (name->string) : eng_tpl_find_test (name->string);
   int n = name->string->n_bytes > 60 ? 60 : (int) name->string->n_bytes;
-  if (!*f && (is_filter ? eng_tpl_is_refused_filter (name->string) : eng_tpl_is_refused_test (name->string)))
-    return eng_tpl_refuse (r, "unsupported %s '%.*s'", is_filter ? "filter" : "test", n, name->string->data);
+  if (!*f
+      && (is_filter ? eng_tpl_is_refused_filter (name->string)
+                    : eng_tpl_is_refused_test (name->string)))
+    return eng_tpl_refuse (r, "unsupported %s '%.*s'", is_filter ? "filter" : "test", n,
+                           name->string->data);
   if (!*f)
-    return eng_tpl_raise (r, "No %s named '%.*s'.", is_filter ? "filter" : "test", n, name->string->data);
+    return eng_tpl_raise (r, "No %s named '%.*s'.", is_filter ? "filter" : "test", n,
+                          name->string->data);
   *rest = *args;
   rest->items += at + 1;
   rest->n -= at + 1;
@@ -446,7 +459,8 @@ select_items (TplRender *r, const TplValue *v, const TplArgs *args, bool wanted,
     return eng_tpl_raise (r, "Missing parameter for attribute name");
   TplValue none = { 0 };
   if (!getter_init (r, &getter, by_attribute ? &args->items[0] : &none, false)
-      || (args->n > at && !named_function (r, args, at, false, &test, &rest)) || !eng_tpl_iterate (r, v, &it))
+      || (args->n > at && !named_function (r, args, at, false, &test, &rest))
+      || !eng_tpl_iterate (r, v, &it))
     return false;
   for (;;)
     {
@@ -464,25 +478,29 @@ select_items (TplRender *r, const TplValue *v, const TplArgs *args, bool wanted,
 }
 
 static bool
-filter_select (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_select (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+               TplValue *out)
 {
   return select_items (r, v, args, true, false, out);
 }
 
 static bool
-filter_reject (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_reject (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+               TplValue *out)
 {
   return select_items (r, v, args, false, false, out);
 }
 
 static bool
-filter_selectattr (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_selectattr (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+                   TplValue *out)
 {
   return select_items (r, v, args, true, true, out);
 }
 
 static bool
-filter_rejectattr (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_rejectattr (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+                   TplValue *out)
 {
   return select_items (r, v, args, false, true, out);
 }
@@ -499,11 +517,13 @@ add_piece (TplItems *pieces, const TplValue *items, uint32_t n, uint32_t fill, c
     memcpy (copy, items, n * sizeof *copy);
   for (uint32_t k = 0; k < fill; k++)
     copy[n + k] = *with;
-  return eng_tpl_make_list (pieces->r, TPL_LIST, copy, n + fill, &piece) && eng_tpl_items_add (pieces, &piece);
+  return eng_tpl_make_list (pieces->r, TPL_LIST, copy, n + fill, &piece)
+         && eng_tpl_items_add (pieces, &piece);
 }
 
 static bool
-filter_batch (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_batch (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+              TplValue *out)
 {
   TplItems pieces = { .r = r };
   TplList list;
@@ -523,7 +543,8 @@ filter_batch (TplRender *r, const TplValue *v, const TplArgs *args, const TplVal
 }
 
 static bool
-filter_slice (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_slice (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+              TplValue *out)
 {
   TplItems pieces = { .r = r };
   TplList list;

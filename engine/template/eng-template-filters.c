@@ -18,7 +18,8 @@ eng_tpl_int_arg (TplRender *r, const TplValue *v, int64_t fallback, int64_t *out
   else if (v->kind == TPL_UNDEFINED)
     return eng_tpl_undefined_error (r, v);
   else
-    return eng_tpl_raise (r, "'%s' object cannot be interpreted as an integer", eng_tpl_type_name (v));
+    return eng_tpl_raise (r, "'%s' object cannot be interpreted as an integer",
+                          eng_tpl_type_name (v));
   return true;
 }
 
@@ -60,25 +61,29 @@ change_case (TplRender *r, const TplValue *v, TplCase mode, TplValue *out)
 }
 
 static bool
-filter_upper (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_upper (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+              TplValue *out)
 {
   return change_case (r, v, TPL_CASE_UPPER, out);
 }
 
 static bool
-filter_lower (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_lower (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+              TplValue *out)
 {
   return change_case (r, v, TPL_CASE_LOWER, out);
 }
 
 static bool
-filter_capitalize (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_capitalize (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+                   TplValue *out)
 {
   return change_case (r, v, TPL_CASE_CAPITALIZE, out);
 }
 
 static bool
-filter_title (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_title (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+              TplValue *out)
 {
   return change_case (r, v, TPL_CASE_TITLE_WORDS, out);
 }
@@ -94,7 +99,8 @@ filter_trim (TplRender *r, const TplValue *v, const TplArgs *args, const TplValu
 }
 
 static bool
-filter_replace (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_replace (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+                TplValue *out)
 {
   const TplString *s, *old, *with;
   int64_t count = -1;
@@ -105,7 +111,8 @@ filter_replace (TplRender *r, const TplValue *v, const TplArgs *args, const TplV
 }
 
 static bool
-filter_string (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_string (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+               TplValue *out)
 {
   if (v->kind == TPL_STRING)
     {
@@ -125,20 +132,23 @@ filter_safe (TplRender *r, const TplValue *v, const TplArgs *args, const TplValu
 }
 
 static bool
-filter_escape (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_escape (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+               TplValue *out)
 {
   return eng_tpl_escape (r, v, out);
 }
 
 static bool
-filter_forceescape (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_forceescape (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+                    TplValue *out)
 {
   TplValue text;
   return eng_tpl_to_text (r, v, &text) && eng_tpl_escape (r, &text, out);
 }
 
 static bool
-filter_indent (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_indent (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+               TplValue *out)
 {
   TplBuilder b = { .r = r }, width = { .r = r };
   TplItems lines = { .r = r };
@@ -147,7 +157,8 @@ filter_indent (TplRender *r, const TplValue *v, const TplArgs *args, const TplVa
   if (v->kind == TPL_UNDEFINED)
     return eng_tpl_undefined_error (r, v);
   if (v->kind != TPL_STRING)
-    return eng_tpl_raise (r, "unsupported operand type(s) for +=: '%s' and 'str'", eng_tpl_type_name (v));
+    return eng_tpl_raise (r, "unsupported operand type(s) for +=: '%s' and 'str'",
+                          eng_tpl_type_name (v));
   if (v->markup)
     return eng_tpl_refuse (r, "indenting text marked safe is not supported");
   if (unit.kind != TPL_STRING)
@@ -168,21 +179,23 @@ filter_indent (TplRender *r, const TplValue *v, const TplArgs *args, const TplVa
   /* Jinja adds a newline before it splits the lines: what ends in one has an empty last line. */
   TplValue empty;
   char last = v->string->n_bytes ? v->string->data[v->string->n_bytes - 1] : '\n';
-  if ((last == '\n' || last == '\r') && (!eng_tpl_make_string (r, "", 0, false, &empty)
-                                        || !eng_tpl_items_add (&lines, &empty)))
+  if ((last == '\n' || last == '\r')
+      && (!eng_tpl_make_string (r, "", 0, false, &empty) || !eng_tpl_items_add (&lines, &empty)))
     return false;
   if (first && !eng_tpl_append_string (&b, unit.string))
     return false;
   for (uint32_t k = 0; k < lines.n; k++)
     if ((k > 0 && !eng_tpl_append (&b, "\n", 1, false))
-        || (k > 0 && (blank || lines.items[k].string->n_bytes > 0) && !eng_tpl_append_string (&b, unit.string))
+        || (k > 0 && (blank || lines.items[k].string->n_bytes > 0)
+            && !eng_tpl_append_string (&b, unit.string))
         || !eng_tpl_append_string (&b, lines.items[k].string))
       return false;
   return eng_tpl_builder_finish (&b, out);
 }
 
 static bool
-filter_format (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_format (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+               TplValue *out)
 {
   const TplString *s;
   TplValue values;
@@ -201,7 +214,7 @@ filter_format (TplRender *r, const TplValue *v, const TplArgs *args, const TplVa
           if (!eng_tpl_dict_set (r, dict, &key, &args->keywords[k].value))
             return false;
         }
-      values = (TplValue) { .kind = TPL_DICT, .dict = dict };
+      values = (TplValue){ .kind = TPL_DICT, .dict = dict };
     }
   else if (!eng_tpl_make_list (r, TPL_TUPLE, args->items, args->n, &values))
     return false;
@@ -209,7 +222,8 @@ filter_format (TplRender *r, const TplValue *v, const TplArgs *args, const TplVa
 }
 
 static bool
-filter_tojson (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_tojson (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+               TplValue *out)
 {
   return eng_tpl_to_json (r, v, a, out);
 }
@@ -217,7 +231,8 @@ filter_tojson (TplRender *r, const TplValue *v, const TplArgs *args, const TplVa
 /* ---- values */
 
 static bool
-filter_default (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_default (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+                TplValue *out)
 {
   bool use = v->kind == TPL_UNDEFINED || (eng_tpl_bool_arg (&a[1], false) && !eng_tpl_truth (v));
   if (use && a[0].kind == TPL_ABSENT)
@@ -244,7 +259,8 @@ filter_abs (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue
   return true;
 }
 
-/* A number as Python's int () and float () read it: white space around, underscores between digits. */
+/* A number as Python's int () and float () read it: white space around, underscores between digits.
+ */
 static bool
 clean_number (const TplString *s, char text[400], size_t *n)
 {
@@ -352,7 +368,8 @@ filter_int (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue
 }
 
 static bool
-filter_float (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_float (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+              TplValue *out)
 {
   double d;
   bool inserted = v->inserted;
@@ -376,7 +393,8 @@ filter_float (TplRender *r, const TplValue *v, const TplArgs *args, const TplVal
 }
 
 static bool
-filter_round (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_round (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+              TplValue *out)
 {
   int64_t precision = 0;
   char text[400];
@@ -385,7 +403,8 @@ filter_round (TplRender *r, const TplValue *v, const TplArgs *args, const TplVal
     return eng_tpl_undefined_error (r, v);
   if (!eng_tpl_int_arg (r, &a[0], 0, &precision))
     return false;
-  bool common = a[1].kind == TPL_ABSENT || (a[1].kind == TPL_STRING && eng_tpl_string_is (a[1].string, "common"));
+  bool common = a[1].kind == TPL_ABSENT
+                || (a[1].kind == TPL_STRING && eng_tpl_string_is (a[1].string, "common"));
   bool up = a[1].kind == TPL_STRING && eng_tpl_string_is (a[1].string, "ceil");
   bool down = a[1].kind == TPL_STRING && eng_tpl_string_is (a[1].string, "floor");
   if (!common && !up && !down)
@@ -416,7 +435,8 @@ filter_round (TplRender *r, const TplValue *v, const TplArgs *args, const TplVal
 }
 
 static bool
-filter_length (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+filter_length (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,
+               TplValue *out)
 {
   int64_t n;
   if (!eng_tpl_length (r, v, &n))

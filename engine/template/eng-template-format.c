@@ -27,17 +27,20 @@ is_numeric (const TplValue *v)
 
 /* Digits of @v as @spec wants them, without sign. */
 static bool
-number_text (TplRender *r, const TplValue *v, const Spec *spec, char *text, size_t size, bool *negative)
+number_text (TplRender *r, const TplValue *v, const Spec *spec, char *text, size_t size,
+             bool *negative)
 {
-  double d = v->kind == TPL_FLOAT ? v->number : v->kind == TPL_BOOL ? v->boolean : (double) v->integer;
+  double d = v->kind == TPL_FLOAT  ? v->number
+             : v->kind == TPL_BOOL ? v->boolean
+                                   : (double) v->integer;
   int64_t i = v->kind == TPL_INT ? v->integer : v->kind == TPL_BOOL ? v->boolean : 0;
   if (spec->type == 'f' || spec->type == 'F' || spec->type == '%')
     {
       *negative = signbit (d) != 0;
       if (isnan (d) || isinf (d))
         return eng_tpl_refuse (r, "formatting an infinite number is not supported");
-      if (!eng_format_fixed (fabs (spec->type == '%' ? d * 100 : d), spec->has_precision ? spec->precision : 6,
-                             text, size - 1))
+      if (!eng_format_fixed (fabs (spec->type == '%' ? d * 100 : d),
+                             spec->has_precision ? spec->precision : 6, text, size - 1))
         return eng_tpl_refuse (r, "a number is too long to format");
       if (spec->type == '%')
         strcat (text, "%");
@@ -51,9 +54,11 @@ number_text (TplRender *r, const TplValue *v, const Spec *spec, char *text, size
     }
   *negative = i < 0;
   uint64_t magnitude = i < 0 ? 0 - (uint64_t) i : (uint64_t) i;
-  snprintf (text, size, spec->type == 'x' ? "%" PRIx64 : spec->type == 'X' ? "%" PRIX64
-            : spec->type == 'o'                                            ? "%" PRIo64
-                                                                           : "%" PRIu64,
+  snprintf (text, size,
+            spec->type == 'x'   ? "%" PRIx64
+            : spec->type == 'X' ? "%" PRIX64
+            : spec->type == 'o' ? "%" PRIo64
+                                : "%" PRIu64,
             magnitude);
   return true;
 }
@@ -118,7 +123,8 @@ append_text (TplBuilder *b, const TplValue *v, const Spec *spec, bool repr, char
   if (!eng_tpl_builder_finish (&part, &text))
     return false;
   if (spec->has_precision && spec->precision < text.string->n_chars
-      && !eng_tpl_substring (b->r, text.string, 0, eng_tpl_char_offset (text.string, spec->precision), &text))
+      && !eng_tpl_substring (b->r, text.string, 0,
+                             eng_tpl_char_offset (text.string, spec->precision), &text))
     return false;
   return append_padded (b, text.string, spec, default_align);
 }
@@ -185,7 +191,8 @@ percent_value (TplRender *r, const TplString *f, uint32_t *i, PercentArgs *args,
         return eng_tpl_raise (r, "incomplete format key");
       if (!args->dict)
         return eng_tpl_raise (r, "format requires a mapping");
-      if (!eng_tpl_substring (r, f, *i + 1, end, &key) || !eng_tpl_dict_find (r, args->dict, &key, &entry))
+      if (!eng_tpl_substring (r, f, *i + 1, end, &key)
+          || !eng_tpl_dict_find (r, args->dict, &key, &entry))
         return false;
       if (!entry)
         return eng_tpl_repr_buffer (r, &key, name, sizeof name) && eng_tpl_raise (r, "%s", name);
@@ -217,7 +224,8 @@ percent_one (TplBuilder *b, const TplString *f, uint32_t *i, PercentArgs *args)
   if (spec.type == 's' || spec.type == 'r')
     return append_text (b, &v, &spec, spec.type == 'r', '>');
   if (!strchr ("diufFxXo", spec.type) || !spec.type)
-    return eng_tpl_refuse (r, "unsupported format character '%c'", spec.type > 0x20 ? spec.type : '?');
+    return eng_tpl_refuse (r, "unsupported format character '%c'",
+                           spec.type > 0x20 ? spec.type : '?');
   if (v.kind == TPL_UNDEFINED)
     return eng_tpl_undefined_error (r, &v);
   if (!is_numeric (&v))
@@ -298,7 +306,8 @@ brace_spec (TplRender *r, const TplString *f, uint32_t i, uint32_t end, Spec *sp
   if (i < end)
     spec->type = f->data[i++];
   if (i != end || (spec->type && !strchr ("sdfFxXo%", spec->type)))
-    return eng_tpl_refuse (r, "unsupported format '%.*s'", (int) (end - i > 40 ? 40 : end - i), f->data + i);
+    return eng_tpl_refuse (r, "unsupported format '%.*s'", (int) (end - i > 40 ? 40 : end - i),
+                           f->data + i);
   return true;
 }
 
@@ -318,7 +327,8 @@ brace_format (TplBuilder *b, const TplValue *v, const Spec *spec)
     {
       if (spec->type && strchr ("dxXo", spec->type) && v->kind == TPL_FLOAT)
         return eng_tpl_raise (r, "Unknown format code '%c' for object of type 'float'", spec->type);
-      if (spec->has_precision && v->kind != TPL_FLOAT && !strchr ("fF%", spec->type ? spec->type : 'd'))
+      if (spec->has_precision && v->kind != TPL_FLOAT
+          && !strchr ("fF%", spec->type ? spec->type : 'd'))
         return eng_tpl_raise (r, "Precision not allowed in integer format specifier");
       return append_number (b, v, spec);
     }
@@ -348,7 +358,8 @@ brace_field (TplRender *r, const TplString *f, uint32_t i, uint32_t end, const T
       if (i == start)
         number = (*automatic)++;
       if (number >= args->n)
-        return eng_tpl_raise (r, "Replacement index %u out of range for positional args tuple", number);
+        return eng_tpl_raise (r, "Replacement index %u out of range for positional args tuple",
+                              number);
       *v = args->items[number];
     }
   else
@@ -360,7 +371,8 @@ brace_field (TplRender *r, const TplString *f, uint32_t i, uint32_t end, const T
         if (eng_tpl_string_equal (args->keywords[k].name, name.string))
           found = &args->keywords[k];
       if (!found)
-        return eng_tpl_raise (r, "'%.*s'", (int) (i - start > 60 ? 60 : i - start), f->data + start);
+        return eng_tpl_raise (r, "'%.*s'", (int) (i - start > 60 ? 60 : i - start),
+                              f->data + start);
       *v = found->value;
     }
   if (i < end)
@@ -423,7 +435,8 @@ eng_tpl_format_braces (TplRender *r, const TplString *f, const TplArgs *args, Tp
                                           : "Single '}' encountered in format string");
       if (memchr (f->data + i + 1, '{', end - i - 1))
         return eng_tpl_refuse (r, "formats within formats are not supported");
-      if (!eng_tpl_append_range (&b, f, plain, i) || !brace_one (&b, f, i + 1, end, args, &automatic))
+      if (!eng_tpl_append_range (&b, f, plain, i)
+          || !brace_one (&b, f, i + 1, end, args, &automatic))
         return false;
       plain = i = end + 1;
     }
@@ -438,12 +451,10 @@ static const char *const months[]
     = { "January", "February", "March",     "April",   "May",      "June",
         "July",    "August",   "September", "October", "November", "December" };
 
-/* @flag is '-' for no padding, or 0. */
+/* Parts that are words or nothing. */
 static bool
-date_part (const struct tm *t, char c, char flag, char *text, size_t size)
+date_word (const struct tm *t, char c, char *text, size_t size)
 {
-  int hour12 = t->tm_hour % 12 == 0 ? 12 : t->tm_hour % 12, value = 0, width = 2;
-  char pad = '0';
   switch (c)
     {
     case 'a':
@@ -467,53 +478,38 @@ date_part (const struct tm *t, char c, char flag, char *text, size_t size)
     case 'z':
       text[0] = '\0';
       return true;
-    case 'Y':
-      value = t->tm_year + 1900;
-      width = 1;
-      break;
-    case 'y':
-      value = (t->tm_year % 100 + 100) % 100;
-      break;
-    case 'm':
-      value = t->tm_mon + 1;
-      break;
-    case 'd':
-      value = t->tm_mday;
-      break;
-    case 'e':
-      value = t->tm_mday;
-      pad = ' ';
-      break;
-    case 'H':
-      value = t->tm_hour;
-      break;
-    case 'I':
-      value = hour12;
-      break;
-    case 'M':
-      value = t->tm_min;
-      break;
-    case 'S':
-      value = t->tm_sec;
-      break;
-    case 'j':
-      value = t->tm_yday + 1;
-      width = 3;
-      break;
-    case 'u':
-    case 'w':
-      value = c == 'u' && t->tm_wday == 0 ? 7 : t->tm_wday;
-      width = 1;
-      break;
     default:
       return false;
     }
-  if (flag == '-')
-    width = 1;
-  if (pad == ' ')
-    snprintf (text, size, "%*d", width, value);
+}
+
+/* @flag is '-' for no padding, or 0. */
+static bool
+date_part (const struct tm *t, char c, char flag, char *text, size_t size)
+{
+  static const char letters[] = "YymdeHIMSjuw";
+  const int values[] = {
+    t->tm_year + 1900,
+    (t->tm_year % 100 + 100) % 100,
+    t->tm_mon + 1,
+    t->tm_mday,
+    t->tm_mday,
+    t->tm_hour,
+    t->tm_hour % 12 == 0 ? 12 : t->tm_hour % 12,
+    t->tm_min,
+    t->tm_sec,
+    t->tm_yday + 1,
+    t->tm_wday == 0 ? 7 : t->tm_wday,
+    t->tm_wday,
+  };
+  const char *at = c ? strchr (letters, c) : NULL;
+  if (!at)
+    return date_word (t, c, text, size);
+  int width = flag == '-' || strchr ("Yuw", c) ? 1 : c == 'j' ? 3 : 2;
+  if (c == 'e')
+    snprintf (text, size, "%*d", width, values[at - letters]);
   else
-    snprintf (text, size, "%0*d", width, value);
+    snprintf (text, size, "%0*d", width, values[at - letters]);
   return true;
 }
 
@@ -524,8 +520,12 @@ eng_tpl_strftime (TplRender *r, const TplString *f, TplValue *out)
   {
     char c;
     const char *expansion;
-  } compound[] = { { 'F', "%Y-%m-%d" }, { 'T', "%H:%M:%S" }, { 'X', "%H:%M:%S" },
-                   { 'D', "%m/%d/%y" }, { 'x', "%m/%d/%y" }, { 'R', "%H:%M" },
+  } compound[] = { { 'F', "%Y-%m-%d" },
+                   { 'T', "%H:%M:%S" },
+                   { 'X', "%H:%M:%S" },
+                   { 'D', "%m/%d/%y" },
+                   { 'x', "%m/%d/%y" },
+                   { 'R', "%H:%M" },
                    { 'c', "%a %b %e %H:%M:%S %Y" } };
   TplBuilder b = { .r = r };
   char text[64];
@@ -545,15 +545,17 @@ eng_tpl_strftime (TplRender *r, const TplString *f, TplValue *out)
       for (size_t k = 0; k < sizeof compound / sizeof compound[0]; k++)
         if (compound[k].c == c && !dash)
           {
-            if (!eng_tpl_make_string (r, compound[k].expansion, strlen (compound[k].expansion), false, &part)
+            if (!eng_tpl_make_string (r, compound[k].expansion, strlen (compound[k].expansion),
+                                      false, &part)
                 || !eng_tpl_strftime (r, part.string, &part))
               return false;
             parts = part.string;
           }
       if (parts ? !eng_tpl_append_string (&b, parts)
-                : date_part (r->now, c, dash ? '-' : 0, text, sizeof text)
-                      ? !eng_tpl_append_literal (&b, text)
-                      : !eng_tpl_refuse (r, "unsupported date format '%%%c'", c > 0x20 && c < 0x7f ? c : '?'))
+          : date_part (r->now, c, dash ? '-' : 0, text, sizeof text)
+              ? !eng_tpl_append_literal (&b, text)
+              : !eng_tpl_refuse (r, "unsupported date format '%%%c'",
+                                 c > 0x20 && c < 0x7f ? c : '?'))
         return false;
     }
   return eng_tpl_builder_finish (&b, out);

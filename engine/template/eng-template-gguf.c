@@ -20,7 +20,8 @@ static const struct
 #define N_SPECIAL (sizeof special_tokens / sizeof special_tokens[0])
 
 EngStatus
-eng_template_source_from_gguf (const EngGguf *gguf, bool tools, EngGgufString *source, EngError *error)
+eng_template_source_from_gguf (const EngGguf *gguf, bool tools, EngGgufString *source,
+                               EngError *error)
 {
   static const char for_tools[] = "tokenizer.chat_template.tool_use";
   if (tools && eng_gguf_has_key (gguf, for_tools))
@@ -36,7 +37,8 @@ eng_template_from_gguf (const EngGguf *gguf, bool tools, EngTemplate **tmpl, Eng
   EngStatus status = eng_template_source_from_gguf (gguf, tools, &source, error);
   if (status)
     return status;
-  return eng_template_parse (source.n_bytes ? source.data : "", (size_t) source.n_bytes, tmpl, error);
+  return eng_template_parse (source.n_bytes ? source.data : "", (size_t) source.n_bytes, tmpl,
+                             error);
 }
 
 static void

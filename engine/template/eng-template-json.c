@@ -74,7 +74,10 @@ append_number (Json *j, const TplValue *v)
   if (v->kind == TPL_INT)
     snprintf (text, sizeof text, "%" PRId64, v->integer);
   else if (isnan (v->number) || isinf (v->number))
-    snprintf (text, sizeof text, "%s", isnan (v->number) ? "NaN" : v->number < 0 ? "-Infinity" : "Infinity");
+    snprintf (text, sizeof text, "%s",
+              isnan (v->number) ? "NaN"
+              : v->number < 0   ? "-Infinity"
+                                : "Infinity");
   else
     eng_format_double (v->number, text);
   return eng_tpl_charge (j->r, 20) && eng_tpl_append (&j->b, text, strlen (text), v->inserted);
@@ -113,7 +116,8 @@ append_key (Json *j, const TplValue *key)
 {
   if (key->kind == TPL_STRING)
     return append_string (j, key->string);
-  if (key->kind != TPL_INT && key->kind != TPL_FLOAT && key->kind != TPL_BOOL && key->kind != TPL_NONE)
+  if (key->kind != TPL_INT && key->kind != TPL_FLOAT && key->kind != TPL_BOOL
+      && key->kind != TPL_NONE)
     return eng_tpl_raise (j->r, "keys must be str, int, float, bool or None, not %s",
                           eng_tpl_type_name (key));
   return eng_tpl_append_literal (&j->b, "\"") && append_scalar (j, key)
@@ -172,7 +176,8 @@ append_value (Json *j, const TplValue *v)
     case TPL_DICT:
       break;
     default:
-      return eng_tpl_raise (j->r, "Object of type %s is not JSON serializable", eng_tpl_type_name (v));
+      return eng_tpl_raise (j->r, "Object of type %s is not JSON serializable",
+                            eng_tpl_type_name (v));
     }
   if (j->r->depth >= ENG_TEMPLATE_MAX_DEPTH)
     return eng_tpl_limit (j->r, "values or calls are nested too deeply");
@@ -196,7 +201,8 @@ read_indent (Json *j, const TplValue *v)
       return true;
     }
   if (v->kind != TPL_INT && v->kind != TPL_BOOL)
-    return eng_tpl_raise (j->r, "can't multiply sequence by non-int of type '%s'", eng_tpl_type_name (v));
+    return eng_tpl_raise (j->r, "can't multiply sequence by non-int of type '%s'",
+                          eng_tpl_type_name (v));
   int64_t n = v->kind == TPL_INT ? v->integer : v->boolean;
   if (n > 1000)
     return eng_tpl_limit (j->r, "an indentation is too wide");

@@ -228,8 +228,10 @@ is_name_char (char c)
 static uint32_t
 skip_digits (const Lexer *l, uint32_t i)
 {
-  while (i < l->n && (is_digit (l->s[i]) || (l->s[i] == '_' && i > 0 && is_digit (l->s[i - 1])
-                                             && i + 1 < l->n && is_digit (l->s[i + 1]))))
+  while (i < l->n
+         && (is_digit (l->s[i])
+             || (l->s[i] == '_' && i > 0 && is_digit (l->s[i - 1]) && i + 1 < l->n
+                 && is_digit (l->s[i + 1]))))
     i++;
   return i;
 }
@@ -305,7 +307,7 @@ read_code (const Lexer *l, uint32_t *i, unsigned base, unsigned min, unsigned ma
   for (; n < max && *i < l->n; n++, (*i)++)
     {
       char c = l->s[*i];
-      unsigned d = is_digit (c)               ? (unsigned) (c - '0')
+      unsigned d = is_digit (c)           ? (unsigned) (c - '0')
                    : c >= 'a' && c <= 'f' ? (unsigned) (c - 'a' + 10)
                    : c >= 'A' && c <= 'F' ? (unsigned) (c - 'A' + 10)
                                           : 99;
@@ -506,7 +508,8 @@ lex_all (Lexer *l)
       bool is_raw = (after = match_word_tag (l, tag, "raw", true, &sign)) > 0;
       if (!is_raw)
         {
-          sign = tag + 2 < l->n && (l->s[tag + 2] == '-' || l->s[tag + 2] == '+') ? l->s[tag + 2] : 0;
+          sign = tag + 2 < l->n && (l->s[tag + 2] == '-' || l->s[tag + 2] == '+') ? l->s[tag + 2]
+                                                                                  : 0;
           after = tag + 2 + (sign != 0);
         }
       if (!push_data (l, start, strip_data (l, start, tag, sign, kind == '{')))

@@ -4,8 +4,9 @@
 
 #include "eng-template-private.h"
 
-#define METHOD(name) \
-  static bool name (TplRender *r, const TplValue *self, const TplArgs *args, const TplValue *a, TplValue *out)
+#define METHOD(name)                                                                               \
+  static bool name (TplRender *r, const TplValue *self, const TplArgs *args, const TplValue *a,    \
+                    TplValue *out)
 
 /* ---- strings: parts */
 
@@ -142,13 +143,15 @@ split (TplRender *r, const TplValue *self, const TplValue *a, bool right, TplVal
   if (!eng_tpl_int_arg (r, &a[1], -1, &max) || !eng_tpl_charge_bytes (r, self->string->n_bytes))
     return false;
   if (a[0].kind == TPL_ABSENT || a[0].kind == TPL_NONE)
-    ok = right ? split_spaces_right (r, self->string, max, &parts) : split_spaces (r, self->string, max, &parts);
+    ok = right ? split_spaces_right (r, self->string, max, &parts)
+               : split_spaces (r, self->string, max, &parts);
   else if (!eng_tpl_string_arg (r, &a[0], "separator", &by))
     return false;
   else if (by->n_bytes == 0)
     return eng_tpl_raise (r, "empty separator");
   else
-    ok = right ? split_by_right (r, self->string, by, max, &parts) : split_by (r, self->string, by, max, &parts);
+    ok = right ? split_by_right (r, self->string, by, max, &parts)
+               : split_by (r, self->string, by, max, &parts);
   for (uint32_t k = 0; ok && right && k < parts.n / 2; k++)
     {
       TplValue swap = parts.items[k];
@@ -171,7 +174,8 @@ METHOD (str_rsplit)
 static bool
 is_line_end (uint32_t c)
 {
-  return (c >= 10 && c <= 13) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
+  return (c >= 10 && c <= 13) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028
+         || c == 0x2029;
 }
 
 bool
@@ -239,7 +243,9 @@ static bool
 has_affix (const TplString *s, const TplString *affix, bool at_end)
 {
   return affix->n_bytes <= s->n_bytes
-         && memcmp (s->data + (at_end ? s->n_bytes - affix->n_bytes : 0), affix->data, affix->n_bytes) == 0;
+         && memcmp (s->data + (at_end ? s->n_bytes - affix->n_bytes : 0), affix->data,
+                    affix->n_bytes)
+                == 0;
 }
 
 static bool
@@ -252,16 +258,19 @@ starts_or_ends (TplRender *r, const TplValue *self, const TplValue *a, bool at_e
   if (a[0].kind == TPL_STRING)
     yes = has_affix (self->string, a[0].string, at_end);
   else if (a[0].kind != TPL_TUPLE)
-    return eng_tpl_raise (r, "%s first arg must be str or a tuple of str, not %s", who, eng_tpl_type_name (&a[0]));
+    return eng_tpl_raise (r, "%s first arg must be str or a tuple of str, not %s", who,
+                          eng_tpl_type_name (&a[0]));
   for (uint32_t k = 0; a[0].kind == TPL_TUPLE && k < a[0].list->n && !yes; k++)
     {
       const TplValue *v = &a[0].list->items[k];
       if (v->kind != TPL_STRING)
-        return eng_tpl_raise (r, "tuple for %s must only contain str, not %s", who, eng_tpl_type_name (v));
+        return eng_tpl_raise (r, "tuple for %s must only contain str, not %s", who,
+                              eng_tpl_type_name (v));
       yes = has_affix (self->string, v->string, at_end);
     }
   *out = eng_tpl_bool (yes);
-  return eng_tpl_charge_bytes (r, a[0].kind == TPL_STRING ? a[0].string->n_bytes : 32 * a[0].list->n);
+  return eng_tpl_charge_bytes (r,
+                               a[0].kind == TPL_STRING ? a[0].string->n_bytes : 32 * a[0].list->n);
 }
 
 METHOD (str_startswith)
@@ -282,7 +291,8 @@ find (TplRender *r, const TplValue *self, const TplValue *a, bool right, TplValu
   int64_t chars = 0;
   if (a[1].kind != TPL_ABSENT || a[2].kind != TPL_ABSENT)
     return eng_tpl_refuse (r, "searching from a position is not supported");
-  if (!eng_tpl_string_arg (r, &a[0], "find() argument 1", &needle) || !eng_tpl_charge_bytes (r, s->n_bytes))
+  if (!eng_tpl_string_arg (r, &a[0], "find() argument 1", &needle)
+      || !eng_tpl_charge_bytes (r, s->n_bytes))
     return false;
   if (!right)
     at = eng_tpl_find (s, needle->data, needle->n_bytes, 0);
@@ -315,12 +325,14 @@ METHOD (str_count)
 {
   const TplString *s = self->string, *needle;
   int64_t n = 0;
-  if (!eng_tpl_string_arg (r, &a[0], "count() argument 1", &needle) || !eng_tpl_charge_bytes (r, s->n_bytes))
+  if (!eng_tpl_string_arg (r, &a[0], "count() argument 1", &needle)
+      || !eng_tpl_charge_bytes (r, s->n_bytes))
     return false;
   if (needle->n_bytes == 0)
     n = (int64_t) s->n_chars + 1;
   else
-    for (uint32_t at = 0; (at = eng_tpl_find (s, needle->data, needle->n_bytes, at)) != UINT32_MAX; n++)
+    for (uint32_t at = 0; (at = eng_tpl_find (s, needle->data, needle->n_bytes, at)) != UINT32_MAX;
+         n++)
       at += needle->n_bytes;
   *out = eng_tpl_int (n);
   return eng_tpl_charge (r, (uint64_t) n);
@@ -411,7 +423,8 @@ METHOD (str_replace)
   const TplString *old, *with;
   int64_t count;
   return eng_tpl_string_arg (r, &a[0], "replace() argument 1", &old)
-         && eng_tpl_string_arg (r, &a[1], "replace() argument 2", &with) && eng_tpl_int_arg (r, &a[2], -1, &count)
+         && eng_tpl_string_arg (r, &a[1], "replace() argument 2", &with)
+         && eng_tpl_int_arg (r, &a[2], -1, &count)
          && eng_tpl_replace (r, self->string, old, with, count, out);
 }
 
@@ -419,14 +432,16 @@ METHOD (str_removeprefix)
 {
   const TplString *s = self->string, *affix;
   return eng_tpl_string_arg (r, &a[0], "removeprefix() argument", &affix)
-         && eng_tpl_substring (r, s, has_affix (s, affix, false) ? affix->n_bytes : 0, s->n_bytes, out);
+         && eng_tpl_substring (r, s, has_affix (s, affix, false) ? affix->n_bytes : 0, s->n_bytes,
+                               out);
 }
 
 METHOD (str_removesuffix)
 {
   const TplString *s = self->string, *affix;
   return eng_tpl_string_arg (r, &a[0], "removesuffix() argument", &affix)
-         && eng_tpl_substring (r, s, 0, s->n_bytes - (has_affix (s, affix, true) ? affix->n_bytes : 0), out);
+         && eng_tpl_substring (r, s, 0,
+                               s->n_bytes - (has_affix (s, affix, true) ? affix->n_bytes : 0), out);
 }
 
 METHOD (str_join)
@@ -446,8 +461,10 @@ METHOD (str_join)
       if (done)
         return eng_tpl_builder_finish (&b, out);
       if (item.kind != TPL_STRING)
-        return eng_tpl_raise (r, "sequence item %u: expected str instance, %s found", k, eng_tpl_type_name (&item));
-      if ((k > 0 && !eng_tpl_append_string (&b, self->string)) || !eng_tpl_append_string (&b, item.string))
+        return eng_tpl_raise (r, "sequence item %u: expected str instance, %s found", k,
+                              eng_tpl_type_name (&item));
+      if ((k > 0 && !eng_tpl_append_string (&b, self->string))
+          || !eng_tpl_append_string (&b, item.string))
         return false;
     }
 }
@@ -531,7 +548,7 @@ METHOD (dict_get)
 static bool
 view (const TplValue *self, TplViewKind kind, TplValue *out)
 {
-  *out = (TplValue) { .kind = TPL_VIEW, .view = (uint8_t) kind, .dict = self->dict };
+  *out = (TplValue){ .kind = TPL_VIEW, .view = (uint8_t) kind, .dict = self->dict };
   return true;
 }
 
@@ -566,7 +583,8 @@ METHOD (list_index)
     }
   if (self->kind == TPL_TUPLE)
     return eng_tpl_raise (r, "tuple.index(x): x not in tuple");
-  return eng_tpl_repr_buffer (r, &a[0], text, sizeof text) && eng_tpl_raise (r, "%s is not in list", text);
+  return eng_tpl_repr_buffer (r, &a[0], text, sizeof text)
+         && eng_tpl_raise (r, "%s is not in list", text);
 }
 
 METHOD (list_count)
@@ -659,12 +677,15 @@ static const TplFunction loop_methods[] = {
 };
 
 /* What else Python's types have. */
-static const char refused_str[] = "casefold encode expandtabs format_map isalnum isascii isdecimal "
-                                  "isidentifier isnumeric isprintable istitle maketrans rindex translate";
-static const char refused_number[] = "as_integer_ratio bit_count bit_length conjugate denominator from_bytes "
-                                     "fromhex hex imag is_integer numerator real to_bytes";
-static const char markup_methods[] = "capitalize endswith find islower isspace isupper lower lstrip rstrip "
-                                     "startswith strip swapcase title upper";
+static const char refused_str[]
+    = "casefold encode expandtabs format_map isalnum isascii isdecimal "
+      "isidentifier isnumeric isprintable istitle maketrans rindex translate";
+static const char refused_number[]
+    = "as_integer_ratio bit_count bit_length conjugate denominator from_bytes "
+      "fromhex hex imag is_integer numerator real to_bytes";
+static const char markup_methods[]
+    = "capitalize endswith find islower isspace isupper lower lstrip rstrip "
+      "startswith strip swapcase title upper";
 
 #define N(array) (sizeof (array) / sizeof (array)[0])
 
@@ -712,7 +733,8 @@ eng_tpl_find_method (const TplValue *v, const TplString *name, bool *refused, bo
       *refused = eng_tpl_name_in_list ("isdisjoint mapping", name);
       return NULL;
     case TPL_ITERATOR:
-      *refused = eng_tpl_name_in_list ("close send throw gi_code gi_frame gi_running gi_yieldfrom", name);
+      *refused = eng_tpl_name_in_list ("close send throw gi_code gi_frame gi_running gi_yieldfrom",
+                                       name);
       return NULL;
     case TPL_MACRO:
     case TPL_FUNCTION:

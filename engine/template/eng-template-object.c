@@ -31,7 +31,7 @@ find_attribute (TplRender *r, const TplValue *v, const TplString *name, TplValue
         return false;
       bound->function = method;
       bound->self = *v;
-      *out = (TplValue) { .kind = TPL_METHOD, .bound = bound };
+      *out = (TplValue){ .kind = TPL_METHOD, .bound = bound };
       return true;
     }
   if (unsafe)
@@ -45,7 +45,8 @@ find_attribute (TplRender *r, const TplValue *v, const TplString *name, TplValue
       return eng_tpl_make_undefined (r, text, NULL, NULL, out);
     }
   if (refused || (name->n_bytes >= 2 && memcmp (name->data, "__", 2) == 0))
-    return eng_tpl_refuse (r, "unsupported name '%.*s' of a %s", n, name->data, eng_tpl_type_name (v));
+    return eng_tpl_refuse (r, "unsupported name '%.*s' of a %s", n, name->data,
+                           eng_tpl_type_name (v));
   if (v->kind == TPL_LOOP)
     return eng_tpl_loop_attribute (r, v->loop, name, out, found);
   if (v->kind == TPL_NAMESPACE)
@@ -122,7 +123,8 @@ eng_tpl_getitem (TplRender *r, const TplValue *v, const TplValue *key, TplValue 
     return eng_tpl_undefined_error (r, v);
   if (v->kind == TPL_DICT)
     {
-      if (key->kind != TPL_LIST && key->kind != TPL_DICT && !eng_tpl_dict_find (r, v->dict, key, &entry))
+      if (key->kind != TPL_LIST && key->kind != TPL_DICT
+          && !eng_tpl_dict_find (r, v->dict, key, &entry))
         return false;
       found = entry != NULL;
       if (found)
@@ -141,7 +143,8 @@ eng_tpl_getitem (TplRender *r, const TplValue *v, const TplValue *key, TplValue 
 /* ---- slices */
 
 static bool
-slice_index (TplRender *r, const TplValue *v, int64_t fallback, int64_t n, int64_t step, int64_t *out)
+slice_index (TplRender *r, const TplValue *v, int64_t fallback, int64_t n, int64_t step,
+             int64_t *out)
 {
   if (v->kind == TPL_ABSENT || v->kind == TPL_NONE)
     {
@@ -162,7 +165,8 @@ slice_index (TplRender *r, const TplValue *v, int64_t fallback, int64_t n, int64
 }
 
 static bool
-slice_string (TplRender *r, const TplString *s, int64_t start, int64_t step, uint32_t n, TplValue *out)
+slice_string (TplRender *r, const TplString *s, int64_t start, int64_t step, uint32_t n,
+              TplValue *out)
 {
   TplBuilder b = { .r = r };
   uint32_t length;
@@ -204,7 +208,8 @@ eng_tpl_slice (TplRender *r, const TplValue *v, const TplValue *start, const Tpl
   if (step->kind != TPL_ABSENT && step->kind != TPL_NONE)
     {
       if (step->kind != TPL_INT)
-        return eng_tpl_raise (r, "slice indices must be integers or None or have an __index__ method");
+        return eng_tpl_raise (r,
+                              "slice indices must be integers or None or have an __index__ method");
       by = step->integer;
     }
   if (by == 0)
@@ -227,13 +232,14 @@ eng_tpl_slice (TplRender *r, const TplValue *v, const TplValue *start, const Tpl
       range->step = v->range->step * by;
       range->stop = v->range->start + to * v->range->step;
       range->n = (uint32_t) count;
-      *out = (TplValue) { .kind = TPL_RANGE, .range = range };
+      *out = (TplValue){ .kind = TPL_RANGE, .range = range };
       return true;
     }
   if (!eng_tpl_charge (r, (uint64_t) count / 4))
     return false;
   if (by == 1)
-    return eng_tpl_make_list (r, v->kind, v->list->items + (count ? from : 0), (uint32_t) count, out);
+    return eng_tpl_make_list (r, v->kind, v->list->items + (count ? from : 0), (uint32_t) count,
+                              out);
   TplValue *items = eng_tpl_alloc (r, (size_t) count, sizeof *items);
   if (!items)
     return false;
@@ -403,7 +409,8 @@ eng_tpl_sort (TplRender *r, const TplValue *keys, uint32_t *order, uint32_t n, b
     {
       for (uint32_t low = 0; low < n; low += 2 * width)
         {
-          uint32_t mid = n - low > width ? low + width : n, high = n - mid > width ? mid + width : n;
+          uint32_t mid = n - low > width ? low + width : n,
+                   high = n - mid > width ? mid + width : n;
           uint32_t a = low, b = mid;
           for (uint32_t k = low; k < high; k++)
             {
@@ -437,8 +444,8 @@ is_sequence (const TplValue *v)
   return v->kind == TPL_STRING || v->kind == TPL_LIST || v->kind == TPL_TUPLE;
 }
 
-static const char *const op_names[]
-    = { "+", "-", "*", "/", "//", "%", "** or pow()", "==", "!=", "<", "<=", ">", ">=", "in", "not in" };
+static const char *const op_names[] = { "+",  "-", "*",  "/", "//", "%",  "** or pow()", "==",
+                                        "!=", "<", "<=", ">", ">=", "in", "not in" };
 
 static bool
 type_error (TplRender *r, TplOp op, const TplValue *a, const TplValue *b)
@@ -587,7 +594,8 @@ concatenate (TplRender *r, const TplValue *a, const TplValue *b, TplValue *out)
       if ((a->markup && !b->markup && !eng_tpl_escape (r, b, &right))
           || (b->markup && !a->markup && !eng_tpl_escape (r, a, &left))
           || !eng_tpl_append_string (&builder, left.string)
-          || !eng_tpl_append_string (&builder, right.string) || !eng_tpl_builder_finish (&builder, out))
+          || !eng_tpl_append_string (&builder, right.string)
+          || !eng_tpl_builder_finish (&builder, out))
         return false;
       out->markup = a->markup || b->markup;
       return true;
@@ -646,8 +654,12 @@ eng_tpl_binary (TplRender *r, TplOp op, const TplValue *a, const TplValue *b, Tp
     return eng_tpl_undefined_error (r, a->kind == TPL_UNDEFINED ? a : b);
   if (is_number (a) && is_number (b))
     {
-      double x = a->kind == TPL_FLOAT ? a->number : a->kind == TPL_BOOL ? a->boolean : (double) a->integer;
-      double y = b->kind == TPL_FLOAT ? b->number : b->kind == TPL_BOOL ? b->boolean : (double) b->integer;
+      double x = a->kind == TPL_FLOAT  ? a->number
+                 : a->kind == TPL_BOOL ? a->boolean
+                                       : (double) a->integer;
+      double y = b->kind == TPL_FLOAT  ? b->number
+                 : b->kind == TPL_BOOL ? b->boolean
+                                       : (double) b->integer;
       if (a->kind == TPL_FLOAT || b->kind == TPL_FLOAT)
         ok = float_arithmetic (r, op, x, y, out);
       else

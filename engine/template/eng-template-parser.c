@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Statements. Recursive descent over the token list; ENG_TEMPLATE_MAX_NESTING bounds the recursion. */
+/* Statements. Recursive descent over the token list; ENG_TEMPLATE_MAX_NESTING bounds the recursion.
+ */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -65,10 +66,12 @@ eng_tpl_unexpected (TplParser *p, const char *wanted)
   switch (t->kind)
     {
     case TOKEN_END:
-      return eng_tpl_parse_fail (p, ENG_ERR_TEMPLATE, "unexpected end of template, expected %s", wanted);
+      return eng_tpl_parse_fail (p, ENG_ERR_TEMPLATE, "unexpected end of template, expected %s",
+                                 wanted);
     case TOKEN_BLOCK_END:
     case TOKEN_VARIABLE_END:
-      return eng_tpl_parse_fail (p, ENG_ERR_TEMPLATE, "unexpected end of the tag, expected %s", wanted);
+      return eng_tpl_parse_fail (p, ENG_ERR_TEMPLATE, "unexpected end of the tag, expected %s",
+                                 wanted);
     case TOKEN_STRING:
       return eng_tpl_parse_fail (p, ENG_ERR_TEMPLATE, "unexpected string, expected %s", wanted);
     default:
@@ -174,7 +177,9 @@ parse_until (TplParser *p, const char *ends, TplNode **body)
       const TplToken *t = eng_tpl_peek (p, 0);
       TplNode *node = NULL;
       if (t->kind == TOKEN_END)
-        return !ends || eng_tpl_parse_fail (p, ENG_ERR_TEMPLATE, "unexpected end of template, expected %s", ends);
+        return !ends
+               || eng_tpl_parse_fail (p, ENG_ERR_TEMPLATE,
+                                      "unexpected end of template, expected %s", ends);
       if (t->kind == TOKEN_DATA)
         {
           node = eng_tpl_node (p, NODE_DATA);
@@ -342,7 +347,8 @@ parse_parameters (TplParser *p, TplNode *node)
           had_default = true;
         }
       else if (had_default)
-        return eng_tpl_parse_fail (p, ENG_ERR_TEMPLATE, "non-default argument follows default argument");
+        return eng_tpl_parse_fail (p, ENG_ERR_TEMPLATE,
+                                   "non-default argument follows default argument");
       *tail = param;
       tail = &param->next;
       node->n_list++;
@@ -475,8 +481,9 @@ eng_tpl_parse_body (TplParser *p, TplNode **body)
   bool is_filter = first->node->kind == NODE_FILTER;
   int n = name->n_bytes > 60 ? 60 : (int) name->n_bytes;
   if (is_filter ? eng_tpl_is_refused_filter (name) : eng_tpl_is_refused_test (name))
-    return eng_tpl_syntax_error (p->lexer, ENG_ERR_UNSUPPORTED, first->offset, "unsupported %s '%.*s'",
-                                 is_filter ? "filter" : "test", n, name->data);
+    return eng_tpl_syntax_error (p->lexer, ENG_ERR_UNSUPPORTED, first->offset,
+                                 "unsupported %s '%.*s'", is_filter ? "filter" : "test", n,
+                                 name->data);
   return eng_tpl_syntax_error (p->lexer, ENG_ERR_TEMPLATE, first->offset, "No %s named '%.*s'.",
                                is_filter ? "filter" : "test", n, name->data);
 }

@@ -6,7 +6,8 @@
  * 2. Values are immutable once another value refers to them, namespaces excepted; so strings and
  *    lists share memory freely, and everything lives in the arena of the template or the rendering.
  * 3. A function that returns false has set the rendering's error (TplRender.status), once.
- * 4. Work whose amount the template or the messages choose is paid for with eng_tpl_charge () first. */
+ * 4. Work whose amount the template or the messages choose is paid for with eng_tpl_charge ()
+ * first. */
 #pragma once
 
 #include <stdbool.h>
@@ -161,8 +162,8 @@ typedef struct
 } TplArgs;
 
 /* A filter, method, test or global function. @params names the parameters, parted by spaces, an
- * optional one with a '=' behind; they come bound in @a, ABSENT where not given. With NULL, @args is
- * all there is. A test gives a BOOL. */
+ * optional one with a '=' behind; they come bound in @a, ABSENT where not given. With NULL, @args
+ * is all there is. A test gives a BOOL. */
 #define TPL_MAX_PARAMS 8
 typedef bool (*TplCall) (TplRender *r, const TplValue *self, const TplArgs *args, const TplValue *a,
                          TplValue *out);
@@ -183,34 +184,34 @@ struct TplBound
 
 typedef enum
 {
-  NODE_CONST,     /* value */
-  NODE_NAME,      /* name */
-  NODE_TUPLE,     /* list of expressions */
-  NODE_LIST,      /* list */
-  NODE_DICT,      /* list of NODE_PAIR (a: key, b: value) */
+  NODE_CONST, /* value */
+  NODE_NAME,  /* name */
+  NODE_TUPLE, /* list of expressions */
+  NODE_LIST,  /* list */
+  NODE_DICT,  /* list of NODE_PAIR (a: key, b: value) */
   NODE_PAIR,
-  NODE_COND,      /* a if b else c; c may be NULL */
-  NODE_OR,        /* a, b */
+  NODE_COND, /* a if b else c; c may be NULL */
+  NODE_OR,   /* a, b */
   NODE_AND,
-  NODE_NOT,       /* a */
-  NODE_COMPARE,   /* a, list of NODE_OPERAND (op, a) */
+  NODE_NOT,     /* a */
+  NODE_COMPARE, /* a, list of NODE_OPERAND (op, a) */
   NODE_OPERAND,
-  NODE_BINARY,    /* op, a, b */
-  NODE_CONCAT,    /* list */
-  NODE_NEG,       /* a */
+  NODE_BINARY, /* op, a, b */
+  NODE_CONCAT, /* list */
+  NODE_NEG,    /* a */
   NODE_POS,
-  NODE_GETATTR,   /* a, name */
-  NODE_GETITEM,   /* a, b */
-  NODE_SLICE,     /* a:b:c, each may be NULL; only as b of NODE_GETITEM */
-  NODE_CALL,      /* a, list: arguments, NODE_KEYWORD (name, a) last */
+  NODE_GETATTR, /* a, name */
+  NODE_GETITEM, /* a, b */
+  NODE_SLICE,   /* a:b:c, each may be NULL; only as b of NODE_GETITEM */
+  NODE_CALL,    /* a, list: arguments, NODE_KEYWORD (name, a) last */
   NODE_KEYWORD,
-  NODE_FILTER,    /* a (NULL at the head of a filter block), name, function, list as NODE_CALL */
-  NODE_TEST,      /* a, name, function, list */
+  NODE_FILTER, /* a (NULL at the head of a filter block), name, function, list as NODE_CALL */
+  NODE_TEST,   /* a, name, function, list */
 
-  NODE_DATA,      /* value: text of the template */
-  NODE_PRINT,     /* a */
-  NODE_FOR,       /* a target, b iterable, c test or NULL, body, other */
-  NODE_IF,        /* list of NODE_BRANCH (a: test or NULL for else, body) */
+  NODE_DATA,  /* value: text of the template */
+  NODE_PRINT, /* a */
+  NODE_FOR,   /* a target, b iterable, c test or NULL, body, other */
+  NODE_IF,    /* list of NODE_BRANCH (a: test or NULL for else, body) */
   NODE_BRANCH,
   NODE_SET,       /* a target, b value */
   NODE_SET_BLOCK, /* a target, b filters or NULL, body */
@@ -218,9 +219,9 @@ typedef enum
   NODE_WITH,      /* list of NODE_SET, body */
   NODE_MACRO,     /* name, list of NODE_PARAM (name, a: default or NULL), body */
   NODE_PARAM,
-  NODE_CALL_BLOCK, /* list of NODE_PARAM, a: the call, body */
+  NODE_CALL_BLOCK,   /* list of NODE_PARAM, a: the call, body */
   NODE_FILTER_BLOCK, /* a: filters, body */
-  NODE_GENERATION, /* body */
+  NODE_GENERATION,   /* body */
   NODE_BREAK,
   NODE_CONTINUE
 } TplNodeKind;
@@ -315,8 +316,8 @@ typedef struct
 
 bool eng_tpl_lex (TplLexer *lexer, const char *source, size_t n_bytes);
 /* Fills the lexer's error with line and column of @offset. Always false. */
-bool eng_tpl_syntax_error (TplLexer *lexer, EngStatus status, uint32_t offset, const char *format, ...)
-    __attribute__ ((format (printf, 4, 5)));
+bool eng_tpl_syntax_error (TplLexer *lexer, EngStatus status, uint32_t offset, const char *format,
+                           ...) __attribute__ ((format (printf, 4, 5)));
 
 /* A filter or test whose name is not known. */
 typedef struct TplUnresolved
@@ -478,7 +479,8 @@ TplValue eng_tpl_none (void);
 TplValue eng_tpl_bool (bool b);
 TplValue eng_tpl_int (int64_t i);
 TplValue eng_tpl_float (double d);
-bool eng_tpl_make_list (TplRender *r, TplKind kind, const TplValue *items, uint32_t n, TplValue *out);
+bool eng_tpl_make_list (TplRender *r, TplKind kind, const TplValue *items, uint32_t n,
+                        TplValue *out);
 bool eng_tpl_make_iterator (TplRender *r, const TplValue *items, uint32_t n, TplValue *out);
 bool eng_tpl_make_pair (TplRender *r, const TplValue *a, const TplValue *b, TplValue *out);
 bool eng_tpl_make_undefined (TplRender *r, const char *hint, const TplValue *object,
@@ -499,7 +501,8 @@ bool eng_tpl_items_add (TplItems *items, const TplValue *v);
 bool eng_tpl_make_string (TplRender *r, const char *data, size_t n_bytes, bool inserted,
                           TplValue *out);
 /* Bytes [start, end) of @s, with their marks. */
-bool eng_tpl_substring (TplRender *r, const TplString *s, uint32_t start, uint32_t end, TplValue *out);
+bool eng_tpl_substring (TplRender *r, const TplString *s, uint32_t start, uint32_t end,
+                        TplValue *out);
 bool eng_tpl_string_is (const TplString *s, const char *text);
 bool eng_tpl_string_equal (const TplString *a, const TplString *b);
 int eng_tpl_string_compare (const TplString *a, const TplString *b);

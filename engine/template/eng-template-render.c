@@ -55,7 +55,8 @@ assign_tuple (TplRender *r, const TplNode *target, const TplValue *value)
   if (!eng_tpl_collect (r, value, &list))
     return false;
   if (list.n < target->n_list)
-    return eng_tpl_raise (r, "not enough values to unpack (expected %u, got %u)", target->n_list, list.n);
+    return eng_tpl_raise (r, "not enough values to unpack (expected %u, got %u)", target->n_list,
+                          list.n);
   if (list.n > target->n_list)
     return eng_tpl_raise (r, "too many values to unpack (expected %u)", target->n_list);
   for (const TplNode *item = target->list; item; item = item->next)
@@ -226,7 +227,8 @@ loop_number (TplRender *r, TplLoop *loop, const TplString *name, TplValue *out, 
 }
 
 bool
-eng_tpl_loop_attribute (TplRender *r, TplLoop *loop, const TplString *name, TplValue *out, bool *found)
+eng_tpl_loop_attribute (TplRender *r, TplLoop *loop, const TplString *name, TplValue *out,
+                        bool *found)
 {
   if (!loop_number (r, loop, name, out, found) || *found)
     return *found;
@@ -331,7 +333,8 @@ missing_parameter (TplRender *r, const TplString *name, TplValue *out)
   char *hint = eng_tpl_alloc (r, name->n_bytes + 40, 1);
   if (!hint)
     return false;
-  snprintf (hint, name->n_bytes + 40, "parameter '%.*s' was not provided", (int) name->n_bytes, name->data);
+  snprintf (hint, name->n_bytes + 40, "parameter '%.*s' was not provided", (int) name->n_bytes,
+            name->data);
   return eng_tpl_make_undefined (r, hint, NULL, NULL, out);
 }
 
@@ -368,18 +371,19 @@ bind_rest (TplRender *r, const TplMacro *macro, const TplArgs *args, bool caller
       if (!node->uses_kwargs)
         {
           if (eng_tpl_string_equal (keyword->name, &caller_name))
-            return eng_tpl_raise (r, "macro %s was invoked with two values for the special caller "
-                                     "argument. This is most likely a bug.",
+            return eng_tpl_raise (r,
+                                  "macro %s was invoked with two values for the special caller "
+                                  "argument. This is most likely a bug.",
                                   macro_label (macro, label));
-          return eng_tpl_raise (r, "macro %s takes no keyword argument '%.*s'", macro_label (macro, label),
-                                keyword->name->n_bytes > 80 ? 80 : (int) keyword->name->n_bytes,
-                                keyword->name->data);
+          return eng_tpl_raise (
+              r, "macro %s takes no keyword argument '%.*s'", macro_label (macro, label),
+              keyword->name->n_bytes > 80 ? 80 : (int) keyword->name->n_bytes, keyword->name->data);
         }
       TplValue key = { .kind = TPL_STRING, .string = keyword->name };
       if (!eng_tpl_dict_set (r, dict, &key, &keyword->value))
         return false;
     }
-  v = (TplValue) { .kind = TPL_DICT, .dict = dict };
+  v = (TplValue){ .kind = TPL_DICT, .dict = dict };
   return !node->uses_kwargs || eng_tpl_set_variable (r, &kwargs_name, &v);
 }
 
@@ -397,8 +401,8 @@ bind_parameters (TplRender *r, const TplMacro *macro, const TplArgs *args)
   if (!bind_rest (r, macro, args, wants_caller))
     return false;
   if (!node->uses_varargs && args->n > node->n_list)
-    return eng_tpl_raise (r, "macro %s takes not more than %u argument(s)", macro_label (macro, label),
-                          node->n_list);
+    return eng_tpl_raise (r, "macro %s takes not more than %u argument(s)",
+                          macro_label (macro, label), node->n_list);
   if (wants_caller)
     {
       const TplKeyword *caller = find_keyword (args, &caller_name);
@@ -456,7 +460,7 @@ make_macro (TplRender *r, const TplNode *node, TplValue *out)
     return false;
   macro->node = node;
   macro->scope = r->scope;
-  *out = (TplValue) { .kind = TPL_MACRO, .macro = macro };
+  *out = (TplValue){ .kind = TPL_MACRO, .macro = macro };
   return true;
 }
 

@@ -108,7 +108,7 @@ eng_tpl_make_string (TplRender *r, const char *data, size_t n_bytes, bool insert
   s->n_bytes = (uint32_t) n_bytes;
   s->n_chars = count_chars (data, s->n_bytes);
   s->inserted = inserted;
-  *out = (TplValue) { .kind = TPL_STRING, .string = s };
+  *out = (TplValue){ .kind = TPL_STRING, .string = s };
   return eng_tpl_charge_bytes (r, n_bytes);
 }
 
@@ -118,7 +118,7 @@ eng_tpl_substring (TplRender *r, const TplString *s, uint32_t start, uint32_t en
   uint32_t first = 0, last = 0;
   if (start == 0 && end == s->n_bytes)
     {
-      *out = (TplValue) { .kind = TPL_STRING, .string = s };
+      *out = (TplValue){ .kind = TPL_STRING, .string = s };
       return true;
     }
   TplString *part = eng_tpl_alloc (r, 1, sizeof *part);
@@ -145,7 +145,7 @@ eng_tpl_substring (TplRender *r, const TplString *s, uint32_t start, uint32_t en
           part->n_runs = last - first + 1;
         }
     }
-  *out = (TplValue) { .kind = TPL_STRING, .string = part };
+  *out = (TplValue){ .kind = TPL_STRING, .string = part };
   return s->n_chars == s->n_bytes || eng_tpl_charge_bytes (r, end - start);
 }
 
@@ -164,8 +164,8 @@ eng_tpl_find (const TplString *s, const char *needle, uint32_t n_needle, uint32_
 /* Backward, place by place: in the worst case that is needle times haystack, so each comparison is
  * paid for. */
 bool
-eng_tpl_rfind (TplRender *r, const TplString *s, const char *needle, uint32_t n_needle, uint32_t end,
-               uint32_t *at)
+eng_tpl_rfind (TplRender *r, const TplString *s, const char *needle, uint32_t n_needle,
+               uint32_t end, uint32_t *at)
 {
   *at = n_needle > end ? UINT32_MAX : end - n_needle;
   if (!eng_tpl_charge_bytes (r, end))
@@ -191,7 +191,8 @@ reserve (TplBuilder *b, size_t more)
 {
   uint32_t limit = b->limit ? b->limit : MAX_STRING_BYTES;
   if (more > limit - b->n_bytes)
-    return eng_tpl_limit (b->r, b->limit ? "the rendered text is too long" : "a string is too long");
+    return eng_tpl_limit (b->r,
+                          b->limit ? "the rendered text is too long" : "a string is too long");
   if (b->n_bytes + more <= b->capacity)
     return true;
   uint64_t capacity = b->capacity ? (uint64_t) b->capacity * 2 : 64;
@@ -229,7 +230,7 @@ mark (TplBuilder *b, bool inserted)
       b->runs = runs;
       b->cap_runs = cap;
     }
-  b->runs[b->n_runs++] = (TplRun) { .end = b->n_bytes, .inserted = inserted };
+  b->runs[b->n_runs++] = (TplRun){ .end = b->n_bytes, .inserted = inserted };
   return true;
 }
 
@@ -284,7 +285,10 @@ eng_tpl_append_char (TplBuilder *b, uint32_t c, bool inserted)
   uint32_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
   for (uint32_t k = n - 1, rest = c; k > 0; k--, rest >>= 6)
     text[k] = (char) (0x80 | (rest & 0x3f));
-  text[0] = (char) (n == 1 ? c : (n == 2 ? 0xc0 | c >> 6 : n == 3 ? 0xe0 | c >> 12 : 0xf0 | c >> 18));
+  text[0] = (char) (n == 1 ? c
+                           : (n == 2   ? 0xc0 | c >> 6
+                              : n == 3 ? 0xe0 | c >> 12
+                                       : 0xf0 | c >> 18));
   if (!reserve (b, n))
     return false;
   memcpy (b->data + b->n_bytes, text, n);
@@ -297,7 +301,7 @@ eng_tpl_builder_flatten (TplBuilder *b)
 {
   if (b->n_runs > 1)
     {
-      b->runs[0] = (TplRun) { .end = b->n_bytes, .inserted = true };
+      b->runs[0] = (TplRun){ .end = b->n_bytes, .inserted = true };
       b->n_runs = 1;
     }
 }
@@ -343,7 +347,8 @@ eng_tpl_strip (TplRender *r, const TplString *s, const TplValue *chars, TplStrip
         return eng_tpl_raise (r, "strip arg must be None or str");
       set = chars->string;
     }
-  while ((sides & TPL_STRIP_LEFT) && start < end && in_set (set, eng_tpl_char_at (s, start, &length)))
+  while ((sides & TPL_STRIP_LEFT) && start < end
+         && in_set (set, eng_tpl_char_at (s, start, &length)))
     {
       start += length;
       if (set && !eng_tpl_charge_bytes (r, set->n_bytes))
@@ -360,7 +365,8 @@ eng_tpl_strip (TplRender *r, const TplString *s, const TplValue *chars, TplStrip
       if (set && !eng_tpl_charge_bytes (r, set->n_bytes))
         return false;
     }
-  return eng_tpl_charge_bytes (r, start + (s->n_bytes - end)) && eng_tpl_substring (r, s, start, end, out);
+  return eng_tpl_charge_bytes (r, start + (s->n_bytes - end))
+         && eng_tpl_substring (r, s, start, end, out);
 }
 
 bool
@@ -374,7 +380,8 @@ eng_tpl_replace (TplRender *r, const TplString *s, const TplString *old, const T
   while (count != 0)
     {
       /* An empty text is found before each character and at the end. */
-      uint32_t at = old->n_bytes ? eng_tpl_find (s, old->data, old->n_bytes, from) : from, length = 0;
+      uint32_t at = old->n_bytes ? eng_tpl_find (s, old->data, old->n_bytes, from) : from,
+               length = 0;
       if (at == UINT32_MAX)
         break;
       if (!eng_tpl_charge (r, 1) || !eng_tpl_append_range (&b, s, from, at)
@@ -480,7 +487,8 @@ eng_tpl_escape (TplRender *r, const TplValue *v, TplValue *out)
       *out = *v;
       return true;
     }
-  if (!eng_tpl_to_text (r, v, &text) || !eng_tpl_charge_bytes (r, (uint64_t) text.string->n_bytes * 2))
+  if (!eng_tpl_to_text (r, v, &text)
+      || !eng_tpl_charge_bytes (r, (uint64_t) text.string->n_bytes * 2))
     return false;
   const TplString *s = text.string;
   for (uint32_t i = 0, plain = 0; i <= s->n_bytes; i++)
@@ -491,7 +499,9 @@ eng_tpl_escape (TplRender *r, const TplValue *v, TplValue *out)
       if (!eng_tpl_append_range (&b, s, plain, i))
         return false;
       plain = i + 1;
-      if (at && !eng_tpl_append (&b, to[at - from], strlen (to[at - from]), eng_tpl_mark_at (s, i, &run)))
+      if (at
+          && !eng_tpl_append (&b, to[at - from], strlen (to[at - from]),
+                              eng_tpl_mark_at (s, i, &run)))
         return false;
     }
   if (!eng_tpl_builder_finish (&b, out))

@@ -4,8 +4,9 @@
 
 #include "eng-template-private.h"
 
-#define TEST(name) \
-  static bool name (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a, TplValue *out)
+#define TEST(name)                                                                                 \
+  static bool name (TplRender *r, const TplValue *v, const TplArgs *args, const TplValue *a,       \
+                    TplValue *out)
 
 TEST (test_defined)
 {
@@ -108,7 +109,8 @@ TEST (test_sameas)
     *out = eng_tpl_bool (true);
   else if (v->kind == TPL_BOOL)
     *out = eng_tpl_bool (v->boolean == a[0].boolean);
-  else if (v->kind == TPL_LIST || v->kind == TPL_TUPLE || v->kind == TPL_DICT || v->kind == TPL_NAMESPACE)
+  else if (v->kind == TPL_LIST || v->kind == TPL_TUPLE || v->kind == TPL_DICT
+           || v->kind == TPL_NAMESPACE)
     *out = eng_tpl_bool (v->dict == a[0].dict);
   else
     return eng_tpl_refuse (r, "'sameas' of a %s is not supported", eng_tpl_type_name (v));
@@ -125,7 +127,8 @@ TEST (test_in)
 }
 
 static bool
-remainder_is (TplRender *r, const TplValue *v, const TplValue *divisor, int64_t wanted, TplValue *out)
+remainder_is (TplRender *r, const TplValue *v, const TplValue *divisor, int64_t wanted,
+              TplValue *out)
 {
   TplValue rest, number = eng_tpl_int (wanted);
   bool yes;
@@ -296,7 +299,8 @@ static const TplFunction tests[] = {
 /* ---- global functions */
 
 static bool
-global_range (TplRender *r, const TplValue *self, const TplArgs *args, const TplValue *a, TplValue *out)
+global_range (TplRender *r, const TplValue *self, const TplArgs *args, const TplValue *a,
+              TplValue *out)
 {
   int64_t from, to = 0, step;
   bool single = a[1].kind == TPL_ABSENT;
@@ -312,15 +316,18 @@ global_range (TplRender *r, const TplValue *self, const TplArgs *args, const Tpl
     return eng_tpl_raise (r, "range() arg 3 must not be zero");
   if (from < -INT64_MAX / 4 || from > INT64_MAX / 4 || to < -INT64_MAX / 4 || to > INT64_MAX / 4)
     return eng_tpl_limit (r, "Range too big.");
-  int64_t distance = step > 0 ? to - from : from - to, by = step > 0 ? step : step == INT64_MIN ? INT64_MAX : -step;
+  int64_t distance = step > 0 ? to - from : from - to, by = step > 0            ? step
+                                                            : step == INT64_MIN ? INT64_MAX
+                                                                                : -step;
   int64_t n = distance > 0 ? (distance - 1) / by + 1 : 0;
   if (n > ENG_TEMPLATE_MAX_RANGE)
-    return eng_tpl_limit (r, "Range too big. The sandbox blocks ranges larger than MAX_RANGE (100000).");
+    return eng_tpl_limit (
+        r, "Range too big. The sandbox blocks ranges larger than MAX_RANGE (100000).");
   TplRangeData *range = eng_tpl_alloc (r, 1, sizeof *range);
   if (!range)
     return false;
-  *range = (TplRangeData) { .start = from, .step = step, .n = (uint32_t) n, .stop = to };
-  *out = (TplValue) { .kind = TPL_RANGE, .range = range };
+  *range = (TplRangeData){ .start = from, .step = step, .n = (uint32_t) n, .stop = to };
+  *out = (TplValue){ .kind = TPL_RANGE, .range = range };
   return true;
 }
 
@@ -357,7 +364,8 @@ build_dict (TplRender *r, const TplArgs *args, const char *who, TplDict **out)
       if (!eng_tpl_collect (r, &pair, &list))
         return false;
       if (list.n != 2)
-        return eng_tpl_raise (r, "dictionary update sequence element has length %u; 2 is required", list.n);
+        return eng_tpl_raise (r, "dictionary update sequence element has length %u; 2 is required",
+                              list.n);
       if (!eng_tpl_dict_set (r, dict, &list.items[0], &list.items[1]))
         return false;
     }
@@ -372,17 +380,19 @@ build_dict (TplRender *r, const TplArgs *args, const char *who, TplDict **out)
 }
 
 static bool
-global_dict (TplRender *r, const TplValue *self, const TplArgs *args, const TplValue *a, TplValue *out)
+global_dict (TplRender *r, const TplValue *self, const TplArgs *args, const TplValue *a,
+             TplValue *out)
 {
   TplDict *dict;
   if (!build_dict (r, args, "dict", &dict))
     return false;
-  *out = (TplValue) { .kind = TPL_DICT, .dict = dict };
+  *out = (TplValue){ .kind = TPL_DICT, .dict = dict };
   return true;
 }
 
 static bool
-global_namespace (TplRender *r, const TplValue *self, const TplArgs *args, const TplValue *a, TplValue *out)
+global_namespace (TplRender *r, const TplValue *self, const TplArgs *args, const TplValue *a,
+                  TplValue *out)
 {
   TplDict *dict;
   if (!build_dict (r, args, "dict", &dict))
@@ -392,9 +402,10 @@ global_namespace (TplRender *r, const TplValue *self, const TplArgs *args, const
       const TplValue *key = &dict->entries[k].key;
       if (key->kind == TPL_STRING && key->string->n_bytes > 0 && key->string->data[0] == '_')
         return eng_tpl_refuse (r, "unsupported name '%.*s' of a Namespace",
-                               key->string->n_bytes > 60 ? 60 : (int) key->string->n_bytes, key->string->data);
+                               key->string->n_bytes > 60 ? 60 : (int) key->string->n_bytes,
+                               key->string->data);
     }
-  *out = (TplValue) { .kind = TPL_NAMESPACE, .dict = dict };
+  *out = (TplValue){ .kind = TPL_NAMESPACE, .dict = dict };
   return true;
 }
 
@@ -413,7 +424,8 @@ global_strftime_now (TplRender *r, const TplValue *self, const TplArgs *args, co
                      TplValue *out)
 {
   const TplString *format;
-  return eng_tpl_string_arg (r, &a[0], "strftime() argument 1", &format) && eng_tpl_strftime (r, format, out);
+  return eng_tpl_string_arg (r, &a[0], "strftime() argument 1", &format)
+         && eng_tpl_strftime (r, format, out);
 }
 
 static const TplFunction globals[] = {
@@ -482,9 +494,10 @@ eng_tpl_find_global (const TplString *name)
 bool
 eng_tpl_is_refused_filter (const TplString *name)
 {
-  return eng_tpl_name_in_list ("attr center filesizeformat groupby pprint random striptags truncate "
-                               "urlencode urlize wordcount wordwrap xmlattr",
-                               name);
+  return eng_tpl_name_in_list (
+      "attr center filesizeformat groupby pprint random striptags truncate "
+      "urlencode urlize wordcount wordwrap xmlattr",
+      name);
 }
 
 bool

@@ -10,25 +10,25 @@
 TplValue
 eng_tpl_none (void)
 {
-  return (TplValue) { .kind = TPL_NONE };
+  return (TplValue){ .kind = TPL_NONE };
 }
 
 TplValue
 eng_tpl_bool (bool b)
 {
-  return (TplValue) { .kind = TPL_BOOL, .boolean = b };
+  return (TplValue){ .kind = TPL_BOOL, .boolean = b };
 }
 
 TplValue
 eng_tpl_int (int64_t i)
 {
-  return (TplValue) { .kind = TPL_INT, .integer = i };
+  return (TplValue){ .kind = TPL_INT, .integer = i };
 }
 
 TplValue
 eng_tpl_float (double d)
 {
-  return (TplValue) { .kind = TPL_FLOAT, .number = d };
+  return (TplValue){ .kind = TPL_FLOAT, .number = d };
 }
 
 bool
@@ -40,7 +40,7 @@ eng_tpl_make_list (TplRender *r, TplKind kind, const TplValue *items, uint32_t n
     return false;
   list->items = items ? items : &nothing; /* never NULL, so that sums with it are defined */
   list->n = n;
-  *out = (TplValue) { .kind = (uint8_t) kind, .list = list };
+  *out = (TplValue){ .kind = (uint8_t) kind, .list = list };
   return true;
 }
 
@@ -50,7 +50,7 @@ eng_tpl_make_iterator (TplRender *r, const TplValue *items, uint32_t n, TplValue
   TplIterator *it = eng_tpl_alloc (r, 1, sizeof *it);
   if (!it || !eng_tpl_make_list (r, TPL_LIST, items, n, &it->source))
     return false;
-  *out = (TplValue) { .kind = TPL_ITERATOR, .iterator = it };
+  *out = (TplValue){ .kind = TPL_ITERATOR, .iterator = it };
   return true;
 }
 
@@ -66,8 +66,8 @@ eng_tpl_make_pair (TplRender *r, const TplValue *a, const TplValue *b, TplValue 
 }
 
 bool
-eng_tpl_make_undefined (TplRender *r, const char *hint, const TplValue *object, const TplValue *name,
-                        TplValue *out)
+eng_tpl_make_undefined (TplRender *r, const char *hint, const TplValue *object,
+                        const TplValue *name, TplValue *out)
 {
   TplUndefined *u = eng_tpl_alloc (r, 1, sizeof *u);
   if (!u)
@@ -77,7 +77,7 @@ eng_tpl_make_undefined (TplRender *r, const char *hint, const TplValue *object, 
     u->object = *object;
   if (name)
     u->name = *name;
-  *out = (TplValue) { .kind = TPL_UNDEFINED, .undefined = u };
+  *out = (TplValue){ .kind = TPL_UNDEFINED, .undefined = u };
   return true;
 }
 
@@ -148,10 +148,11 @@ eng_tpl_from_json (TplRender *r, const EngJson *json, TplValue *out)
         return false;
       dict->n = dict->capacity = (uint32_t) json->n;
       for (size_t k = 0; k < json->n; k++)
-        if (!json_string (r, json->items[k].key, json->items[k].key_bytes, true, &dict->entries[k].key)
+        if (!json_string (r, json->items[k].key, json->items[k].key_bytes, true,
+                          &dict->entries[k].key)
             || !eng_tpl_from_json (r, &json->items[k], &dict->entries[k].value))
           return false;
-      *out = (TplValue) { .kind = TPL_DICT, .dict = dict };
+      *out = (TplValue){ .kind = TPL_DICT, .dict = dict };
       return true;
     }
   out->inserted = true;
@@ -209,7 +210,9 @@ compare_numbers (const TplValue *a, const TplValue *b)
   if (a->kind != TPL_FLOAT && b->kind != TPL_FLOAT)
     return (as_int (a) > as_int (b)) - (as_int (a) < as_int (b));
   if (a->kind == TPL_FLOAT && b->kind == TPL_FLOAT)
-    return isnan (a->number) || isnan (b->number) ? 2 : (a->number > b->number) - (a->number < b->number);
+    return isnan (a->number) || isnan (b->number)
+               ? 2
+               : (a->number > b->number) - (a->number < b->number);
   if (a->kind == TPL_FLOAT)
     {
       int c = compare_numbers (b, a);
@@ -286,7 +289,8 @@ eng_tpl_equal (TplRender *r, const TplValue *a, const TplValue *b, bool *out)
       return true;
     case TPL_STRING:
       *out = eng_tpl_string_equal (a->string, b->string);
-      return a->string->n_bytes != b->string->n_bytes || eng_tpl_charge_bytes (r, a->string->n_bytes);
+      return a->string->n_bytes != b->string->n_bytes
+             || eng_tpl_charge_bytes (r, a->string->n_bytes);
     case TPL_LIST:
     case TPL_TUPLE:
       if (!enter (r))
@@ -301,8 +305,7 @@ eng_tpl_equal (TplRender *r, const TplValue *a, const TplValue *b, bool *out)
       r->depth--;
       return ok;
     case TPL_RANGE:
-      *out = a->range->n == b->range->n
-             && (a->range->n == 0 || a->range->start == b->range->start)
+      *out = a->range->n == b->range->n && (a->range->n == 0 || a->range->start == b->range->start)
              && (a->range->n < 2 || a->range->step == b->range->step);
       return true;
     case TPL_VIEW:
@@ -378,7 +381,8 @@ eng_tpl_contains (TplRender *r, const TplValue *container, const TplValue *item,
       if (item->kind != TPL_STRING)
         return eng_tpl_raise (r, "'in <string>' requires string as left operand, not %s",
                               eng_tpl_type_name (item));
-      *out = eng_tpl_find (container->string, item->string->data, item->string->n_bytes, 0) != UINT32_MAX;
+      *out = eng_tpl_find (container->string, item->string->data, item->string->n_bytes, 0)
+             != UINT32_MAX;
       return eng_tpl_charge_bytes (r, container->string->n_bytes);
     case TPL_DICT:
       if (!eng_tpl_dict_find (r, container->dict, item, &entry))
@@ -389,7 +393,8 @@ eng_tpl_contains (TplRender *r, const TplValue *container, const TplValue *item,
       return true;
     default:
       if (!eng_tpl_is_iterable (container))
-        return eng_tpl_raise (r, "argument of type '%s' is not iterable", eng_tpl_type_name (container));
+        return eng_tpl_raise (r, "argument of type '%s' is not iterable",
+                              eng_tpl_type_name (container));
       if (!eng_tpl_iterate (r, container, &it))
         return false;
       for (;;)
@@ -520,7 +525,7 @@ eng_tpl_dict_set (TplRender *r, TplDict *dict, const TplValue *key, const TplVal
       dict->entries = entries;
       dict->capacity = capacity;
     }
-  dict->entries[dict->n++] = (TplEntry) { *key, *value };
+  dict->entries[dict->n++] = (TplEntry){ *key, *value };
   return true;
 }
 
@@ -549,7 +554,8 @@ append_quoted (TplBuilder *b, const TplString *s)
   bool twice = memchr (s->data, '"', s->n_bytes) != NULL;
   char quote = single && !twice ? '"' : '\'', text[16];
   uint32_t run = 0, length;
-  if (!eng_tpl_charge_bytes (b->r, (uint64_t) s->n_bytes * 2) || !eng_tpl_append (b, &quote, 1, false))
+  if (!eng_tpl_charge_bytes (b->r, (uint64_t) s->n_bytes * 2)
+      || !eng_tpl_append (b, &quote, 1, false))
     return false;
   for (uint32_t i = 0; i < s->n_bytes; i += length)
     {
@@ -560,7 +566,11 @@ append_quoted (TplBuilder *b, const TplString *s)
       else if (c == '\n' || c == '\r' || c == '\t')
         snprintf (text, sizeof text, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
       else if (!eng_tpl_is_printable (c))
-        snprintf (text, sizeof text, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);
+        snprintf (text, sizeof text,
+                  c < 0x100     ? "\\x%02x"
+                  : c < 0x10000 ? "\\u%04x"
+                                : "\\U%08x",
+                  c);
       else
         {
           if (!eng_tpl_append_char (b, c, inserted))
@@ -574,7 +584,8 @@ append_quoted (TplBuilder *b, const TplString *s)
 }
 
 static bool
-append_list_repr (TplBuilder *b, const TplValue *items, uint32_t n, const char *open, const char *close)
+append_list_repr (TplBuilder *b, const TplValue *items, uint32_t n, const char *open,
+                  const char *close)
 {
   if (!eng_tpl_append_literal (b, open))
     return false;
@@ -590,8 +601,9 @@ append_dict_repr (TplBuilder *b, const TplDict *dict)
   if (!eng_tpl_append_literal (b, "{"))
     return false;
   for (uint32_t k = 0; k < dict->n; k++)
-    if ((k > 0 && !eng_tpl_append_literal (b, ", ")) || !eng_tpl_append_repr (b, &dict->entries[k].key)
-        || !eng_tpl_append_literal (b, ": ") || !eng_tpl_append_repr (b, &dict->entries[k].value))
+    if ((k > 0 && !eng_tpl_append_literal (b, ", "))
+        || !eng_tpl_append_repr (b, &dict->entries[k].key) || !eng_tpl_append_literal (b, ": ")
+        || !eng_tpl_append_repr (b, &dict->entries[k].value))
       return false;
   return eng_tpl_append_literal (b, "}");
 }
@@ -705,14 +717,15 @@ eng_tpl_repr_buffer (TplRender *r, const TplValue *v, char *text, size_t size)
   TplBuilder b = { .r = r };
   if (!eng_tpl_append_repr (&b, v))
     return false;
-  snprintf (text, size, "%.*s", (int) (b.n_bytes < size ? b.n_bytes : size - 1), b.data ? b.data : "");
+  snprintf (text, size, "%.*s", (int) (b.n_bytes < size ? b.n_bytes : size - 1),
+            b.data ? b.data : "");
   return true;
 }
 
 static bool
 object_type (const TplValue *v, char text[64])
 {
-  const char *module = v->kind == TPL_NAMESPACE ? "jinja2.utils."
+  const char *module = v->kind == TPL_NAMESPACE                      ? "jinja2.utils."
                        : v->kind == TPL_LOOP || v->kind == TPL_MACRO ? "jinja2.runtime."
                                                                      : "";
   if (v->kind == TPL_NONE)

@@ -13,8 +13,8 @@ eng_template_parse (const char *source, size_t n_bytes, EngTemplate **out, EngEr
 {
   *out = NULL;
   if (n_bytes > ENG_TEMPLATE_MAX_SOURCE_BYTES)
-    return eng_error_set_numbers (error, ENG_ERR_LIMIT, NULL, n_bytes, ENG_TEMPLATE_MAX_SOURCE_BYTES,
-                                  "the template is too long");
+    return eng_error_set_numbers (error, ENG_ERR_LIMIT, NULL, n_bytes,
+                                  ENG_TEMPLATE_MAX_SOURCE_BYTES, "the template is too long");
   EngTemplate *tmpl = eng_alloc (sizeof *tmpl);
   if (!tmpl)
     return eng_error_set_line (error, ENG_ERR_NO_MEMORY, 0, "no memory for the template");
@@ -86,7 +86,8 @@ is_plain_word (const TplString *s)
 static void
 mark_trusted (TplDict *vars)
 {
-  static const char tokens[] = "bos_token cls_token eos_token mask_token pad_token sep_token unk_token";
+  static const char tokens[]
+      = "bos_token cls_token eos_token mask_token pad_token sep_token unk_token";
   TplEntry *entry;
   for (uint32_t k = 0; k < vars->n; k++)
     if (eng_tpl_name_in_list (tokens, vars->entries[k].key.string))
@@ -117,9 +118,9 @@ take_output (TplRender *r, const TplBuilder *b)
   out->n_bytes = b->n_bytes;
   out->n_spans = b->n_runs;
   for (uint32_t k = 0, start = 0; k < b->n_runs; start = b->runs[k++].end)
-    out->spans[k] = (EngTemplateSpan) { .offset = start,
-                                        .n_bytes = b->runs[k].end - start,
-                                        .inserted = b->runs[k].inserted };
+    out->spans[k] = (EngTemplateSpan){ .offset = start,
+                                       .n_bytes = b->runs[k].end - start,
+                                       .inserted = b->runs[k].inserted };
   return true;
 }
 

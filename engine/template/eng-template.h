@@ -28,8 +28,8 @@
  * conversation may take longer. */
 #define ENG_TEMPLATE_MAX_STEPS 1000000
 #define ENG_TEMPLATE_STEPS_PER_BYTE 8
-/* Bytes of rendered text, and of all values alive in one rendering; again plus so many for each byte
- * of the variables. */
+/* Bytes of rendered text, and of all values alive in one rendering; again plus so many for each
+ * byte of the variables. */
 #define ENG_TEMPLATE_MAX_OUTPUT_BYTES ((size_t) 16 << 20)
 #define ENG_TEMPLATE_OUTPUT_PER_BYTE 4
 #define ENG_TEMPLATE_MAX_MEMORY_BYTES ((size_t) 64 << 20)
@@ -44,9 +44,9 @@ typedef struct EngTemplate EngTemplate;
  * bos_token and the other *_token variables, role names, the date) may become control tokens;
  * @inserted text came from the variables (what people, documents and tools wrote) and must not.
  *
- * Marks follow each part of a string through concatenation, slices, strip, replace, split, join, case
- * changes and macros. Where a filter mixes (tojson, a list's text, format), the whole result counts as
- * inserted if any part was. */
+ * Marks follow each part of a string through concatenation, slices, strip, replace, split, join,
+ * case changes and macros. Where a filter mixes (tojson, a list's text, format), the whole result
+ * counts as inserted if any part was. */
 typedef struct
 {
   size_t offset, n_bytes;
@@ -60,8 +60,8 @@ typedef struct
   size_t n_bytes;
   EngTemplateSpan *spans; /* cover the text without gaps; neighbours differ in @inserted */
   size_t n_spans;
-  /* When rendering failed with ENG_ERR_TEMPLATE: the whole message as Jinja would have worded it, not
-   * shortened and not made printable as EngError's is. NULL otherwise. */
+  /* When rendering failed with ENG_ERR_TEMPLATE: the whole message as Jinja would have worded it,
+   * not shortened and not made printable as EngError's is. NULL otherwise. */
   char *message;
   size_t message_bytes;
   /* That message is one the template raised itself, with raise_exception (). */

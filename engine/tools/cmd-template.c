@@ -60,7 +60,8 @@ build_variables (Command *c, const EngJson **vars, EngError *error)
   if (!status && c->vars_file)
     status = read_json (c, c->vars_file, &extra, error);
   if (!status && extra && extra->type != ENG_JSON_OBJECT)
-    status = eng_error_set (error, ENG_ERR_FORMAT, NULL, ENG_OFFSET_NONE, "the variables are no object");
+    status = eng_error_set (error, ENG_ERR_FORMAT, NULL, ENG_OFFSET_NONE,
+                            "the variables are no object");
   if (status)
     return status;
   eng_json_write_begin_object (&w);
@@ -80,7 +81,8 @@ build_variables (Command *c, const EngJson **vars, EngError *error)
     write_members (&w, extra);
   eng_json_write_end_object (&w);
   if (buffer.failed)
-    status = eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory for the messages");
+    status = eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE,
+                            "no memory for the messages");
   else
     status = eng_json_parse (buffer.data, buffer.n_bytes, 0, &c->arena, vars, error);
   eng_buffer_clear (&buffer);
@@ -95,7 +97,8 @@ load_template (Command *c, bool tools, EngError *error)
   c->subject = c->template_file ? c->template_file : c->model;
   if (!c->template_file)
     return eng_template_from_gguf (c->gguf, tools, &c->tmpl, error);
-  EngStatus status = eng_tool_read_file (c->template_file, ENG_TEMPLATE_MAX_SOURCE_BYTES, &source, &n_bytes, error);
+  EngStatus status = eng_tool_read_file (c->template_file, ENG_TEMPLATE_MAX_SOURCE_BYTES, &source,
+                                         &n_bytes, error);
   if (!status)
     status = eng_template_parse (source, n_bytes, &c->tmpl, error);
   eng_free (source);
@@ -154,7 +157,8 @@ eng_cmd_template (int argc, char **argv)
   Command c = { .add_generation_prompt = true };
   const char *arguments[1] = { NULL };
   const EngToolOption options[] = {
-    { "--template-file", ENG_TOOL_STRING, &c.template_file, "F  a Jinja template instead of a model's" },
+    { "--template-file", ENG_TOOL_STRING, &c.template_file,
+      "F  a Jinja template instead of a model's" },
     { "--bos", ENG_TOOL_STRING, &c.bos, "T  text of bos_token" },
     { "--eos", ENG_TOOL_STRING, &c.eos, "T  text of eos_token" },
     { "--messages", ENG_TOOL_STRING, &c.messages_file,
@@ -166,7 +170,8 @@ eng_cmd_template (int argc, char **argv)
   };
   EngToolCommandLine line = {
     .usage = "(MODEL | --template-file F) --messages F.json [OPTION]…",
-    .summary = "Print a conversation as the model reads it; with --json also which parts came from the messages.",
+    .summary = "Print a conversation as the model reads it; with --json also which parts came from "
+               "the messages.",
     .options = options,
     .json = &c.json,
     .arguments = arguments,

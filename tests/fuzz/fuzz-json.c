@@ -19,7 +19,8 @@ walk (const EngJson *value)
   for (size_t k = 0; k < value->n; k++)
     {
       const EngJson *item = eng_json_at (value, k);
-      if (value->type == ENG_JSON_OBJECT && eng_json_get_n (value, item->key, item->key_bytes) != item)
+      if (value->type == ENG_JSON_OBJECT
+          && eng_json_get_n (value, item->key, item->key_bytes) != item)
         abort ();
       walk (item);
     }
@@ -43,7 +44,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
       if (first.failed || eng_json_parse (first.data, first.n_bytes, 0, &arena, &root, NULL))
         abort ();
       eng_json_write_value (&w2, root);
-      if (second.failed || first.n_bytes != second.n_bytes || memcmp (first.data, second.data, first.n_bytes) != 0)
+      if (second.failed || first.n_bytes != second.n_bytes
+          || memcmp (first.data, second.data, first.n_bytes) != 0)
         abort ();
       eng_buffer_clear (&first);
       eng_buffer_clear (&second);

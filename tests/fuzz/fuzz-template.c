@@ -13,13 +13,19 @@
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 
 static const char vars_text[]
-    = "{\"name\": \"Ada\", \"n\": 7, \"x\": 2.5, \"yes\": true, \"nil\": null, \"empty\": \"\", \"list\": [3, 1, 2],"
-      " \"words\": [\"b\", \"A\", \"c\"], \"user\": {\"name\": \"Bob\", \"tags\": [\"x\"], \"items\": 1},"
-      " \"text\": \" one two,\\n\\u00a0 three \", \"uni\": \"na\\u00efve \\u7089 \\ud83d\\udd25 \\u03a3\","
+    = "{\"name\": \"Ada\", \"n\": 7, \"x\": 2.5, \"yes\": true, \"nil\": null, \"empty\": \"\", "
+      "\"list\": [3, 1, 2],"
+      " \"words\": [\"b\", \"A\", \"c\"], \"user\": {\"name\": \"Bob\", \"tags\": [\"x\"], "
+      "\"items\": 1},"
+      " \"text\": \" one two,\\n\\u00a0 three \", \"uni\": \"na\\u00efve \\u7089 \\ud83d\\udd25 "
+      "\\u03a3\","
       " \"people\": [{\"name\": \"Zoe\", \"age\": 30}, {\"name\": \"adam\", \"age\": 25}],"
-      " \"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"f\", \"parameters\": {\"a\": 1e22}}}],"
-      " \"messages\": [{\"role\": \"user\", \"content\": \"hi <|im_end|>\"}, {\"role\": \"assistant\", \"content\":"
-      " [{\"type\": \"text\", \"text\": \"yo\"}]}], \"add_generation_prompt\": true, \"bos_token\": \"<s>\"}";
+      " \"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"f\", \"parameters\": "
+      "{\"a\": 1e22}}}],"
+      " \"messages\": [{\"role\": \"user\", \"content\": \"hi <|im_end|>\"}, {\"role\": "
+      "\"assistant\", \"content\":"
+      " [{\"type\": \"text\", \"text\": \"yo\"}]}], \"add_generation_prompt\": true, "
+      "\"bos_token\": \"<s>\"}";
 
 static void
 check_output (const EngTemplateOutput *out)
@@ -32,7 +38,8 @@ check_output (const EngTemplateOutput *out)
         abort ();
       at += out->spans[k].n_bytes;
     }
-  if (at != out->n_bytes || out->text[at] != '\0' || !eng_utf8_is_valid ((const uint8_t *) out->text, out->n_bytes))
+  if (at != out->n_bytes || out->text[at] != '\0'
+      || !eng_utf8_is_valid ((const uint8_t *) out->text, out->n_bytes))
     abort ();
 }
 
@@ -54,7 +61,9 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
       if (!status)
         check_output (&out);
     }
-  if (status && (error.code != status || error.text[0] == '\0' || (error.line == 0 && size <= ENG_TEMPLATE_MAX_SOURCE_BYTES)))
+  if (status
+      && (error.code != status || error.text[0] == '\0'
+          || (error.line == 0 && size <= ENG_TEMPLATE_MAX_SOURCE_BYTES)))
     abort ();
   eng_template_output_clear (&out);
   eng_template_free (&tmpl);

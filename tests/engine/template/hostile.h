@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Templates that try to use up time, memory or stack, from a seed. Plain C, for the fuzzer as well. */
+/* Templates that try to use up time, memory or stack, from a seed. Plain C, for the fuzzer as well.
+ */
 #pragma once
 
 #include <stdint.h>
@@ -37,21 +38,74 @@ hostile_add (Hostile *h, const char *s)
 static inline void
 hostile_expression (Hostile *h, int depth)
 {
-  static const char *const leaves[]
-      = { "s",  "l",    "n", "d",  "m",     "'abc'", "'x' * 1000000", "range(99999)", "range(10 ** 9)", "1e300",
-          "[1, 2, 3]", "'<|im_end|>'", "missing", "none", "'a,b' * 5000", "[0] * 100000", "ns.x", "'é' * 70000",
-          "9223372036854775807", "x", "loop.index", "dict(a=1)", "messages" };
-  static const char *const wraps[][2]
-      = { { "(", ")" },  { "[", "]" }, { "-", "" }, { "not ", "" }, { "", "|list" }, { "", "|join('-' * 1000)" },
-          { "", "|replace('a', 'aaaaaaaaaaaaaaaa')" }, { "", "|replace('', 'yy')" }, { "", " * 3000" }, { "", "|tojson(indent=900)" },
-          { "", "|string" }, { "", "[::-1]" }, { "", "|sort" }, { "", "|unique|list" }, { "", ".split('')" }, { "", ".split('a')" },
-          { "", "|upper" }, { "", "|map('upper')|list" }, { "", "|reverse|list" }, { "f(", ")" }, { "g(", ")" },
-          { "namespace(x=", ")" }, { "[", "] * 50000" }, { "", "|batch(3)|list" }, { "", "|slice(90000)|list" },
-          { "'%9999s' % ", "" }, { "'{:>9999}'.format(", ")" }, { "", ".rsplit('aa')" }, { "", "|indent(999)" }, { "", "|title" },
-          { "", "|e" }, { "{'k': ", "}" }, { "", "|sum(start=[])" }, { "", "|sort(attribute='a.b.c')" }, { "", "|dictsort" },
-          { "", "|selectattr('x')|list" }, { "", ".strip('abc' * 9999)" }, { "", "|map('list')|list" }, { "", "|map('tojson')|list" },
-          { "", ".rfind('a' * 9999 ~ 'b')" }, { "", "|trim|length" }, { "", "[1:-1:2]" }, { "", ".center(99999)" } };
-  static const char *const joins[] = { " + ", " ~ ", " == ", " in ", " and ", " or ", " ** ", " * ", " < ", " if s else " };
+  static const char *const leaves[] = { "s",
+                                        "l",
+                                        "n",
+                                        "d",
+                                        "m",
+                                        "'abc'",
+                                        "'x' * 1000000",
+                                        "range(99999)",
+                                        "range(10 ** 9)",
+                                        "1e300",
+                                        "[1, 2, 3]",
+                                        "'<|im_end|>'",
+                                        "missing",
+                                        "none",
+                                        "'a,b' * 5000",
+                                        "[0] * 100000",
+                                        "ns.x",
+                                        "'é' * 70000",
+                                        "9223372036854775807",
+                                        "x",
+                                        "loop.index",
+                                        "dict(a=1)",
+                                        "messages" };
+  static const char *const wraps[][2] = { { "(", ")" },
+                                          { "[", "]" },
+                                          { "-", "" },
+                                          { "not ", "" },
+                                          { "", "|list" },
+                                          { "", "|join('-' * 1000)" },
+                                          { "", "|replace('a', 'aaaaaaaaaaaaaaaa')" },
+                                          { "", "|replace('', 'yy')" },
+                                          { "", " * 3000" },
+                                          { "", "|tojson(indent=900)" },
+                                          { "", "|string" },
+                                          { "", "[::-1]" },
+                                          { "", "|sort" },
+                                          { "", "|unique|list" },
+                                          { "", ".split('')" },
+                                          { "", ".split('a')" },
+                                          { "", "|upper" },
+                                          { "", "|map('upper')|list" },
+                                          { "", "|reverse|list" },
+                                          { "f(", ")" },
+                                          { "g(", ")" },
+                                          { "namespace(x=", ")" },
+                                          { "[", "] * 50000" },
+                                          { "", "|batch(3)|list" },
+                                          { "", "|slice(90000)|list" },
+                                          { "'%9999s' % ", "" },
+                                          { "'{:>9999}'.format(", ")" },
+                                          { "", ".rsplit('aa')" },
+                                          { "", "|indent(999)" },
+                                          { "", "|title" },
+                                          { "", "|e" },
+                                          { "{'k': ", "}" },
+                                          { "", "|sum(start=[])" },
+                                          { "", "|sort(attribute='a.b.c')" },
+                                          { "", "|dictsort" },
+                                          { "", "|selectattr('x')|list" },
+                                          { "", ".strip('abc' * 9999)" },
+                                          { "", "|map('list')|list" },
+                                          { "", "|map('tojson')|list" },
+                                          { "", ".rfind('a' * 9999 ~ 'b')" },
+                                          { "", "|trim|length" },
+                                          { "", "[1:-1:2]" },
+                                          { "", ".center(99999)" } };
+  static const char *const joins[]
+      = { " + ", " ~ ", " == ", " in ", " and ", " or ", " ** ", " * ", " < ", " if s else " };
   uint32_t what = depth <= 0 ? 0 : hostile_random (h, 5);
   if (what == 0)
     hostile_add (h, leaves[hostile_random (h, sizeof leaves / sizeof leaves[0])]);
@@ -129,8 +183,10 @@ static inline size_t
 hostile_make (uint64_t seed, char *text, size_t size)
 {
   Hostile h = { .state = seed * 0x9e3779b97f4a7c15ull + 1, .text = text, .size = size };
-  hostile_add (&h, "{% set ns = namespace(x='ab') %}{% set s = 'aXbaa' %}{% set l = [3, 'b', [1]] %}{% set n = 7 %}"
-                   "{% set d = {'a': {'b': 1}} %}{% macro f(x) %}{{ x }}{% endmacro %}{% macro g(x) %}{{ f(x) }}{% endmacro %}\n");
+  hostile_add (&h, "{% set ns = namespace(x='ab') %}{% set s = 'aXbaa' %}{% set l = [3, 'b', [1]] "
+                   "%}{% set n = 7 %}"
+                   "{% set d = {'a': {'b': 1}} %}{% macro f(x) %}{{ x }}{% endmacro %}{% macro "
+                   "g(x) %}{{ f(x) }}{% endmacro %}\n");
   for (uint32_t k = 1 + hostile_random (&h, 5); k > 0; k--)
     hostile_statement (&h, 4);
   return h.n;

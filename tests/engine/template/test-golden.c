@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Against jinja2's own output: small templates of ours with their whole text, and public chat templates
- * (not part of this project; found in INGLENOOK_FIXTURES/templates, and in the folders of
- * INGLENOOK_TEMPLATES parted by ':') by length and SHA-256. tests/golden/make-template-golden.py. */
+/* Against jinja2's own output: small templates of ours with their whole text, and public chat
+ * templates (not part of this project; found in INGLENOOK_FIXTURES/templates, and in the folders of
+ * INGLENOOK_TEMPLATES parted by ':') by length and SHA-256. tests/golden/make-template-golden.py.
+ */
 #include <glib.h>
 #include <string.h>
 
@@ -10,14 +11,22 @@
 #include "eng-template.h"
 
 /* The moment the golden files were made for: Thursday, 5 March 2026, 14:07:09. */
-static const struct tm now = { .tm_year = 126, .tm_mon = 2, .tm_mday = 5, .tm_hour = 14, .tm_min = 7,
-                               .tm_sec = 9, .tm_wday = 4, .tm_yday = 63, .tm_isdst = -1 };
+static const struct tm now = { .tm_year = 126,
+                               .tm_mon = 2,
+                               .tm_mday = 5,
+                               .tm_hour = 14,
+                               .tm_min = 7,
+                               .tm_sec = 9,
+                               .tm_wday = 4,
+                               .tm_yday = 63,
+                               .tm_isdst = -1 };
 
 static const EngJson *
 load (const char *name, EngArena *arena)
 {
   const char *folder = g_getenv ("INGLENOOK_TEST_DATA");
-  g_autofree char *path = g_build_filename (folder ? folder : "tests/golden/data", name, NULL), *text = NULL;
+  g_autofree char *path = g_build_filename (folder ? folder : "tests/golden/data", name, NULL),
+                  *text = NULL;
   g_autoptr (GError) failure = NULL;
   const EngJson *root;
   EngError error;
@@ -43,7 +52,8 @@ check_spans (const EngTemplateOutput *out)
     }
   g_assert_cmpuint (at, ==, out->n_bytes);
   g_assert_cmpint (out->text[out->n_bytes], ==, '\0');
-  g_assert_true (g_utf8_validate_len (out->text, out->n_bytes, NULL) || memchr (out->text, 0, out->n_bytes));
+  g_assert_true (g_utf8_validate_len (out->text, out->n_bytes, NULL)
+                 || memchr (out->text, 0, out->n_bytes));
 }
 
 static EngStatus
@@ -76,20 +86,21 @@ test_snippets (void)
       bool right;
       if (text)
         {
-          right = status == ENG_OK && out.n_bytes == text->n && memcmp (out.text, text->string, text->n) == 0;
+          right = status == ENG_OK && out.n_bytes == text->n
+                  && memcmp (out.text, text->string, text->n) == 0;
           if (status == ENG_OK)
             check_spans (&out);
         }
       else
         right = status == ENG_ERR_TEMPLATE && error.line > 0
-                && (message->n == 0
-                    || (out.message && strcmp (out.message, message->string) == 0)
+                && (message->n == 0 || (out.message && strcmp (out.message, message->string) == 0)
                     || (!out.message && g_str_has_prefix (error.text, message->string)));
       if (!right)
         {
           n_wrong++;
-          g_test_message ("%s\n  expected %s: %s\n  got %s: %s", source->string, text ? "text" : "error",
-                          text ? text->string : message->string, eng_status_name (status),
+          g_test_message ("%s\n  expected %s: %s\n  got %s: %s", source->string,
+                          text ? "text" : "error", text ? text->string : message->string,
+                          eng_status_name (status),
                           status ? (out.message ? out.message : error.text) : out.text);
         }
       eng_template_output_clear (&out);
@@ -105,11 +116,13 @@ matches (const char *expected, EngStatus status, const EngTemplateOutput *out)
   if (g_str_has_prefix (expected, "!maximum recursion depth"))
     return status == ENG_ERR_LIMIT;
   if (expected[0] == '!')
-    return status == ENG_ERR_TEMPLATE && (expected[1] == '\0' || g_strcmp0 (out->message, expected + 1) == 0);
+    return status == ENG_ERR_TEMPLATE
+           && (expected[1] == '\0' || g_strcmp0 (out->message, expected + 1) == 0);
   if (status != ENG_OK)
     return false;
   check_spans (out);
-  g_autofree char *sum = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) out->text, out->n_bytes);
+  g_autofree char *sum
+      = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) out->text, out->n_bytes);
   g_autofree char *got = g_strdup_printf ("%zu %.16s", out->n_bytes, sum);
   return g_str_equal (got, expected);
 }
@@ -117,7 +130,8 @@ matches (const char *expected, EngStatus status, const EngTemplateOutput *out)
 static unsigned
 check_template (const char *source, size_t n, const EngJson *cases, const EngJson *golden)
 {
-  const EngJson *results = eng_json_get (golden, "results"), *outputs = eng_json_get (golden, "outputs");
+  const EngJson *results = eng_json_get (golden, "results"),
+                *outputs = eng_json_get (golden, "outputs");
   EngTemplate *tmpl;
   EngError error = { 0 };
   unsigned n_wrong = 0;
@@ -136,8 +150,9 @@ check_template (const char *source, size_t n, const EngJson *cases, const EngJso
       const char *expected = eng_json_at (outputs, (size_t) results->items[i].integer)->string;
       if (!matches (expected, status, &out) && n_wrong++ < 3)
         {
-          g_test_message ("%s, case %zu: expected %s, got %s%s%s line %u", name, i, expected, eng_status_name (status),
-                          status ? ": " : "", status ? (out.message ? out.message : error.text) : "", error.line);
+          g_test_message ("%s, case %zu: expected %s, got %s%s%s line %u", name, i, expected,
+                          eng_status_name (status), status ? ": " : "",
+                          status ? (out.message ? out.message : error.text) : "", error.line);
         }
       eng_template_output_clear (&out);
     }
@@ -148,7 +163,8 @@ check_template (const char *source, size_t n, const EngJson *cases, const EngJso
 static void
 check_folder (const char *folder, const EngJson *root, unsigned *n_seen, unsigned *n_wrong)
 {
-  const EngJson *templates = eng_json_get (root, "templates"), *cases = eng_json_get (root, "cases");
+  const EngJson *templates = eng_json_get (root, "templates"),
+                *cases = eng_json_get (root, "cases");
   g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
   const char *name;
   while (dir && (name = g_dir_read_name (dir)))
@@ -157,7 +173,8 @@ check_folder (const char *folder, const EngJson *root, unsigned *n_seen, unsigne
       gsize n;
       if (!g_str_has_suffix (name, ".jinja") || !g_file_get_contents (path, &text, &n, NULL))
         continue;
-      g_autofree char *sum = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) text, n);
+      g_autofree char *sum
+          = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) text, n);
       const EngJson *golden = eng_json_get (templates, sum);
       if (!golden)
         {
@@ -182,7 +199,8 @@ test_public_templates (void)
     check_folder (own, root, &n_seen, &n_wrong);
   for (char **folder = folders; *folder; folder++)
     check_folder (*folder, root, &n_seen, &n_wrong);
-  g_test_message ("%u templates, %u cases each", n_seen, (unsigned) eng_json_get (root, "cases")->n);
+  g_test_message ("%u templates, %u cases each", n_seen,
+                  (unsigned) eng_json_get (root, "cases")->n);
   eng_arena_clear (&arena);
   g_assert_cmpuint (n_wrong, ==, 0);
   if (n_seen == 0)

@@ -83,7 +83,8 @@ test_mistakes (void)
 static void
 test_nesting (void)
 {
-  static const char *const openings[] = { "(", "[", "{1:", "-(", "not ", "-", "f(", "a[", "{'a':[", "a if a else " };
+  static const char *const openings[]
+      = { "(", "[", "{1:", "-(", "not ", "-", "f(", "a[", "{'a':[", "a if a else " };
   for (size_t k = 0; k < G_N_ELEMENTS (openings); k++)
     {
       g_autofree char *source = repeated ("\n{{ ", openings[k], 10000, "1 }}");
@@ -101,7 +102,8 @@ test_nesting (void)
   g_autofree char *dots = repeated ("{{ d", ".a", 10000, " }}");
   assert_stops (dots, ENG_ERR_LIMIT, 1);
   /* Within the limits. */
-  g_autofree char *fine = repeated ("{% for a in [1] %}{{ ((((((((((1", "+1", 200, ")))))))))) }}{% endfor %}");
+  g_autofree char *fine
+      = repeated ("{% for a in [1] %}{{ ((((((((((1", "+1", 200, ")))))))))) }}{% endfor %}");
   assert_stops (fine, ENG_OK, 0);
   g_autofree char *elifs = repeated ("{% if 0 %}", "{% elif 0 %}x", 5000, "{% endif %}");
   assert_stops (elifs, ENG_OK, 0);
@@ -111,19 +113,26 @@ static void
 test_recursion (void)
 {
   assert_stops ("{% macro f() %}{{ f() }}{% endmacro %}\n{{ f() }}", ENG_ERR_LIMIT, 1);
-  assert_stops ("{% macro f(x) %}\n{% call f(x) %}{{ caller() }}{% endcall %}{% endmacro %}{{ f(1) }}", ENG_ERR_LIMIT, 2);
-  assert_stops ("{% macro f(x) %}{% for y in x %}{{ f([x]) }}{% endfor %}{% endmacro %}{{ f([1]) }}", ENG_ERR_LIMIT, 1);
+  assert_stops (
+      "{% macro f(x) %}\n{% call f(x) %}{{ caller() }}{% endcall %}{% endmacro %}{{ f(1) }}",
+      ENG_ERR_LIMIT, 2);
+  assert_stops (
+      "{% macro f(x) %}{% for y in x %}{{ f([x]) }}{% endfor %}{% endmacro %}{{ f([1]) }}",
+      ENG_ERR_LIMIT, 1);
   assert_stops ("{% macro f(x=f()) %}{% endmacro %}{{ f() }}", ENG_ERR_LIMIT, 1);
   /* A namespace in itself */
   assert_stops ("{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}", ENG_ERR_LIMIT, 1);
-  assert_stops ("{% set ns = namespace(a=[]) %}{% for i in range(5000) %}{% set ns.a = [ns.a] %}{% endfor %}\n{{ ns.a }}",
+  assert_stops ("{% set ns = namespace(a=[]) %}{% for i in range(5000) %}{% set ns.a = [ns.a] %}{% "
+                "endfor %}\n{{ ns.a }}",
                 ENG_ERR_LIMIT, 2);
-  assert_stops ("{% set ns = namespace(a=[]) %}{% for i in range(5000) %}{% set ns.a = [ns.a] %}{% endfor %}\n"
+  assert_stops ("{% set ns = namespace(a=[]) %}{% for i in range(5000) %}{% set ns.a = [ns.a] %}{% "
+                "endfor %}\n"
                 "{{ ns.a|tojson }}",
                 ENG_ERR_LIMIT, 2);
-  assert_stops ("{% set ns = namespace(a=[], b=[]) %}{% for i in range(5000) %}{% set ns.a = [ns.a] %}"
-                "{% set ns.b = [ns.b] %}{% endfor %}\n{{ ns.a == ns.b }}",
-                ENG_ERR_LIMIT, 2);
+  assert_stops (
+      "{% set ns = namespace(a=[], b=[]) %}{% for i in range(5000) %}{% set ns.a = [ns.a] %}"
+      "{% set ns.b = [ns.b] %}{% endfor %}\n{{ ns.a == ns.b }}",
+      ENG_ERR_LIMIT, 2);
 }
 
 static void
@@ -131,13 +140,19 @@ test_steps (void)
 {
   assert_stops ("{{ range(10 ** 9) }}", ENG_ERR_LIMIT, 1);
   assert_stops ("\n{% for i in range(10**9) %}{% endfor %}", ENG_ERR_LIMIT, 2);
-  assert_stops ("{% for i in range(99999) %}\n{% for j in range(99999) %}{% endfor %}{% endfor %}", ENG_ERR_LIMIT, 2);
-  assert_stops ("{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}", ENG_ERR_LIMIT, 1);
-  assert_stops ("{% for i in range(99999) %}{{ range(99999)|list|length }}{% endfor %}", ENG_ERR_LIMIT, 1);
-  assert_stops ("{% for i in range(99999) if i < 0 %}{% endfor %}{% for i in range(99999) if i in range(99999)|list %}"
+  assert_stops ("{% for i in range(99999) %}\n{% for j in range(99999) %}{% endfor %}{% endfor %}",
+                ENG_ERR_LIMIT, 2);
+  assert_stops ("{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}",
+                ENG_ERR_LIMIT, 1);
+  assert_stops ("{% for i in range(99999) %}{{ range(99999)|list|length }}{% endfor %}",
+                ENG_ERR_LIMIT, 1);
+  assert_stops ("{% for i in range(99999) if i < 0 %}{% endfor %}{% for i in range(99999) if i in "
+                "range(99999)|list %}"
                 "{% endfor %}",
                 ENG_ERR_LIMIT, 1);
-  assert_stops ("{% macro f(n) %}{% for i in range(9) %}{{ f(n) }}{% endfor %}{% endmacro %}{{ f(1) }}", ENG_ERR_LIMIT, 1);
+  assert_stops (
+      "{% macro f(n) %}{% for i in range(9) %}{{ f(n) }}{% endfor %}{% endmacro %}{{ f(1) }}",
+      ENG_ERR_LIMIT, 1);
 }
 
 static void
@@ -147,19 +162,24 @@ test_sizes (void)
   assert_stops ("{{ 'x' * 10 ** 18 }}", ENG_ERR_LIMIT, 1);
   assert_stops ("{{ [1] * 10 ** 18 }}", ENG_ERR_LIMIT, 1);
   assert_stops ("{{ ('x' * 1000000)|replace('x', 'y' * 1000000) }}", ENG_ERR_LIMIT, 1);
-  assert_stops ("{% set ns = namespace(s='xy') %}{% for i in range(99) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
+  assert_stops ("{% set ns = namespace(s='xy') %}{% for i in range(99) %}{% set ns.s = ns.s ~ ns.s "
+                "%}{% endfor %}",
                 ENG_ERR_LIMIT, 1);
-  assert_stops ("{% set ns = namespace(s=[1]) %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
+  assert_stops ("{% set ns = namespace(s=[1]) %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s "
+                "%}{% endfor %}",
                 ENG_ERR_LIMIT, 1);
-  assert_stops ("{% set ns = namespace(s=[1]) %}{% for i in range(99) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}\n{{ ns.s }}",
+  assert_stops ("{% set ns = namespace(s=[1]) %}{% for i in range(99) %}{% set ns.s = [ns.s, ns.s] "
+                "%}{% endfor %}\n{{ ns.s }}",
                 ENG_ERR_LIMIT, 2);
-  assert_stops ("{% set ns = namespace(s=[1]) %}{% for i in range(99) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}\n"
+  assert_stops ("{% set ns = namespace(s=[1]) %}{% for i in range(99) %}{% set ns.s = [ns.s, ns.s] "
+                "%}{% endfor %}\n"
                 "{{ ns.s == ns.s + [] or [ns.s] == [ns.s] }}",
                 ENG_ERR_LIMIT, 2);
   assert_stops ("{% for i in range(99999) %}{{ 'x' * 10000 }}{% endfor %}", ENG_ERR_LIMIT, 1);
-  assert_stops ("{{ ('ab' * 500000).rfind('b' * 300000) }}{{ ('a' * 1000000).rfind('a' * 500000 ~ 'b') }}"
-                "{{ ('a' * 1000000).rfind('ab' ~ 'a' * 500000) }}",
-                ENG_ERR_LIMIT, 1);
+  assert_stops (
+      "{{ ('ab' * 500000).rfind('b' * 300000) }}{{ ('a' * 1000000).rfind('a' * 500000 ~ 'b') }}"
+      "{{ ('a' * 1000000).rfind('ab' ~ 'a' * 500000) }}",
+      ENG_ERR_LIMIT, 1);
   assert_stops ("{{ ('a' * 1000000).strip('b' * 500000 ~ 'a') }}", ENG_ERR_LIMIT, 1);
   assert_stops ("{{ '%99999999s' % 'x' }}", ENG_ERR_LIMIT, 1);
   assert_stops ("{{ 'x'.center(999999999) }}", ENG_ERR_LIMIT, 1);
@@ -171,13 +191,16 @@ test_sizes (void)
 static void
 test_long_sources (void)
 {
-  static const char *const units[] = { "{{a}}", "{#", "{%", "{{", "{% raw %}", "{# #}", "\n", " {%- if a -%}", "{{ 'a' }}", "((", "{%set a=1%}",
-                                       "{% endraw", "{{-", "a\r", "{% for", "{{a.b|c(d)}}", "{{\"\\", "é", "{% raw", "{{ 1.1e" };
+  static const char *const units[]
+      = { "{{a}}",         "{#",           "{%",     "{{",          "{% raw %}", "{# #}",  "\n",
+          " {%- if a -%}", "{{ 'a' }}",    "((",     "{%set a=1%}", "{% endraw", "{{-",    "a\r",
+          "{% for",        "{{a.b|c(d)}}", "{{\"\\", "é",           "{% raw",    "{{ 1.1e" };
   for (size_t k = 0; k < G_N_ELEMENTS (units); k++)
     {
       EngError error;
       double ms;
-      g_autofree char *source = repeated ("", units[k], ENG_TEMPLATE_MAX_SOURCE_BYTES / strlen (units[k]), "");
+      g_autofree char *source
+          = repeated ("", units[k], ENG_TEMPLATE_MAX_SOURCE_BYTES / strlen (units[k]), "");
       run (source, strlen (source), &error, &ms);
       g_test_message ("%s: %s, line %u, %.1f ms", units[k], error.text, error.line, ms);
       g_assert_cmpfloat (ms, <=, LIMIT_MS * allowance ());
@@ -201,13 +224,16 @@ test_generated (void)
       double ms;
       size_t n = hostile_make ((guint64) seed * 1000 + i, text, sizeof text);
       EngStatus status = run (text, n, &error, &ms);
-      if (ms > LIMIT_MS * allowance () || (status && error.line == 0) || status == ENG_ERR_NO_MEMORY)
-        g_error ("seed %u, template %u: %.1f ms, %s, line %u:\n%s", seed, i, ms, error.text, error.line, text);
+      if (ms > LIMIT_MS * allowance () || (status && error.line == 0)
+          || status == ENG_ERR_NO_MEMORY)
+        g_error ("seed %u, template %u: %.1f ms, %s, line %u:\n%s", seed, i, ms, error.text,
+                 error.line, text);
       n_stopped += status != ENG_OK;
       n_limit += status == ENG_ERR_LIMIT;
       worst = MAX (worst, ms);
     }
-  g_test_message ("%u of 1000 stopped with an error, %u of them at a limit; slowest %.1f ms", n_stopped, n_limit, worst);
+  g_test_message ("%u of 1000 stopped with an error, %u of them at a limit; slowest %.1f ms",
+                  n_stopped, n_limit, worst);
   g_assert_cmpuint (n_limit, >, 50);
 }
 
