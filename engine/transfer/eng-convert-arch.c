@@ -347,7 +347,9 @@ static void
 set_nomic (EngConvert *c)
 {
   set_pooling (c);
-  eng_convert_set_f32 (c, "rope.freq_base", eng_convert_get_f64 (c, "rotary_emb_base", 1000.0));
+  eng_convert_set_f32 (c, "rope.freq_base",
+                       eng_convert_rope (c) ? eng_convert_rope_theta (c)
+                                            : eng_convert_get_f64 (c, "rotary_emb_base", 1000.0));
 }
 
 /* ---- Table --------------------------------------------------------------------------------------- */
@@ -378,11 +380,11 @@ static const EngConvertArch archs[] = {
     NULL, RULES (chatglm_globals), RULES (chatglm_rules), NULL, NULL },
   { "Phi3ForCausalLM", "phi3", "model.|", "layers.", "silu", RULES (decoder_globals),
     RULES (decoder_norms, phi3_attention, fused_gate_up), NULL, set_phi3 },
-  { "BertModel|BertForMaskedLM", "bert", "|bert.", "encoder.layer.", "gelu", RULES (bert_globals),
+  { "BertModel|BertForMaskedLM", "bert", "bert.|", "encoder.layer.", "gelu", RULES (bert_globals),
     RULES (bert_rules), "pooler.|cls.predictions|cls.seq_relationship", set_pooling },
-  { "XLMRobertaModel|XLMRobertaForMaskedLM", "bert", "|roberta.", "encoder.layer.", "gelu",
+  { "XLMRobertaModel|XLMRobertaForMaskedLM", "bert", "roberta.|", "encoder.layer.", "gelu",
     RULES (roberta_globals), RULES (bert_rules), "pooler.|lm_head.", set_roberta },
-  { "NomicBertModel", "nomic-bert", "|", "encoder.layers.", "swiglu", RULES (nomic_globals),
+  { "NomicBertModel", "nomic-bert", "|", "encoder.layers.", "swiglu|silu", RULES (nomic_globals),
     RULES (nomic_rules), "pooler.|cls.", set_nomic },
 };
 #define N_ARCHS (sizeof archs / sizeof archs[0])

@@ -37,7 +37,7 @@ struct EngConvertArch
 {
   const char *hub_names;    /* of config.json's "architectures", with '|' between */
   const char *name;         /* general.architecture */
-  const char *prefixes;     /* tensor names may begin so, with '|' between; "" counts */
+  const char *prefixes;     /* tensor names may begin so, with '|' between; "" counts, at the end */
   const char *layers;       /* "layers." */
   const char *activation;   /* what hidden_act may be, with '|' between; NULL = not looked at */
   const EngConvertRule *const *globals; /* lists, each ended by a NULL from; then NULL */

@@ -245,6 +245,12 @@ template_has (const EngJson *processor, bool first)
   return false;
 }
 
+static bool
+is_wordpiece (const EngJson *tokenizer)
+{
+  return eng_json_is_string (eng_json_get (eng_json_get (tokenizer, "model"), "type"), "WordPiece");
+}
+
 static void
 set_special_tokens (EngConvert *c, const EngJson *tokenizer, const EngJson *config)
 {
@@ -262,8 +268,14 @@ set_special_tokens (EngConvert *c, const EngJson *tokenizer, const EngJson *conf
   for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
     set_special (c, tokenizer, config, others[i].name, others[i].key);
   set_turn_end (c, tokenizer, eos);
-  if (eng_convert_is_one_of ("bert|nomic-bert", c->arch->name))
-    return; /* always framed */
+  if (is_wordpiece (tokenizer))
+    {
+      /* Always framed, by what some readers look for under BOS. */
+      int64_t cls = configured_token (tokenizer, config, "cls_token");
+      if (cls >= 0 && cls < c->n_vocab)
+        eng_convert_set_key_u32 (c, "tokenizer.ggml.bos_token_id", (uint32_t) cls);
+      return;
+    }
   eng_json_get_bool (config, "add_bos_token", &add_bos);
   eng_json_get_bool (config, "add_eos_token", &add_eos);
   eng_convert_set_key_bool (c, "tokenizer.ggml.add_bos_token", add_bos);
