@@ -9,7 +9,7 @@ eng_arch_compile_bert (EngBuilder *b)
 {
   eng_builder_read_common (b);
   const EngHparams *h = &b->h;
-  const EngLayerBuffers *l = eng_builder_begin (b, h->n_ff);
+  const EngLayerBuffers *l = eng_builder_begin (b);
   const EngAttentionOptions attention = { .encoder = true };
   eng_build_encoder_embed (b, true);
   for (uint32_t i = 0; i < h->n_layers && b->status == ENG_OK; i++)

@@ -15,7 +15,7 @@ eng_arch_compile_gemma2 (EngBuilder *b)
 {
   eng_builder_read_common (b);
   const EngHparams *h = &b->h;
-  eng_builder_begin (b, h->n_ff);
+  eng_builder_begin (b);
   float final_cap = eng_builder_get_f32 (b, "final_logit_softcapping", 30.0f, 0.0f, 1e6f);
   EngAttentionOptions attention = {
     .rope = eng_builder_rope (b, ENG_ROPE_NEOX, h->rope_base, true),

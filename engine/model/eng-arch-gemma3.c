@@ -13,7 +13,7 @@ eng_arch_compile_gemma3 (EngBuilder *b)
 {
   eng_builder_read_common (b);
   const EngHparams *h = &b->h;
-  eng_builder_begin (b, h->n_ff);
+  eng_builder_begin (b);
   uint32_t pattern = eng_builder_get_u32 (b, "attention.sliding_window_pattern", 6, 1, 1024);
   float local_base = eng_builder_get_f32 (b, "rope.freq_base_swa", 10000.0f, 1.0f, 1e12f);
   float final_cap = eng_builder_get_f32 (b, "final_logit_softcapping", 0.0f, 0.0f, 1e6f);

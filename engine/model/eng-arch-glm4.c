@@ -8,7 +8,7 @@ eng_arch_compile_glm4 (EngBuilder *b)
 {
   eng_builder_read_common (b);
   const EngHparams *h = &b->h;
-  eng_builder_begin (b, h->n_ff);
+  eng_builder_begin (b);
   const EngAttentionOptions attention = {
     .rope = eng_builder_rope (b, ENG_ROPE_NORM, h->rope_base, true),
     .fused = eng_builder_has_tensor (b, 0, "attn_qkv.weight"),

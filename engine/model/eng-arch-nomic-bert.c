@@ -9,7 +9,7 @@ eng_arch_compile_nomic_bert (EngBuilder *b)
 {
   eng_builder_read_common (b);
   const EngHparams *h = &b->h;
-  const EngLayerBuffers *l = eng_builder_begin (b, h->n_ff);
+  const EngLayerBuffers *l = eng_builder_begin (b);
   const EngAttentionOptions attention = {
     .rope = eng_builder_rope (b, ENG_ROPE_NEOX, h->rope_base, true),
     .fused = true,

@@ -153,12 +153,12 @@ build_shared_expert (EngBuilder *b, uint32_t layer, EngActKind act, EngBufferId 
 {
   const EngHparams *h = &b->h;
   const EngLayerBuffers *l = &b->buffers_of_layer;
-  EngStep *step = eng_builder_step (b, ENG_STEP_GATE_UP, layer, src, l->inner);
+  EngStep *step = eng_builder_step (b, ENG_STEP_GATE_UP, layer, src, l->shared);
   step->w[0] = eng_builder_product (b, layer, "ffn_gate_shexp.weight", h->n_embd, h->n_ff_shared);
   step->w[1] = eng_builder_product (b, layer, "ffn_up_shexp.weight", h->n_embd, h->n_ff_shared);
   step->w[4] = eng_builder_vector_if (b, layer, "ffn_gate_inp_shexp.weight", h->n_embd);
   step->u.glu.act = act;
-  eng_build_product (b, layer, "ffn_down_shexp", l->inner, h->n_ff_shared, l->residual, h->n_embd,
+  eng_build_product (b, layer, "ffn_down_shexp", l->shared, h->n_ff_shared, l->residual, h->n_embd,
                      true);
 }
 
@@ -209,21 +209,11 @@ eng_build_output (EngBuilder *b, EngNormKind norm, float scale, float soft_cap)
 
 /* --- whole layers --- */
 
-uint32_t
-eng_builder_get_inner (const EngBuilder *b)
-{
-  /* A step's weights have the width of its buffer: with experts in every layer, only the shared one
-   * writes it, and feed_forward_length (which some files also give) is nobody's. */
-  if (b->h.n_expert)
-    return b->h.n_ff_shared ? b->h.n_ff_shared : b->h.n_ff_expert;
-  return b->h.n_ff;
-}
-
 void
 eng_build_plain_decoder (EngBuilder *b, const EngPlainDecoder *o)
 {
   const EngHparams *h = &b->h;
-  const EngLayerBuffers *l = eng_builder_begin (b, eng_builder_get_inner (b));
+  const EngLayerBuffers *l = eng_builder_begin (b);
   const EngAttentionOptions attention = {
     .rope = eng_builder_rope (b, o->rope, h->rope_base, true),
     .window = h->window,

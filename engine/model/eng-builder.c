@@ -252,7 +252,7 @@ eng_builder_buffer (EngBuilder *b, uint64_t width)
 }
 
 const EngLayerBuffers *
-eng_builder_begin (EngBuilder *b, uint32_t inner)
+eng_builder_begin (EngBuilder *b)
 {
   const EngHparams *h = &b->h;
   EngLayerBuffers *l = &b->buffers_of_layer;
@@ -260,9 +260,10 @@ eng_builder_begin (EngBuilder *b, uint32_t inner)
   l->normed = eng_builder_buffer (b, h->n_embd);
   l->q = eng_builder_buffer (b, (uint64_t) h->n_head * h->k_width);
   l->attended = eng_builder_buffer (b, (uint64_t) h->n_head * h->v_width);
-  l->inner = eng_builder_buffer (b, inner);
+  l->inner = eng_builder_buffer (b, h->n_ff ? h->n_ff : h->n_ff_expert);
   l->branch = eng_builder_buffer (b, h->n_embd);
   l->routed = h->n_expert ? eng_builder_buffer (b, 2ull * h->n_expert_used) : ENG_BUFFER_NONE;
+  l->shared = h->n_ff_shared ? eng_builder_buffer (b, h->n_ff_shared) : ENG_BUFFER_NONE;
   return l;
 }
 

@@ -47,7 +47,8 @@ typedef struct
   EngBufferId normed;   /* [n_embd]: input of a product */
   EngBufferId q;        /* [n_head * k_width] */
   EngBufferId attended; /* [n_head * v_width] */
-  EngBufferId inner;    /* [largest inner width of a feed-forward block] */
+  EngBufferId inner;    /* [inner width of a feed-forward block] */
+  EngBufferId shared;   /* [inner width of the shared expert]; NONE without one */
   EngBufferId branch;   /* [n_embd]: a branch before its post-norm */
   EngBufferId routed;   /* [2 * n_expert_used]; ENG_BUFFER_NONE without experts */
 } EngLayerBuffers;
@@ -129,8 +130,8 @@ const float *eng_builder_read_f32 (EngBuilder *b, uint32_t layer, const char *na
 
 /* --- program --- */
 
-/* Standard buffers, after h is complete. @inner: widest inner row of a feed-forward block. */
-const EngLayerBuffers *eng_builder_begin (EngBuilder *b, uint32_t inner);
+/* Standard buffers, after h is complete. */
+const EngLayerBuffers *eng_builder_begin (EngBuilder *b);
 EngBufferId eng_builder_buffer (EngBuilder *b, uint64_t width);
 /* The group of a KV layer: found or made; *i_layer is this layer's index in it. */
 EngGroupId eng_builder_kv_group (EngBuilder *b, uint32_t n_kv_head, uint32_t k_width,
@@ -198,9 +199,6 @@ void eng_build_plain_decoder (EngBuilder *b, const EngPlainDecoder *options);
  * residual += norm (branch (norm (residual))). */
 void eng_build_sandwich_layer (EngBuilder *b, uint32_t layer, const EngAttentionOptions *attention,
                                EngActKind act, bool fused_gate_up);
-
-/* Widest inner row of any feed-forward block. */
-uint32_t eng_builder_get_inner (const EngBuilder *b);
 
 /* output_norm, then logits through "output" or, where the file has none, the embedding itself. */
 void eng_build_output (EngBuilder *b, EngNormKind norm, float scale, float soft_cap);

@@ -1,0 +1,409 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes a tiny random model of every architecture with transformers, writes it as GGUF (float32)
+and keeps transformers' own results beside it: tests/golden/data/arch/NAME.gguf and NAME.npz-like
+pairs NAME-tokens.npy (int32 [n]), NAME-rows.npy (int32 [k]: positions kept), NAME-logits.npy
+(float32 [k, n_vocab]); for encoders NAME-vectors.npy (float32 [n_texts, width]) and
+NAME-starts.npy (int32 [n_texts + 1]: where each text's tokens begin).
+
+Needs from the Python registry: numpy, gguf, torch (CPU), transformers. Takes half a minute.
+
+    make-archs.py [NAME…]                 all, or some
+    make-archs.py --hub FOLDER [NAME…]    writes each as a hub folder too (for `convert`)
+
+The GGUF files are written here tensor by tensor, from the format's description and transformers'
+own names: nothing of the engine's converter takes part.
+"""
+import os
+import sys
+
+import gguf
+import numpy as np
+import torch
+import transformers as tf
+
+torch.set_grad_enabled(False)
+SEED = 4711
+VOCAB = 96
+D, HEADS, KV, FF, LAYERS = 32, 4, 2, 48, 3
+CONTEXT = 64
+LONG = 1100  # positions of the models with a window or scaled RoPE
+BASE = dict(vocab_size=VOCAB, hidden_size=D, num_attention_heads=HEADS, num_key_value_heads=KV,
+            intermediate_size=FF, num_hidden_layers=LAYERS, max_position_embeddings=CONTEXT,
+            pad_token_id=0, bos_token_id=1, eos_token_id=2, attn_implementation="eager")
+
+
+def randomize(model):
+    """Weights large enough that every part of the model shows in the result."""
+    generator = torch.Generator().manual_seed(SEED)
+    for name, p in model.named_parameters():
+        if p.ndim == 1 and ("norm" in name.lower()) and name.endswith("weight"):
+            base = 0.0 if "gemma" in type(model).__name__.lower() else 1.0
+            p.copy_(base + 0.3 * torch.randn(p.shape, generator=generator))
+        elif p.ndim == 1:
+            p.copy_(0.3 * torch.randn(p.shape, generator=generator))
+        else:
+            p.copy_(torch.randn(p.shape, generator=generator) * (1.2 / p.shape[-1] ** 0.5))
+
+
+def pairs(w, n_heads):
+    """Rows in GGUF's order for llama: what RoPE turns together stands side by side."""
+    shape = w.shape
+    return w.reshape(n_heads, 2, shape[0] // n_heads // 2, -1).swapaxes(1, 2).reshape(shape)
+
+
+class Writer:
+    def __init__(self, path, arch, model):
+        self.w = gguf.GGUFWriter(path, arch)
+        self.arch = arch
+        self.state = {k: v.float().numpy() for k, v in model.state_dict().items()}
+
+    def u32(self, **keys):
+        for key, value in keys.items():
+            self.w.add_uint32("%s.%s" % (self.arch, key.replace("__", ".")), value)
+
+    def f32(self, **keys):
+        for key, value in keys.items():
+            self.w.add_float32("%s.%s" % (self.arch, key.replace("__", ".")), value)
+
+    def text(self, key, value):
+        self.w.add_string("%s.%s" % (self.arch, key), value)
+
+    def put(self, name, array):
+        self.w.add_tensor(name, np.ascontiguousarray(array, dtype=np.float32))
+
+    def take(self, name, source, change=lambda x: x):
+        if source in self.state:
+            self.put(name, change(self.state.pop(source)))
+            return True
+        return False
+
+    def close(self):
+        left = [k for k in self.state if "inv_freq" not in k and "position_ids" not in k
+                and "pooler" not in k and "token_type_ids" not in k and "embed_scale" not in k]
+        assert not left, left
+        self.w.write_header_to_file()
+        self.w.write_kv_data_to_file()
+        self.w.write_tensors_to_file()
+        self.w.close()
+
+
+def write_common(w, c):
+    width = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
+    w.u32(block_count=c.num_hidden_layers, embedding_length=c.hidden_size,
+          context_length=c.max_position_embeddings, attention__head_count=c.num_attention_heads,
+          feed_forward_length=c.intermediate_size, vocab_size=c.vocab_size)
+    w.u32(attention__head_count_kv=getattr(c, "num_key_value_heads", c.num_attention_heads))
+    w.u32(attention__key_length=width, attention__value_length=width)
+    return width
+
+
+def write_rope(w, c, n_rot):
+    p = c.rope_parameters
+    w.u32(rope__dimension_count=n_rot)
+    w.f32(rope__freq_base=float(p["rope_theta"]))
+    kind = p.get("rope_type", "default")
+    if kind == "linear":
+        w.text("rope.scaling.type", "linear")
+        w.f32(rope__scaling__factor=float(p["factor"]))
+    elif kind == "yarn":
+        w.text("rope.scaling.type", "yarn")
+        w.f32(rope__scaling__factor=float(p["factor"]))
+        w.u32(rope__scaling__original_context_length=p["original_max_position_embeddings"])
+    elif kind == "llama3":
+        inv = 1.0 / p["rope_theta"] ** (np.arange(0, n_rot, 2) / n_rot)
+        scaled, _ = tf.modeling_rope_utils.ROPE_INIT_FUNCTIONS["llama3"](c, "cpu")
+        w.put("rope_freqs.weight", (inv / scaled.numpy()))
+    elif kind == "longrope":
+        w.put("rope_factors_long.weight", np.array(p["long_factor"]))
+        w.put("rope_factors_short.weight", np.array(p["short_factor"]))
+        first = p["original_max_position_embeddings"]
+        w.u32(rope__scaling__original_context_length=first)
+        ratio = c.max_position_embeddings / first
+        w.f32(rope__scaling__attn_factor=float(np.sqrt(1 + np.log(ratio) / np.log(first))))
+
+
+def write_attention(w, i, c, permute=False, fused=False, prefix="model.layers.%d.self_attn."):
+    src = prefix % i
+    change = {"q": lambda x: pairs(x, c.num_attention_heads) if permute else x,
+              "k": lambda x: pairs(x, c.num_key_value_heads) if permute else x, "v": lambda x: x}
+    for kind in ("weight", "bias"):
+        if fused:
+            parts = [w.state.pop(src + "%s_proj.%s" % (n, kind)) for n in "qkv"
+                     if src + "%s_proj.%s" % (n, kind) in w.state]
+            if parts:
+                w.put("blk.%d.attn_qkv.%s" % (i, kind), np.concatenate(parts))
+            continue
+        for n in "qkv":
+            w.take("blk.%d.attn_%s.%s" % (i, n, kind), src + "%s_proj.%s" % (n, kind), change[n])
+    w.take("blk.%d.attn_qkv.weight" % i, src + "qkv_proj.weight")
+    w.take("blk.%d.attn_output.weight" % i, src + "o_proj.weight")
+    w.take("blk.%d.attn_output.bias" % i, src + "o_proj.bias")
+    plus = (lambda x: x + 1) if w.arch.startswith("gemma") else (lambda x: x)
+    w.take("blk.%d.attn_q_norm.weight" % i, src + "q_norm.weight", plus)
+    w.take("blk.%d.attn_k_norm.weight" % i, src + "k_norm.weight", plus)
+
+
+def write_mlp(w, i, c):
+    src, dst = "model.layers.%d.mlp." % i, "blk.%d." % i
+    w.take(dst + "ffn_gate.weight", src + "gate_proj.weight")
+    w.take(dst + "ffn_up.weight", src + "up_proj.weight")
+    w.take(dst + "ffn_up.weight", src + "gate_up_proj.weight")
+    w.take(dst + "ffn_down.weight", src + "down_proj.weight")
+    for gate in (src + "gate.weight", "model.layers.%d.block_sparse_moe.gate.weight" % i):
+        w.take(dst + "ffn_gate_inp.weight", gate)
+    both = w.state.pop(src + "experts.gate_up_proj", None)
+    if both is not None:
+        half = both.shape[1] // 2
+        w.put(dst + "ffn_gate_exps.weight", both[:, :half])
+        w.put(dst + "ffn_up_exps.weight", both[:, half:])
+        w.take(dst + "ffn_down_exps.weight", src + "experts.down_proj")
+    w.take(dst + "ffn_gate_shexp.weight", src + "shared_expert.gate_proj.weight")
+    w.take(dst + "ffn_up_shexp.weight", src + "shared_expert.up_proj.weight")
+    w.take(dst + "ffn_down_shexp.weight", src + "shared_expert.down_proj.weight")
+    w.take(dst + "ffn_gate_inp_shexp.weight", src + "shared_expert_gate.weight", lambda x: x.reshape(-1))
+
+
+def write_decoder(w, c, norms, permute=False, fused=False, n_rot=None):
+    width = write_common(w, c)
+    write_rope(w, c, n_rot or width)
+    w.f32(attention__layer_norm_rms_epsilon=c.rms_norm_eps)
+    if getattr(c, "sliding_window", None):
+        w.u32(attention__sliding_window=c.sliding_window)
+    plus = (lambda x: x + 1) if w.arch.startswith("gemma") else (lambda x: x)
+    w.take("token_embd.weight", "model.embed_tokens.weight")
+    w.take("output_norm.weight", "model.norm.weight", plus)
+    if c.tie_word_embeddings:
+        w.state.pop("lm_head.weight", None)
+    w.take("output.weight", "lm_head.weight")
+    for i in range(c.num_hidden_layers):
+        for theirs, ours in norms.items():
+            assert w.take("blk.%d.%s.weight" % (i, ours), "model.layers.%d.%s.weight" % (i, theirs), plus)
+        write_attention(w, i, c, permute, fused)
+        write_mlp(w, i, c)
+
+
+PLAIN = {"input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
+SANDWICH = {"input_layernorm": "attn_norm", "post_attention_layernorm": "post_attention_norm",
+            "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm"}
+GLM4 = {"input_layernorm": "attn_norm", "post_self_attn_layernorm": "post_attention_norm",
+        "post_attention_layernorm": "ffn_norm", "post_mlp_layernorm": "post_ffw_norm"}
+
+
+def llama(w, c):
+    write_decoder(w, c, PLAIN, permute=True)
+
+
+def plain(w, c):
+    write_decoder(w, c, PLAIN)
+
+
+def experts(w, c):
+    w.u32(expert_count=getattr(c, "num_experts", None) or c.num_local_experts,
+          expert_used_count=c.num_experts_per_tok)
+    if hasattr(c, "moe_intermediate_size"):
+        w.u32(expert_feed_forward_length=c.moe_intermediate_size)
+    if hasattr(c, "shared_expert_intermediate_size"):
+        w.u32(expert_shared_feed_forward_length=c.shared_expert_intermediate_size)
+    write_decoder(w, c, PLAIN, permute=w.arch == "llama")
+
+
+def gemma2(w, c):
+    w.f32(attn_logit_softcapping=c.attn_logit_softcapping, final_logit_softcapping=c.final_logit_softcapping)
+    write_decoder(w, c, SANDWICH)
+
+
+def gemma3(w, c):
+    base = c.rope_parameters
+    w.f32(rope__freq_base_swa=float(base["sliding_attention"]["rope_theta"]))
+    c.rope_parameters = base["full_attention"]
+    write_decoder(w, c, SANDWICH)
+    c.rope_parameters = base
+
+
+def glm4(w, c):
+    write_decoder(w, c, GLM4, n_rot=int(c.head_dim * c.rope_parameters["partial_rotary_factor"]))
+
+
+def chatglm(w, c):
+    write_decoder(w, c, PLAIN, fused=True,
+                  n_rot=int(c.head_dim * c.rope_parameters["partial_rotary_factor"]))
+
+
+def bert(w, c, prefix=""):
+    write_common(w, c)
+    w.f32(attention__layer_norm_epsilon=c.layer_norm_eps)
+    w.w.add_bool(w.arch + ".attention.causal", False)
+    drop = 2 if "XLM" in type(c).__name__ else 0
+    if drop:
+        w.u32(context_length=c.max_position_embeddings - drop)
+    w.take("token_embd.weight", "embeddings.word_embeddings.weight")
+    w.take("position_embd.weight", "embeddings.position_embeddings.weight", lambda x: x[drop:])
+    w.take("token_types.weight", "embeddings.token_type_embeddings.weight")
+    for kind in ("weight", "bias"):
+        w.take("token_embd_norm." + kind, "embeddings.LayerNorm." + kind)
+        for i in range(c.num_hidden_layers):
+            src, dst = "encoder.layer.%d." % i, "blk.%d." % i
+            for theirs, ours in (("query", "q"), ("key", "k"), ("value", "v")):
+                w.take(dst + "attn_%s.%s" % (ours, kind), src + "attention.self.%s.%s" % (theirs, kind))
+            w.take(dst + "attn_output." + kind, src + "attention.output.dense." + kind)
+            w.take(dst + "attn_output_norm." + kind, src + "attention.output.LayerNorm." + kind)
+            w.take(dst + "ffn_up." + kind, src + "intermediate.dense." + kind)
+            w.take(dst + "ffn_down." + kind, src + "output.dense." + kind)
+            w.take(dst + "layer_output_norm." + kind, src + "output.LayerNorm." + kind)
+
+
+def bert_mean(w, c):
+    w.u32(pooling_type=1)
+    bert(w, c)
+
+
+def bert_cls(w, c):
+    w.u32(pooling_type=2)
+    bert(w, c)
+
+
+def ranker(w, c):
+    w.u32(pooling_type=4)
+    for kind in ("weight", "bias"):
+        w.take("cls." + kind, "classifier.dense." + kind)
+        w.take("cls.output." + kind, "classifier.out_proj." + kind)
+    w.state = {k.removeprefix("roberta."): v for k, v in w.state.items()}
+    bert(w, c)
+
+
+def nomic(w, c):
+    write_common(w, c)
+    write_rope(w, c, c.hidden_size // c.num_attention_heads)
+    w.f32(attention__layer_norm_epsilon=c.layer_norm_eps)
+    w.u32(pooling_type=1)
+    w.take("token_embd.weight", "embeddings.word_embeddings.weight")
+    w.take("token_types.weight", "embeddings.token_type_embeddings.weight")
+    for kind in ("weight", "bias"):
+        w.take("token_embd_norm." + kind, "embeddings.LayerNorm." + kind)
+    for i in range(c.num_hidden_layers):
+        write_attention(w, i, c, fused=True, prefix="layers.%d.self_attn.")
+        for theirs, ours in (("mlp.gate_proj", "ffn_gate"), ("mlp.up_proj", "ffn_up"),
+                             ("mlp.down_proj", "ffn_down"),
+                             ("post_attention_layernorm", "attn_output_norm"),
+                             ("post_mlp_layernorm", "layer_output_norm")):
+            for kind in ("weight", "bias"):
+                w.take("blk.%d.%s.%s" % (i, ours, kind), "layers.%d.%s.%s" % (i, theirs, kind))
+
+
+def rope(kind="default", **more):
+    return {"rope_parameters": {"rope_type": kind, "rope_theta": 10000.0, **more}}
+
+
+ENCODER = {k: v for k, v in BASE.items() if k != "num_key_value_heads"}
+LONG_BASE = {**BASE, "max_position_embeddings": 2048}
+MOE = {"num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 24}
+# name: (arch, configuration, model class, writer, number of positions)
+ARCHS = {
+    "llama-llama3": ("llama", lambda: tf.LlamaConfig(**LONG_BASE, **rope(
+        "llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+        original_max_position_embeddings=256)), tf.LlamaForCausalLM, llama, LONG),
+    "llama-linear": ("llama", lambda: tf.LlamaConfig(**LONG_BASE, attention_bias=True, **rope(
+        "linear", factor=4.0)), tf.LlamaForCausalLM, llama, LONG),
+    "llama-yarn": ("llama", lambda: tf.LlamaConfig(**LONG_BASE, **rope(
+        "yarn", factor=4.0, original_max_position_embeddings=512)), tf.LlamaForCausalLM, llama, LONG),
+    "mistral": ("llama", lambda: tf.MistralConfig(**LONG_BASE, sliding_window=100),
+                tf.MistralForCausalLM, llama, LONG),
+    "mixtral": ("llama", lambda: tf.MixtralConfig(**BASE, num_local_experts=4, num_experts_per_tok=2),
+                tf.MixtralForCausalLM, experts, CONTEXT),
+    "qwen2": ("qwen2", lambda: tf.Qwen2Config(**BASE, tie_word_embeddings=True),
+              tf.Qwen2ForCausalLM, plain, CONTEXT),
+    "qwen2moe": ("qwen2moe", lambda: tf.Qwen2MoeConfig(
+        **BASE, **MOE, shared_expert_intermediate_size=40, norm_topk_prob=False),
+        tf.Qwen2MoeForCausalLM, experts, CONTEXT),
+    "qwen3": ("qwen3", lambda: tf.Qwen3Config(**BASE, head_dim=16), tf.Qwen3ForCausalLM, plain, CONTEXT),
+    "qwen3moe": ("qwen3moe", lambda: tf.Qwen3MoeConfig(**BASE, **MOE, head_dim=16, norm_topk_prob=True),
+                 tf.Qwen3MoeForCausalLM, experts, CONTEXT),
+    "gemma2": ("gemma2", lambda: tf.Gemma2Config(
+        **LONG_BASE, head_dim=16, query_pre_attn_scalar=16, sliding_window=100,
+        attn_logit_softcapping=5.0, final_logit_softcapping=4.0), tf.Gemma2ForCausalLM, gemma2, LONG),
+    "gemma3": ("gemma3", lambda: tf.Gemma3TextConfig(
+        **{**LONG_BASE, "num_hidden_layers": 7}, head_dim=16, query_pre_attn_scalar=16,
+        sliding_window=100, rope_parameters={
+            "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1000000.0},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}),
+        tf.Gemma3ForCausalLM, gemma3, LONG),
+    "glm4": ("glm4", lambda: tf.Glm4Config(**BASE, head_dim=16, attention_bias=True, **rope(
+        partial_rotary_factor=0.5)), tf.Glm4ForCausalLM, glm4, CONTEXT),
+    "chatglm": ("chatglm", lambda: tf.GlmConfig(**BASE, head_dim=16, attention_bias=True, **rope(
+        partial_rotary_factor=0.5)), tf.GlmForCausalLM, chatglm, CONTEXT),
+    "phi3": ("phi3", lambda: tf.Phi3Config(**BASE, sliding_window=20), tf.Phi3ForCausalLM, plain, CONTEXT),
+    "phi3-longrope": ("phi3", lambda: tf.Phi3Config(
+        **LONG_BASE, original_max_position_embeddings=512, **rope(
+            "longrope", long_factor=[1.0, 1.5, 2.5, 6.0], short_factor=[1.0, 1.1, 1.2, 1.3],
+            original_max_position_embeddings=512)), tf.Phi3ForCausalLM, plain, LONG),
+    "bert": ("bert", lambda: tf.BertConfig(**ENCODER), tf.BertModel, bert_mean, 0),
+    "xlm-roberta": ("bert", lambda: tf.XLMRobertaConfig(
+        **{**ENCODER, "max_position_embeddings": CONTEXT + 2, "type_vocab_size": 1, "pad_token_id": 1,
+           "bos_token_id": 0}), tf.XLMRobertaModel, bert_cls, 0),
+    "ranker": ("bert", lambda: tf.XLMRobertaConfig(
+        **{**ENCODER, "max_position_embeddings": CONTEXT + 2, "type_vocab_size": 1, "pad_token_id": 1,
+           "bos_token_id": 0}, num_labels=1), tf.XLMRobertaForSequenceClassification, ranker, 0),
+    "nomic-bert": ("nomic-bert", lambda: tf.NomicBertConfig(
+        **ENCODER, type_vocab_size=2),
+        tf.NomicBertModel, nomic, 0),
+}
+
+
+def run_decoder(model, n, name, folder):
+    rng = np.random.default_rng(SEED)
+    tokens = rng.integers(3, VOCAB, n).astype(np.int32)
+    logits = model(torch.tensor(tokens[None]).long()).logits[0].float().numpy()
+    rows = np.arange(n) if n <= CONTEXT else np.unique(
+        np.concatenate([np.arange(0, n, 25), np.arange(n - 8, n)]))
+    np.save(os.path.join(folder, name + "-tokens.npy"), tokens)
+    np.save(os.path.join(folder, name + "-rows.npy"), rows.astype(np.int32))
+    np.save(os.path.join(folder, name + "-logits.npy"), logits[rows].astype(np.float32))
+
+
+def run_encoder(model, name, folder):
+    rng = np.random.default_rng(SEED)
+    starts, tokens, vectors = [0], [], []
+    for n in (1, 2, 7, 33, CONTEXT):
+        ids = rng.integers(3, VOCAB, n).astype(np.int32)
+        out = model(torch.tensor(ids[None]).long())
+        if name == "ranker":
+            vector = out.logits[0]
+        elif name == "xlm-roberta":
+            vector = torch.nn.functional.normalize(out.last_hidden_state[0, 0], dim=0)
+        else:
+            vector = torch.nn.functional.normalize(out.last_hidden_state[0].mean(0), dim=0)
+        tokens.extend(ids)
+        starts.append(len(tokens))
+        vectors.append(vector.float().numpy())
+    np.save(os.path.join(folder, name + "-tokens.npy"), np.array(tokens, np.int32))
+    np.save(os.path.join(folder, name + "-starts.npy"), np.array(starts, np.int32))
+    np.save(os.path.join(folder, name + "-vectors.npy"), np.array(vectors, np.float32))
+
+
+def main():
+    args, hub = sys.argv[1:], None
+    if args[:1] == ["--hub"]:
+        hub, args = args[1], args[2:]
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "arch")
+    os.makedirs(folder, exist_ok=True)
+    for name in args or ARCHS:
+        arch, config, cls, write, n = ARCHS[name]
+        torch.manual_seed(SEED)
+        c = config()
+        model = cls(c).float().eval()
+        randomize(model)
+        if n:
+            run_decoder(model, n, name, folder)
+        else:
+            run_encoder(model, name, folder)
+        if hub:
+            model.save_pretrained(os.path.join(hub, name))
+        w = Writer(os.path.join(folder, name + ".gguf"), arch, model)
+        write(w, c)
+        w.close()
+        print(name, os.path.getsize(os.path.join(folder, name + ".gguf")))
+
+
+if __name__ == "__main__":
+    main()

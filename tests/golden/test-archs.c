@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every architecture against transformers: tiny random models, their logits and vectors
+ * (make-archs.py). Exact kernels stay within 1e-4, relative, whatever the batches; those with a
+ * window or scaled RoPE over 1,100 positions. */
+#include <math.h>
+#include <string.h>
+
+#include "eng-session.h"
+#include "test-models.h"
+#include "test-npy.h"
+
+static EngRuntime *runtime;
+
+static TestNpy *
+load (const char *name, const char *what)
+{
+  g_autofree char *file = g_strdup_printf ("arch/%s-%s.npy", name, what);
+  g_autofree char *path = test_data_path (file);
+  g_autoptr (GError) error = NULL;
+  TestNpy *npy = test_npy_load (path, &error);
+  g_assert_no_error (error);
+  return npy;
+}
+
+static EngSession *
+open_session (const char *name, bool exact, uint32_t n_ctx)
+{
+  g_autofree char *file = g_strdup_printf ("arch/%s.gguf", name);
+  g_autofree char *path = test_data_path (file);
+  EngSessionOptions options;
+  EngSession *session = NULL;
+  EngError error;
+  eng_session_options_init (&options);
+  options.device = "cpu";
+  options.exact = exact;
+  options.n_ctx = n_ctx;
+  options.without_text = true;
+  options.max_outputs = 512;
+  if (eng_session_new (runtime, path, &options, &session, &error) != ENG_OK)
+    g_error ("%s: %s", error.field, error.text);
+  return session;
+}
+
+static double
+relative_error (const float *a, const float *b, size_t n)
+{
+  double difference = 0.0, size = 0.0;
+  for (size_t i = 0; i < n; i++)
+    {
+      difference += (a[i] - b[i]) * (double) (a[i] - b[i]);
+      size += b[i] * (double) b[i];
+    }
+  return sqrt (difference / size);
+}
+
+/* Logits of the positions in @rows, the tokens run in chunks. */
+static float *
+run_chunks (EngSession *session, const TestNpy *tokens, const TestNpy *rows, uint32_t chunk)
+{
+  EngRunner *runner = eng_session_get_runner (session);
+  uint32_t n_vocab = eng_runner_get_program (runner)->n_vocab, sequence, k = 0;
+  float *out = g_new (float, rows->n * n_vocab);
+  g_assert_cmpint (eng_kv_cache_add (eng_runner_get_cache (runner), &sequence, NULL), ==, ENG_OK);
+  for (uint32_t i = 0; i < tokens->n; i += chunk)
+    {
+      EngError error;
+      const EngRunnerSpan span = { .sequence = sequence, .tokens = tokens->i32 + i,
+                                   .n = (uint32_t) MIN (chunk, tokens->n - i),
+                                   .outputs = ENG_OUTPUT_ALL };
+      if (eng_runner_run (runner, &span, 1, NULL, &error) != ENG_OK)
+        g_error ("%s", error.text);
+      for (; k < rows->n && (uint32_t) rows->i32[k] < i + span.n; k++)
+        memcpy (out + (size_t) k * n_vocab,
+                eng_runner_get_output (runner, (uint32_t) rows->i32[k] - i), n_vocab * sizeof *out);
+    }
+  eng_kv_cache_remove (eng_runner_get_cache (runner), sequence);
+  return out;
+}
+
+static void
+check_logits (const float *ours, const TestNpy *truth, double bound)
+{
+  size_t n_vocab = truth->shape[1];
+  double error = relative_error (ours, truth->f32, truth->n);
+  g_test_message ("relative error %.2e", error);
+  g_assert_cmpfloat (error, <, bound);
+  for (size_t r = 0; r < truth->shape[0] && bound <= 1e-4; r++)
+    {
+      const float *t = truth->f32 + r * n_vocab, *o = ours + r * n_vocab;
+      int32_t best = eng_argmax (t, (uint32_t) n_vocab);
+      float second = -INFINITY;
+      for (size_t i = 0; i < n_vocab; i++)
+        if ((int32_t) i != best)
+          second = fmaxf (second, t[i]);
+      if (t[best] - second > 1e-3f)
+        g_assert_cmpint (eng_argmax (o, (uint32_t) n_vocab), ==, best);
+    }
+}
+
+static void
+test_decoder (gconstpointer data)
+{
+  const char *name = data;
+  g_autoptr (TestNpy) tokens = load (name, "tokens"), rows = load (name, "rows"),
+                      truth = load (name, "logits");
+  uint32_t n_ctx = (uint32_t) MAX (tokens->n, 64);
+  EngSession *session = open_session (name, true, n_ctx);
+  g_autofree float *whole = run_chunks (session, tokens, rows, 512);
+  check_logits (whole, truth, 1e-4);
+  /* Chunks that begin and end inside blocks and windows. */
+  g_autofree float *chunked = run_chunks (session, tokens, rows, 37);
+  check_logits (chunked, truth, 1e-4);
+  eng_session_free (&session);
+  session = open_session (name, false, n_ctx);
+  g_autofree float *fast = run_chunks (session, tokens, rows, 512);
+  check_logits (fast, truth, 1e-2);
+  eng_session_free (&session);
+}
+
+/* All texts in one batch, and each alone. */
+static void
+test_encoder (gconstpointer data)
+{
+  const char *name = data;
+  g_autoptr (TestNpy) tokens = load (name, "tokens"), starts = load (name, "starts"),
+                      truth = load (name, "vectors");
+  EngSession *session = open_session (name, true, 0);
+  EngRunner *runner = eng_session_get_runner (session);
+  EngKvCache *cache = eng_runner_get_cache (runner);
+  uint32_t n = (uint32_t) starts->n - 1, width = eng_runner_get_program (runner)->n_output;
+  EngRunnerSpan spans[8];
+  EngError error;
+  g_assert_cmpuint (truth->shape[1], ==, width);
+  for (uint32_t batch = 1; batch <= 3; batch++)
+    for (uint32_t i = 0; i < n; i += batch)
+      {
+        uint32_t n_spans = MIN (batch, n - i);
+        for (uint32_t s = 0; s < n_spans; s++)
+          {
+            spans[s] = (EngRunnerSpan) {
+              .tokens = tokens->i32 + starts->i32[i + s],
+              .n = (uint32_t) (starts->i32[i + s + 1] - starts->i32[i + s]),
+              .outputs = ENG_OUTPUT_ALL,
+            };
+            g_assert_cmpint (eng_kv_cache_add (cache, &spans[s].sequence, NULL), ==, ENG_OK);
+          }
+        if (eng_runner_run (runner, spans, n_spans, NULL, &error) != ENG_OK)
+          g_error ("%s", error.text);
+        for (uint32_t s = 0; s < n_spans; s++)
+          {
+            g_assert_cmpfloat (relative_error (eng_runner_get_output (runner, s),
+                                               truth->f32 + (i + s) * width, width), <, 1e-4);
+            eng_kv_cache_remove (cache, spans[s].sequence);
+          }
+      }
+  eng_session_free (&session);
+}
+
+int
+main (int argc, char **argv)
+{
+  static const char *const decoders[]
+      = { "chatglm", "gemma2", "gemma3", "glm4", "llama-linear", "llama-llama3", "llama-yarn",
+          "mistral", "mixtral", "phi3", "phi3-longrope", "qwen2", "qwen2moe", "qwen3", "qwen3moe" };
+  static const char *const encoders[] = { "bert", "nomic-bert", "ranker", "xlm-roberta" };
+  g_test_init (&argc, &argv, NULL);
+  EngError error;
+  if (eng_runtime_new (&runtime, &error) != ENG_OK)
+    g_error ("%s", error.text);
+  for (size_t i = 0; i < G_N_ELEMENTS (decoders); i++)
+    {
+      g_autofree char *path = g_strconcat ("/archs/", decoders[i], NULL);
+      g_test_add_data_func (path, decoders[i], test_decoder);
+    }
+  for (size_t i = 0; i < G_N_ELEMENTS (encoders); i++)
+    {
+      g_autofree char *path = g_strconcat ("/archs/", encoders[i], NULL);
+      g_test_add_data_func (path, encoders[i], test_encoder);
+    }
+  int code = g_test_run ();
+  eng_runtime_free (&runtime);
+  return code;
+}
