@@ -16,6 +16,17 @@ ing_sampling_init (IngSampling *s)
                       .seed = -1 };
 }
 
+void
+ing_sampling_init_for_model (IngSampling *s, guint64 parameters)
+{
+  ing_sampling_init (s);
+  if (parameters == 0 || parameters >= 500000000)
+    return;
+  s->temperature = 0.3;
+  s->top_p = 0.9;
+  s->repetition_penalty = 1.1;
+}
+
 static double
 clamp (double value, double low, double high, double fallback)
 {

@@ -71,20 +71,6 @@ add_turn (JsonArray *messages, const char *role, const char *text)
   json_array_add_object_element (messages, turn);
 }
 
-static JsonObject *
-make_sampling (const IngSampling *s)
-{
-  JsonObject *o = json_object_new ();
-  json_object_set_boolean_member (o, "greedy", s->greedy);
-  json_object_set_double_member (o, "temperature", s->temperature);
-  json_object_set_int_member (o, "top_k", s->top_k);
-  json_object_set_double_member (o, "top_p", s->top_p);
-  json_object_set_double_member (o, "min_p", s->min_p);
-  json_object_set_double_member (o, "repetition_penalty", s->repetition_penalty);
-  json_object_set_int_member (o, "seed", s->seed);
-  return o;
-}
-
 JsonObject *
 ing_conversation_make_request (IngConversation *self, IngMessage *until, const char *next_question)
 {
@@ -216,8 +202,6 @@ submit (IngConversation *self)
 {
   IngMessage *answer = self->answer;
   JsonObject *request = ing_conversation_make_request (self, answer, NULL);
-  json_object_set_object_member (request, "sampling", make_sampling (&answer->sampling));
-  json_object_set_int_member (request, "max_tokens", answer->sampling.max_tokens);
   g_autofree char *so_far = answer_so_far (answer);
   ing_think_init (&self->think, self->plain || so_far != NULL ? ING_THINK_TEXT : ING_THINK_START);
   if (so_far != NULL)
@@ -228,6 +212,8 @@ submit (IngConversation *self)
         ing_think_init (&self->think, ING_THINK_REASONING);
     }
   self->generation = ing_generation_new (request);
+  self->generation->sampling = self->sampling;
+  self->generation->sampling_chosen = self->sampling_chosen;
   g_signal_connect (self->generation, "changed", G_CALLBACK (on_generation_changed), self);
   g_signal_connect (self->generation, "text", G_CALLBACK (on_generation_text), self);
   g_signal_connect (self->generation, "finished", G_CALLBACK (on_generation_finished), self);
@@ -266,7 +252,6 @@ static IngMessage *
 begin_answer (IngConversation *self, IngMessage *answer)
 {
   const char *path = ing_generation_service_get_model_path (self->context->generation);
-  answer->sampling = self->sampling;
   answer->stop_reason = ING_STOP_NONE;
   answer->stored = FALSE; /* until the save that holds this turn */
   ing_message_set_error (answer, NULL);

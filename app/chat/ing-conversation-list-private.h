@@ -20,5 +20,8 @@ void ing_conversation_list_data_free (IngConversationListData *data);
 /* Show what was read, instead of what was there. */
 void ing_conversation_list_fill (IngConversationList *self, const IngConversationListData *data);
 
+/* A new one that is listed at once and is not the window's new one. The caller owns a reference. */
+IngConversation *ing_conversation_list_create_other (IngConversationList *self);
+
 /* Save everything now; TRUE when there is nothing left to wait for. For the end of the program. */
 gboolean ing_conversation_list_flush (IngConversationList *self);

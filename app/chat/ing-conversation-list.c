@@ -274,6 +274,16 @@ ing_conversation_list_create (IngConversationList *self)
 }
 
 IngConversation *
+ing_conversation_list_create_other (IngConversationList *self)
+{
+  IngConversation *conversation
+      = ing_conversation_new (self->context, ++self->context->last_conversation_id);
+  adopt (self, conversation);
+  insert (self, conversation);
+  return conversation;
+}
+
+IngConversation *
 ing_conversation_list_lookup (IngConversationList *self, gint64 id)
 {
   return g_hash_table_lookup (self->by_id, &id);

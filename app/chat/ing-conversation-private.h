@@ -21,7 +21,8 @@ struct _IngConversation
   gint64 created_us, updated_us;
   char *system_prompt, *model_path, *draft;
   gboolean plain;
-  IngSampling sampling;
+  IngSampling sampling; /* if sampling_chosen */
+  gboolean sampling_chosen;
   gint64 chosen_root;
   guint n_messages; /* as the database counted, until loaded */
 

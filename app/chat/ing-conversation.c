@@ -167,6 +167,7 @@ ing_conversation_new_from_row (IngChatContext *context, const IngConversationRow
   self->chosen_root = row->chosen_root;
   self->n_messages = row->n_messages;
   self->kept = TRUE;
+  self->sampling_chosen = strcmp (row->sampling, "{}") != 0;
   ing_sampling_from_json (&self->sampling, row->sampling);
   return self;
 }
@@ -190,7 +191,7 @@ make_row (IngConversation *self)
   row->updated_us = self->updated_us;
   row->system_prompt = g_strdup (self->system_prompt);
   row->model_path = g_strdup (self->model_path);
-  row->sampling = ing_sampling_to_json (&self->sampling);
+  row->sampling = self->sampling_chosen ? ing_sampling_to_json (&self->sampling) : g_strdup ("{}");
   row->draft = g_strdup (self->draft);
   row->plain = self->plain;
   row->chosen_root = self->chosen_root;
@@ -417,8 +418,12 @@ ing_conversation_set_system_prompt (IngConversation *self, const char *prompt)
 void
 ing_conversation_set_sampling (IngConversation *self, const IngSampling *sampling)
 {
-  self->sampling = *sampling;
-  ing_sampling_clamp (&self->sampling);
+  self->sampling_chosen = sampling != NULL;
+  if (sampling != NULL)
+    {
+      self->sampling = *sampling;
+      ing_sampling_clamp (&self->sampling);
+    }
   self->dirty = TRUE;
   ing_conversation_save_soon (self, ING_DRAFT_MS);
 }
@@ -485,7 +490,17 @@ ing_conversation_get_model_path (IngConversation *self)
 void
 ing_conversation_get_sampling (IngConversation *self, IngSampling *out)
 {
-  *out = self->sampling;
+  if (self->sampling_chosen)
+    *out = self->sampling;
+  else
+    ing_sampling_init_for_model (
+        out, ing_generation_service_get_parameters (self->context->generation));
+}
+
+gboolean
+ing_conversation_get_sampling_chosen (IngConversation *self)
+{
+  return self->sampling_chosen;
 }
 
 gboolean

@@ -356,6 +356,7 @@ ing_message_follow (IngMessage *self, IngGeneration *g)
       self->model_path = g_strdup (g->model_path);
       self->device = g_strdup (g->device);
     }
+  self->sampling = g->sampling;
   self->first_token_us = g->first_token_us;
   if (g->finished)
     {

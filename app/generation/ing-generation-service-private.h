@@ -33,6 +33,9 @@ void ing_generation_service_request_async (IngGenerationService *self, EngWireTy
 IngEngineReply *ing_generation_service_request_finish (IngGenerationService *self,
                                                        GAsyncResult *result, GError **error);
 
+/* Parameters of the loaded model; 0 = none, or unknown. */
+guint64 ing_generation_service_get_parameters (IngGenerationService *self);
+
 /* Stop everything and let the engine end; waits for it at most @timeout_ms in ing_engine_link_wait_closed(). */
 void ing_generation_service_close (IngGenerationService *self);
 

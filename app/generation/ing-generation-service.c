@@ -30,6 +30,7 @@ struct _IngGenerationService
   JsonObject *model_request; /* LOAD payload of the loaded model, to load it again */
   gboolean reload;           /* the engine was lost: load again before the next question */
   gboolean has_template;
+  guint64 parameters;
   guint context_size, context_used;
 
   GQueue waiting; /* of IngGeneration */
@@ -129,6 +130,7 @@ set_model (IngGenerationService *self, const char *path, JsonObject *info)
   self->info = info != NULL ? ing_json_print_object (info) : NULL;
   self->has_template = ing_json_get_boolean (info, "has_template", FALSE);
   self->context_size = (guint) CLAMP (ing_json_get_int (info, "context", 0), 0, G_MAXINT);
+  self->parameters = (guint64) MAX (0, ing_json_get_int (info, "parameters", 0));
   self->context_used = 0;
   self->reload = FALSE;
   GObject *object = G_OBJECT (self);
@@ -271,6 +273,10 @@ on_load_event (IngGenerationService *self, const IngEngineEvent *event)
   else if (event->type == ENG_WIRE_FAILED)
     {
       g_autoptr (GError) error = make_error (event->object);
+      const char *path = ing_json_get_string (self->model_request, "path", NULL);
+      if ((error->code == ING_ERROR_NOT_FOUND || error->code == ING_ERROR_PERMISSION)
+          && error->domain == ING_ERROR && ing_error_get_field (error) == NULL)
+        ing_error_set_details (error, path, 0, 0, ING_ERROR_OFFSET_NONE, 0);
       finish_load (self, NULL, error);
     }
 }
@@ -387,10 +393,29 @@ fail_waiting (IngGenerationService *self, const GError *error)
     }
 }
 
+static JsonObject *
+make_sampling (const IngSampling *s)
+{
+  JsonObject *o = json_object_new ();
+  json_object_set_boolean_member (o, "greedy", s->greedy);
+  json_object_set_double_member (o, "temperature", s->temperature);
+  json_object_set_int_member (o, "top_k", s->top_k);
+  json_object_set_double_member (o, "top_p", s->top_p);
+  json_object_set_double_member (o, "min_p", s->min_p);
+  json_object_set_double_member (o, "repetition_penalty", s->repetition_penalty);
+  json_object_set_int_member (o, "seed", s->seed);
+  return o;
+}
+
 static void
 start_next (IngGenerationService *self)
 {
   IngGeneration *generation = g_queue_pop_head (&self->waiting);
+  IngSampling *sampling = &generation->sampling;
+  if (!generation->sampling_chosen)
+    ing_sampling_init_for_model (sampling, self->parameters);
+  json_object_set_object_member (generation->request, "sampling", make_sampling (sampling));
+  json_object_set_int_member (generation->request, "max_tokens", sampling->max_tokens);
   self->running = generation;
   generation->model_name = g_strdup (self->model_name);
   generation->model_path = g_strdup (self->model_path);
@@ -880,6 +905,12 @@ gboolean
 ing_generation_service_get_has_template (IngGenerationService *self)
 {
   return self->has_template;
+}
+
+guint64
+ing_generation_service_get_parameters (IngGenerationService *self)
+{
+  return self->parameters;
 }
 
 guint

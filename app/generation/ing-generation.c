@@ -42,6 +42,7 @@ ing_generation_class_init (IngGenerationClass *klass)
 static void
 ing_generation_init (IngGeneration *self)
 {
+  ing_sampling_init (&self->sampling);
   self->seconds_left = -1;
   self->seed = -1;
   self->status = ING_STATUS_QUEUED;

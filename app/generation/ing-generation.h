@@ -20,7 +20,9 @@ struct _IngGeneration
   GObject parent_instance;
 
   /* Set before it is submitted. */
-  JsonObject *request; /* the payload of GENERATE */
+  JsonObject *request; /* the payload of GENERATE, without sampling and max_tokens */
+  gboolean sampling_chosen; /* else the service puts in what suits the model */
+  IngSampling sampling;
 
   /* Set by the service. */
   IngMessageStatus status; /* MODEL_LOADING, QUEUED, READING, WRITING */

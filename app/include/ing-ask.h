@@ -14,7 +14,7 @@ int ing_ask_main (int argc, char **argv);
 /* In the window's process: is this command line (as from a second `inglenook`) for ask? */
 gboolean ing_ask_wants_command_line (GApplicationCommandLine *command_line);
 
-/* …then answer it with @workspace, which must be open: prints to the other process as the text comes
+/* …then answer it with @workspace (waiting until it is open): prints to the other process as the text comes
  * and sets its exit code. Returns at once; keeps @command_line alive until it is answered. */
 void ing_ask_run_command_line (GApplicationCommandLine *command_line, IngWorkspace *workspace);
 

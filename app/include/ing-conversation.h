@@ -35,8 +35,11 @@ const char *ing_conversation_get_system_prompt (IngConversation *self);
 void ing_conversation_set_system_prompt (IngConversation *self, const char *prompt);
 /* The model of the last answer, NULL if none. For information: questions go to the loaded model. */
 const char *ing_conversation_get_model_path (IngConversation *self);
+/* What the person chose, or what suits the loaded model (ing_sampling_init_for_model). */
 void ing_conversation_get_sampling (IngConversation *self, IngSampling *out);
+/* NULL = what suits the model. */
 void ing_conversation_set_sampling (IngConversation *self, const IngSampling *sampling);
+gboolean ing_conversation_get_sampling_chosen (IngConversation *self);
 
 /* For a model without a chat template: the texts joined are the prompt, and the model goes on with them.
  * While it is off such a model's answers fail with ING_ERROR_NO_TEMPLATE. */

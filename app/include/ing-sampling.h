@@ -20,6 +20,10 @@ typedef struct
 
 /* 0.8, 40, 0.95, 0.05, 1.0, random, no limit. */
 void ing_sampling_init (IngSampling *sampling);
+/* The same, but for a small model (under 0.5 G parameters) cooler and with a light penalty: at the usual
+ * values such models often fall into a loop that ends with the context only (seen with SmolLM2-135M).
+ * @parameters 0 = unknown. */
+void ing_sampling_init_for_model (IngSampling *sampling, guint64 parameters);
 /* Bring every value into its range; NaN becomes the default. */
 void ing_sampling_clamp (IngSampling *sampling);
 /* One JSON object and back; members that are absent or of another type keep their default. */

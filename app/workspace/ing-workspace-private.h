@@ -9,4 +9,7 @@
  * usual. */
 IngWorkspace *ing_workspace_new_full (const char *data_folder, const char *owner,
                                       const char *settings_path, const IngEngineLaunch *launch);
+/* As ing_workspace_open_model(); @remember: make it the settings' last model once it is loaded. */
+void ing_workspace_load_model (IngWorkspace *self, const char *path, gboolean force,
+                               gboolean remember);
 IngDatabase *ing_workspace_get_database (IngWorkspace *self);

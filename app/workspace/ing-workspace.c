@@ -443,6 +443,12 @@ ing_workspace_restore_finish (IngWorkspace *self, GAsyncResult *result, GError *
 static void
 on_model_loaded (GObject *source, GAsyncResult *result, gpointer user_data)
 {
+  ing_generation_service_load_finish (ING_GENERATION_SERVICE (source), result, NULL);
+}
+
+static void
+on_model_loaded_to_remember (GObject *source, GAsyncResult *result, gpointer user_data)
+{
   g_autoptr (IngWorkspace) self = user_data;
   IngGenerationService *service = ING_GENERATION_SERVICE (source);
   /* The reason stays in the service's load-error. */
@@ -454,14 +460,24 @@ on_model_loaded (GObject *source, GAsyncResult *result, gpointer user_data)
 void
 ing_workspace_open_model (IngWorkspace *self, const char *path, gboolean force)
 {
+  ing_workspace_load_model (self, path, force, TRUE);
+}
+
+void
+ing_workspace_load_model (IngWorkspace *self, const char *path, gboolean force, gboolean remember)
+{
   g_autofree char *device = ing_settings_dup_string (self->settings, ING_SETTING_DEVICE, "auto");
   IngLoadOptions options = ING_LOAD_OPTIONS_INIT;
   options.context = (guint) MAX (0, ing_settings_get_int (self->settings, ING_SETTING_CONTEXT, 0));
   options.threads = ing_settings_get_int (self->settings, ING_SETTING_THREADS, 0);
   options.device = device;
   options.force = force;
-  ing_generation_service_load_async (self->generation, path, &options, NULL, on_model_loaded,
-                                     g_object_ref (self));
+  if (remember)
+    ing_generation_service_load_async (self->generation, path, &options, NULL,
+                                       on_model_loaded_to_remember, g_object_ref (self));
+  else
+    ing_generation_service_load_async (self->generation, path, &options, NULL, on_model_loaded,
+                                       NULL);
 }
 
 void
@@ -470,7 +486,7 @@ ing_workspace_load_default_model (IngWorkspace *self)
   g_autofree char *last = ing_settings_dup_string (self->settings, ING_SETTING_LAST_MODEL, NULL);
   g_autofree char *path = ing_paths_find_default_model (last);
   if (path != NULL)
-    ing_workspace_open_model (self, path, FALSE);
+    ing_workspace_load_model (self, path, FALSE, FALSE);
 }
 
 /* ------------------------------------------------------------------ closing */

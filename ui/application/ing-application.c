@@ -123,8 +123,8 @@ signal_cb (gpointer user_data)
   return G_SOURCE_CONTINUE;
 }
 
-void
-ing_application_set_accels (GtkApplication *application)
+static void
+set_accels (GtkApplication *application)
 {
   static const struct
   {
@@ -164,7 +164,7 @@ ing_application_startup (GApplication *application)
   g_set_application_name (_("Inglenook"));
   gtk_window_set_default_icon_name (ING_APP_ID);
   g_action_map_add_action_entries (G_ACTION_MAP (self), entries, G_N_ELEMENTS (entries), self);
-  ing_application_set_accels (GTK_APPLICATION (self));
+  set_accels (GTK_APPLICATION (self));
   self->signal_sources[0] = g_unix_signal_add (SIGINT, signal_cb, self);
   self->signal_sources[1] = g_unix_signal_add (SIGTERM, signal_cb, self);
 
@@ -186,6 +186,11 @@ ing_application_command_line (GApplication *application, GApplicationCommandLine
   int argc;
   g_auto (GStrv) argv = g_application_command_line_get_arguments (command_line, &argc);
 
+  if (self->workspace != NULL && ing_ask_wants_command_line (command_line))
+    {
+      ing_ask_run_command_line (command_line, self->workspace);
+      return 0;
+    }
   ensure_window (self);
   for (int i = 1; i < argc; i++)
     {

@@ -3,6 +3,7 @@
 #include "ing-application.h"
 
 #include "config-ui.h"
+#include "ing-app.h"
 
 #include <glib/gi18n-lib.h>
 #include <string.h>
@@ -37,6 +38,8 @@ main (int argc, char **argv)
       g_printerr (_("Unknown option %s\n"), argv[1]);
       return 2;
     }
+  if (argc > 1 && strcmp (argv[1], "ask") == 0)
+    return ing_ask_main (argc - 1, argv + 1);
   application = ing_application_new ();
   return g_application_run (G_APPLICATION (application), argc, argv);
 }

@@ -37,7 +37,6 @@ struct _IngWindow
   AdwHeaderBar *header_bar;
   GtkMenuButton *title_button;
   GtkLabel *title_label;
-  GtkWidget *title_arrow;
   GtkWidget *sidebar_button;
   GtkWidget *find_button;
   IngModelMenu *model_menu;
@@ -50,7 +49,6 @@ struct _IngWindow
   AdwToast *undo_toast;     /* borrowed while shown */
   char *wanted_model;       /* path asked for last */
   gboolean show_sidebar;
-  guint panes_source;
   GtkFileChooserNative *chooser;
 };
 
@@ -71,13 +69,12 @@ update_panes (IngWindow *self)
   gboolean sidebar = folded || self->show_sidebar;
 
   gtk_widget_set_visible (self->sidebar_pane, sidebar);
-  gtk_widget_set_visible (self->separator, sidebar);
+  gtk_widget_set_visible (self->separator, sidebar && !folded);
   adw_header_bar_set_show_start_title_buttons (self->header_bar, folded || !sidebar);
   g_object_set (self->sidebar, "show-end-title-buttons", folded, NULL);
   gtk_button_set_icon_name (GTK_BUTTON (self->sidebar_button),
                             folded ? "go-previous-symbolic" : "sidebar-show-symbolic");
   gtk_widget_set_visible (self->find_button, !folded);
-  gtk_widget_set_visible (self->title_arrow, !folded);
   ing_model_menu_set_narrow (self->model_menu, folded);
   if (folded)
     gtk_widget_add_css_class (GTK_WIDGET (self), "narrow");
@@ -85,22 +82,10 @@ update_panes (IngWindow *self)
     gtk_widget_remove_css_class (GTK_WIDGET (self), "narrow");
 }
 
-static gboolean
-update_panes_cb (gpointer user_data)
-{
-  IngWindow *self = user_data;
-
-  self->panes_source = 0;
-  update_panes (self);
-  return G_SOURCE_REMOVE;
-}
-
-/* The leaflet folds while sizes are handed out: what is shown must not change before that is over. */
 static void
 folded_cb (IngWindow *self)
 {
-  if (self->panes_source == 0)
-    self->panes_source = g_idle_add_full (GDK_PRIORITY_EVENTS, update_panes_cb, self, NULL);
+  update_panes (self);
 }
 
 static void
@@ -638,7 +623,6 @@ ing_window_dispose (GObject *object)
 {
   IngWindow *self = ING_WINDOW (object);
 
-  g_clear_handle_id (&self->panes_source, g_source_remove);
   g_clear_object (&self->chooser);
   g_clear_object (&self->deleted);
   g_clear_object (&self->workspace);
@@ -721,7 +705,6 @@ ing_window_class_init (IngWindowClass *klass)
   gtk_widget_class_bind_template_child (widget_class, IngWindow, header_bar);
   gtk_widget_class_bind_template_child (widget_class, IngWindow, title_button);
   gtk_widget_class_bind_template_child (widget_class, IngWindow, title_label);
-  gtk_widget_class_bind_template_child (widget_class, IngWindow, title_arrow);
   gtk_widget_class_bind_template_child (widget_class, IngWindow, sidebar_button);
   gtk_widget_class_bind_template_child (widget_class, IngWindow, find_button);
   gtk_widget_class_bind_template_child (widget_class, IngWindow, model_menu);

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <glib/gi18n-lib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ing-ask-private.h"
+#include "ing-paths.h"
+
+const char *
+ing_ask_get_usage (void)
+{
+  return _ ("Usage: inglenook ask [OPTION…] [QUESTION | -]\n"
+            "Answers a question in the terminal; “-” reads it from standard input.\n"
+            "\n"
+            "  --model M           a model file, or the name of one in the models folder\n"
+            "  --document FILE     answer from this document (may be repeated)\n"
+            "  --conversation ID   go on with a conversation\n"
+            "  --json              print one JSON object at the end\n"
+            "  --offline           open no network socket\n"
+            "  --help              show this\n");
+}
+
+void
+ing_ask_options_free (IngAskOptions *o)
+{
+  if (o == NULL)
+    return;
+  g_free (o->model);
+  g_strfreev (o->documents);
+  g_free (o->question);
+  g_free (o);
+}
+
+static gboolean
+usage_error (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+static gboolean
+usage_error (GError **error, const char *format, ...)
+{
+  va_list args;
+  va_start (args, format);
+  g_autofree char *text = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_set_error_literal (error, ING_ERROR, ING_ERROR_ARGUMENT, text);
+  return FALSE;
+}
+
+/* The value of option @name at argv[*i]: "--name value" or "--name=value". NULL = not this option. */
+static const char *
+option_value (char **argv, guint *i, const char *name, gboolean *missing)
+{
+  gsize n = strlen (name);
+  if (strncmp (argv[*i], name, n) != 0)
+    return NULL;
+  if (argv[*i][n] == '=')
+    return argv[*i] + n + 1;
+  if (argv[*i][n] != '\0')
+    return NULL;
+  if (argv[*i + 1] == NULL)
+    {
+      *missing = TRUE;
+      return "";
+    }
+  return argv[++*i];
+}
+
+/* A name without a slash is one of the models folder, unless such a file is here. */
+static char *
+find_model (const char *value, const char *folder)
+{
+  g_autofree char *path = g_canonicalize_filename (value, folder);
+  if (strchr (value, '/') != NULL || g_file_test (path, G_FILE_TEST_EXISTS))
+    return g_steal_pointer (&path);
+  g_autofree char *stored = g_build_filename (ing_paths_get_models (), value, NULL);
+  if (g_file_test (stored, G_FILE_TEST_EXISTS))
+    return g_steal_pointer (&stored);
+  g_autofree char *suffixed = g_strconcat (stored, ".gguf", NULL);
+  if (g_file_test (suffixed, G_FILE_TEST_EXISTS))
+    return g_steal_pointer (&suffixed);
+  return g_steal_pointer (&path);
+}
+
+static gboolean
+parse_flag (IngAskOptions *o, const char *word)
+{
+  if (strcmp (word, "--json") == 0)
+    o->json = TRUE;
+  else if (strcmp (word, "--offline") == 0)
+    o->offline = TRUE;
+  else if (strcmp (word, "--help") == 0 || strcmp (word, "-h") == 0)
+    o->help = TRUE;
+  else
+    return FALSE;
+  return TRUE;
+}
+
+static gboolean
+parse_value (IngAskOptions *o, char **argv, guint *i, const char *folder, GPtrArray *documents,
+             gboolean *known, GError **error)
+{
+  gboolean missing = FALSE;
+  const char *word = argv[*i], *value;
+  *known = TRUE;
+  if ((value = option_value (argv, i, "--model", &missing)) != NULL)
+    {
+      g_free (o->model);
+      o->model = find_model (value, folder);
+    }
+  else if ((value = option_value (argv, i, "--document", &missing)) != NULL)
+    g_ptr_array_add (documents, g_canonicalize_filename (value, folder));
+  else if ((value = option_value (argv, i, "--conversation", &missing)) != NULL)
+    {
+      if (!missing
+          && !g_ascii_string_to_signed (value, 10, 1, G_MAXINT64, &o->conversation, NULL))
+        return usage_error (error, _ ("“%s” is no conversation’s number."), value);
+    }
+  else
+    *known = FALSE;
+  return !missing || usage_error (error, _ ("“%s” needs a value."), word);
+}
+
+IngAskOptions *
+ing_ask_options_parse (char **argv, const char *folder, GError **error)
+{
+  g_autoptr (IngAskOptions) o = g_new0 (IngAskOptions, 1);
+  g_autoptr (GPtrArray) documents = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GString) question = g_string_new (NULL);
+  gboolean only_words = FALSE;
+  for (guint i = 0; argv[i] != NULL; i++)
+    {
+      gboolean known = FALSE;
+      if (!only_words && strcmp (argv[i], "--") == 0)
+        {
+          only_words = TRUE;
+          continue;
+        }
+      if (!only_words && g_str_has_prefix (argv[i], "-") && argv[i][1] != '\0')
+        {
+          if (parse_flag (o, argv[i]))
+            continue;
+          const char *word = argv[i];
+          if (!parse_value (o, argv, &i, folder, documents, &known, error))
+            return NULL;
+          if (!known)
+            {
+              usage_error (error, _ ("Unknown option “%s”."), word);
+              return NULL;
+            }
+          continue;
+        }
+      if (!only_words && strcmp (argv[i], "-") == 0)
+        o->from_stdin = TRUE;
+      else
+        g_string_append_printf (question, "%s%s", question->len > 0 ? " " : "", argv[i]);
+    }
+  if (documents->len > 0)
+    {
+      g_ptr_array_add (documents, NULL);
+      o->documents = (char **) g_ptr_array_free (g_steal_pointer (&documents), FALSE);
+    }
+  g_autofree char *valid = g_utf8_make_valid (question->str, -1);
+  g_strstrip (valid);
+  if (o->help)
+    return g_steal_pointer (&o);
+  if (o->from_stdin == (*valid != '\0'))
+    {
+      usage_error (error, "%s", o->from_stdin ? _ ("Give a question or “-”, not both.")
+                                              : _ ("There is no question."));
+      return NULL;
+    }
+  if (!o->from_stdin)
+    o->question = g_steal_pointer (&valid);
+  return g_steal_pointer (&o);
+}
+
+char *
+ing_ask_make_printable (const char *text)
+{
+  g_autoptr (GString) out = g_string_sized_new (strlen (text));
+  for (const char *p = text; *p != '\0'; p = g_utf8_next_char (p))
+    {
+      gunichar c = g_utf8_get_char (p);
+      if (c == '\n' || c == '\t' || !g_unichar_iscntrl (c))
+        g_string_append_unichar (out, c);
+    }
+  return g_string_free (g_steal_pointer (&out), FALSE);
+}
