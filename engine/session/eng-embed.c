@@ -124,7 +124,7 @@ eng_embed_some (EngSession *s, const EngString *texts, uint32_t n, EngEmbedKind 
         break;
       if (eng_token_buffer_append (&s->prompt, one.ids, one.n) != ENG_OK)
         status = eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory");
-      spans[n_spans++] = (EngRunnerSpan) { .n = (uint32_t) one.n, .outputs = ENG_OUTPUT_ALL };
+      spans[n_spans++] = (EngRunnerSpan) { .n = (uint32_t) one.n, .outputs = ENG_OUTPUT_LAST };
     }
   eng_token_buffer_free (&one);
   for (uint32_t i = 0, at = 0; i < n_spans; at += spans[i].n, i++)

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "eng-folder.h"
+
 static EngStatus
 parse_type (const char *option, const char *text, size_t n, EngType *type, EngError *error)
 {
@@ -64,9 +66,12 @@ eng_tool_open (const char *path, const EngSessionOptions *options, EngToolSessio
 {
   out->runtime = NULL;
   out->session = NULL;
+  char file[ENG_FOLDER_PATH_BYTES];
   EngStatus status = eng_runtime_new (&out->runtime, error);
   if (status == ENG_OK)
-    status = eng_session_new (out->runtime, path, options, &out->session, error);
+    status = eng_folder_get_file (path, file, error);
+  if (status == ENG_OK)
+    status = eng_session_new (out->runtime, file, options, &out->session, error);
   return status;
 }
 

@@ -9,7 +9,7 @@
 EngStatus eng_tool_session_options (const EngToolModelOptions *options, EngSessionOptions *session,
                                     EngError *error);
 
-/* A runtime and a session on @path; both freed by eng_tool_close (), also after a failure. */
+/* A runtime and a session on @path (a file, or a hub folder: eng-folder.h); both freed by eng_tool_close (), also after a failure. */
 typedef struct
 {
   EngRuntime *runtime;

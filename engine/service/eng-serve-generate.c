@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include "eng-embed.h"
+#include "eng-folder.h"
 #include "eng-serve-private.h"
 
 /* Rows of a batch of texts: small enough that an answer waits less than 50 ms for its turn. */
@@ -304,10 +305,13 @@ need_embedder (EngService *s, EngRequest *request, EngError *error)
     return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory");
   strcpy (s->embedder_key, path);
   EngSessionOptions options;
+  char file[ENG_FOLDER_PATH_BYTES];
   status = eng_service_read_options (request->payload, &options, error);
   options.max_sequences = 16;
   if (status == ENG_OK)
-    status = eng_session_new (s->runtime, path, &options, &s->embedder, error);
+    status = eng_folder_get_file (path, file, error);
+  if (status == ENG_OK)
+    status = eng_session_new (s->runtime, file, &options, &s->embedder, error);
   return status;
 }
 

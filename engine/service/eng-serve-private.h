@@ -7,8 +7,12 @@
 
 #include <pthread.h>
 
+#include "eng-arena.h"
+#include "eng-buffer.h"
+#include "eng-error.h"
+#include "eng-json.h"
 #include "eng-serve.h"
-#include "eng-session-private.h"
+#include "eng-session.h"
 #include "eng-wire.h"
 
 #define ENG_SERVE_MAX_REQUESTS 256u

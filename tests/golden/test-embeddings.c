@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Vectors of all-MiniLM-L6-v2, straight from its hub folder, against transformers (make-embeddings.py):
+ * cosine at least 0.9999, from the command and from the service. */
+#include <math.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "eng-json.h"
+#include "eng-serve.h"
+#include "eng-wire.h"
+#include "test-models.h"
+#include "test-npy.h"
+
+#define WIDTH 384u
+
+static char *
+model_or_skip (void)
+{
+  const char *folder = g_getenv ("INGLENOOK_MODELS");
+  g_autofree char *path
+      = folder != NULL && *folder != '\0'
+            ? g_build_filename (folder, "all-MiniLM-L6-v2", NULL)
+            : g_build_filename (g_get_user_data_dir (), "inglenook", "models", "all-MiniLM-L6-v2", NULL);
+  if (g_file_test (path, G_FILE_TEST_IS_DIR))
+    return g_steal_pointer (&path);
+  g_test_skip ("the embedding model was not fetched");
+  return NULL;
+}
+
+static TestNpy *
+load_truth (void)
+{
+  g_autofree char *path = test_data_path ("minilm-vectors.npy");
+  g_autoptr (GError) error = NULL;
+  TestNpy *truth = test_npy_load (path, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (truth->shape[1], ==, WIDTH);
+  return truth;
+}
+
+static void
+check (const float *ours, const float *truth)
+{
+  double dot = 0.0, a = 0.0, b = 0.0;
+  for (unsigned i = 0; i < WIDTH; i++)
+    {
+      dot += (double) ours[i] * truth[i];
+      a += (double) ours[i] * ours[i];
+      b += (double) truth[i] * truth[i];
+    }
+  g_assert_cmpfloat (fabs (a - 1.0), <, 1e-5);
+  g_assert_cmpfloat (dot / sqrt (a * b), >=, 0.9999);
+}
+
+static void
+test_command (void)
+{
+  g_autofree char *model = model_or_skip (), *output = NULL;
+  if (!model)
+    return;
+  g_autoptr (TestNpy) truth = load_truth ();
+  const char *const arguments[]
+      = { "embed", model, "--text-file", SENTENCES, "--json", "--device", "cpu", NULL };
+  EngArena arena = { 0 };
+  const EngJson *root;
+  g_assert_true (test_engine_run (arguments, &output, NULL));
+  g_assert_cmpint (eng_json_parse (output, strlen (output), 0, &arena, &root, NULL), ==, ENG_OK);
+  const EngJson *vectors = eng_json_get (root, "embeddings");
+  g_assert_cmpuint (vectors->n, ==, truth->shape[0]);
+  for (size_t t = 0; t < vectors->n; t++)
+    {
+      float vector[WIDTH];
+      g_assert_cmpuint (eng_json_at (vectors, t)->n, ==, WIDTH);
+      for (unsigned i = 0; i < WIDTH; i++)
+        vector[i] = (float) eng_json_at (eng_json_at (vectors, t), i)->number;
+      check (vector, truth->f32 + t * WIDTH);
+    }
+  eng_arena_clear (&arena);
+}
+
+static gpointer
+serve_thread (gpointer data)
+{
+  return GINT_TO_POINTER (eng_serve (GPOINTER_TO_INT (data), NULL));
+}
+
+static void
+receive (int fd, void *data, size_t n)
+{
+  g_assert_cmpint (recv (fd, data, n, MSG_WAITALL), ==, (gssize) n);
+}
+
+/* Work for the index and a question that overtakes it. */
+static void
+test_service (void)
+{
+  g_autofree char *model = model_or_skip (), *text = NULL;
+  if (!model)
+    return;
+  g_autoptr (TestNpy) truth = load_truth ();
+  g_assert_true (g_file_get_contents (SENTENCES, &text, NULL, NULL));
+  g_auto (GStrv) lines = g_strsplit (g_strchomp (text), "\n", -1);
+  int fds[2];
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM, 0, fds), ==, 0);
+  GThread *thread = g_thread_new ("serve", serve_thread, GINT_TO_POINTER (fds[1]));
+  for (uint32_t id = 1; id <= 2; id++)
+    {
+      EngBuffer payload = { 0 };
+      EngJsonWriter w = { .out = &payload };
+      eng_json_write_begin_object (&w);
+      eng_json_write_member_string (&w, "path", model);
+      eng_json_write_member_string (&w, "device", "cpu");
+      eng_json_write_member_string (&w, "priority", id == 1 ? "index" : "question");
+      eng_json_write_member_string (&w, "kind", id == 1 ? "document" : "query");
+      eng_json_write_key (&w, "texts");
+      eng_json_write_begin_array (&w);
+      for (int round = 0; round < (id == 1 ? 40 : 1); round++)
+        for (guint i = 0; i < truth->shape[0]; i++)
+          eng_json_write_string (&w, lines[i]);
+      eng_json_write_end_array (&w);
+      eng_json_write_end_object (&w);
+      uint8_t bytes[ENG_WIRE_HEADER_BYTES];
+      const EngWireHeader header
+          = { .type = ENG_WIRE_EMBED, .id = id, .length = (uint32_t) payload.n_bytes };
+      eng_wire_encode_header (&header, bytes);
+      g_assert_cmpint (send (fds[0], bytes, sizeof bytes, 0), ==, (gssize) sizeof bytes);
+      g_assert_cmpint (send (fds[0], payload.data, payload.n_bytes, 0), ==, (gssize) payload.n_bytes);
+      eng_buffer_clear (&payload);
+    }
+  uint32_t order[2], n_answers = 0;
+  while (n_answers < 2)
+    {
+      uint8_t bytes[ENG_WIRE_HEADER_BYTES];
+      EngWireHeader header;
+      receive (fds[0], bytes, sizeof bytes);
+      g_assert_true (eng_wire_decode_header (bytes, &header));
+      g_autofree uint8_t *payload = g_malloc (header.length + 1);
+      receive (fds[0], payload, header.length);
+      if (header.type == ENG_WIRE_PROGRESS)
+        continue;
+      g_assert_cmpint (header.type, ==, ENG_WIRE_EMBEDDINGS);
+      order[n_answers++] = header.id;
+      uint32_t n, width;
+      memcpy (&n, payload, 4);
+      memcpy (&width, payload + 4, 4);
+      g_assert_cmpuint (GUINT32_FROM_LE (width), ==, WIDTH);
+      g_assert_cmpuint (GUINT32_FROM_LE (n), ==, truth->shape[0] * (header.id == 1 ? 40 : 1));
+      for (uint32_t t = 0; t < truth->shape[0]; t++)
+        {
+          float vector[WIDTH];
+          memcpy (vector, payload + 8 + t * sizeof vector, sizeof vector);
+          check (vector, truth->f32 + t * WIDTH);
+        }
+    }
+  g_assert_cmpuint (order[0], ==, 2);
+  close (fds[0]);
+  g_assert_cmpint (GPOINTER_TO_INT (g_thread_join (thread)), ==, ENG_OK);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/embeddings/command", test_command);
+  g_test_add_func ("/embeddings/service", test_service);
+  return g_test_run ();
+}
