@@ -180,8 +180,18 @@ weigh (Queries *qs, uint32_t i, uint32_t n, uint32_t p0, uint32_t p1)
   memset (scores + p1, 0, (n - p1) * sizeof (float));
 }
 
+/* The processor's own prefetching stops at every page of 4 KB, and a head's keys of a block are hardly
+ * more: ask for what comes next while there is work on what is here. */
 static void
-attend_half (Queries *qs, const uint32_t *table, uint32_t b, const uint32_t *first, const uint32_t *end)
+prefetch (const uint8_t *data, uint64_t bytes)
+{
+  for (uint64_t i = 0; i < bytes; i += 64)
+    __builtin_prefetch (data + i, 0, 2);
+}
+
+static void
+attend_half (Queries *qs, const uint32_t *table, uint32_t b, bool is_last, const uint32_t *first,
+             const uint32_t *end)
 {
   const EngCpuRun *run = qs->run;
   const EngStep *s = run->step;
@@ -202,11 +212,19 @@ attend_half (Queries *qs, const uint32_t *table, uint32_t b, const uint32_t *fir
   const uint8_t *keys, *values;
   uint32_t width = s->u.attention.k_width;
   block_pointers (run, table[b], qs->kv_head, &keys, &values);
+  const EngCpuGroup *g = &run->state->groups[s->u.attention.group];
+  prefetch (values, g->v_head_bytes);
   for (uint32_t p = low / ENG_KEY_GROUP * ENG_KEY_GROUP; p < high; p += ENG_KEY_GROUP)
     run->k->score ((const uint16_t *) (const void *) keys + (size_t) p * width, width, qs->q, width,
                    qs->n_q, qs->scores + p, ENG_KV_BLOCK);
   for (uint32_t i = 0; i < qs->n_q; i++)
     weigh (qs, i, high, p0[i / qs->n_heads], p1[i / qs->n_heads]);
+  if (!is_last)
+    {
+      const uint8_t *next, *unused;
+      block_pointers (run, table[b + 1], qs->kv_head, &next, &unused);
+      prefetch (next, g->k_head_bytes);
+    }
   run->k->mix ((const uint16_t *) (const void *) values + (size_t) low * s->u.attention.v_width,
                s->u.attention.v_width, high - low, qs->scores + low, ENG_KV_BLOCK, qs->n_q, qs->out,
                s->u.attention.v_width);
@@ -275,7 +293,7 @@ half_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
       b1 = eng_cpu_min (b1, b0 + job->blocks_per_split);
     }
   for (uint32_t b = b0; b < b1; b++)
-    attend_half (&qs, table, b, first, end);
+    attend_half (&qs, table, b, b + 1 == b1, first, end);
   if (job->n_splits > 1)
     {
       float *to = partial_of (job, i_group, kv_head, split);

@@ -197,6 +197,7 @@ alloc_group (EngCpuGroup *group, EngError *error)
                      -1, 0);
   if (data == MAP_FAILED)
     return no_memory (error, bytes);
+  madvise (data, bytes, MADV_HUGEPAGE);
   group->data = data;
   return ENG_OK;
 }
