@@ -67,6 +67,9 @@ typedef struct
 {
   const void *(*map) (void *data, uint64_t source, uint64_t *n_bytes);
   void *data;
+  /* Optional: the device has its own copy of @source now; pages of a mapped file may go. What @map gave
+   * stays readable. */
+  void (*release) (void *data, uint64_t source);
 } EngWeightSource;
 
 typedef struct

@@ -191,3 +191,11 @@ eng_model_map_weight (void *model, uint64_t source, uint64_t *n_bytes)
   *n_bytes = t->n_bytes;
   return t->data;
 }
+
+void
+eng_model_release_weight (void *model, uint64_t source)
+{
+  const EngModel *m = model;
+  if (source < eng_gguf_get_n_tensors (m->file))
+    eng_gguf_advise_tensor (m->file, eng_gguf_get_tensor (m->file, source), false);
+}

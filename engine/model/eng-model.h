@@ -49,3 +49,5 @@ const EngGguf *eng_model_get_file (const EngModel *model);
 
 /* Bytes of tensor @source of the file: the function of an EngWeightSource whose data is the model. */
 const void *eng_model_map_weight (void *model, uint64_t source, uint64_t *n_bytes);
+/* Its release function: gives the tensor's pages back to the system; they come again when touched. */
+void eng_model_release_weight (void *model, uint64_t source);

@@ -308,7 +308,9 @@ load_text (EngSession *s, EngError *error)
 static EngStatus
 load (EngSession *s, Loading *l, EngError *error)
 {
-  const EngWeightSource source = { .map = eng_model_map_weight, .data = s->model };
+  const EngWeightSource source = { .map = eng_model_map_weight,
+                                   .data = s->model,
+                                   .release = eng_model_release_weight };
   EngStatus status = ENG_OK;
   if (!l->options->without_text)
     status = load_text (s, error);

@@ -3,6 +3,7 @@
  * change of a kernel shows by itself. Not a test; `inglenook-engine bench` is what users run.
  *
  *   bench-device MODEL [-t THREADS] [-p ROWS] [-n STEPS] [-d DEPTH] [-r REPEATS] [--exact] [--tiers MASK]
+ *                [--load-as TYPE]
  *   bench-device MODEL --ids FILE --out FILE   float32 logits of all rows, in one batch of -p rows
  */
 #include <stdio.h>
@@ -109,6 +110,8 @@ main (int argc, char **argv)
         repeats = number;
       else if (strcmp (argv[i - 1], "--tiers") == 0)
         device_options.kernel_mask = number;
+      else if (strcmp (argv[i - 1], "--load-as") == 0)
+        bind.load_as = eng_type_from_name (value);
       else if (strcmp (argv[i - 1], "--ids") == 0)
         ids_path = value;
       else if (strcmp (argv[i - 1], "--out") == 0)
@@ -122,7 +125,7 @@ main (int argc, char **argv)
   program = eng_model_get_program (model);
   TRY (api->open (0, &device_options, &device, &error));
   bind.n_steps = program->n_steps;
-  EngWeightSource source = { eng_model_map_weight, model };
+  EngWeightSource source = { eng_model_map_weight, model, eng_model_release_weight };
   double t0 = now ();
   TRY (api->bind (device, program, &source, &bind, &bound, &error));
   double load = now () - t0;

@@ -3,6 +3,7 @@
  * bytes of the source. */
 #include "eng-cpu-private.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,7 +22,7 @@ static const uint8_t slot_uses[ENG_STEP_N_KINDS][8] = {
   [ENG_STEP_ATTENTION] = { V },
   [ENG_STEP_PRODUCT] = { P, V },
   [ENG_STEP_GATE_UP] = { P, P, V, V, V },
-  [ENG_STEP_ROUTE] = { P, V, V },
+  [ENG_STEP_ROUTE] = { P | ENG_CPU_USE_AS_IS, V, V },
   [ENG_STEP_EXPERTS] = { P, P, P, V, V, V },
   [ENG_STEP_OUTPUT] = { P, V },
   [ENG_STEP_POOL] = { P, V, P, V },
@@ -295,7 +296,26 @@ typedef struct
   EngCpuWeight *w;
   uint64_t panels_per_slice, n_panels;
   uint32_t per_chunk;
+  /* load_as: memory of each thread for a panel's rows as float32 and as blocks. */
+  uint8_t *temporary;
+  size_t temporary_bytes, blocks_at;
+  uint64_t block_row_bytes;
+  atomic_bool failed;
 } PackJob;
+
+/* Rows of floats to blocks of the packed type; false if one is not finite. */
+static bool
+quantize_panel (PackJob *job, uint32_t i_thread, const uint8_t *raw, uint32_t n_rows)
+{
+  const EngCpuWeight *w = job->w;
+  uint8_t *memory = job->temporary + i_thread * job->temporary_bytes;
+  float *floats = (float *) (void *) memory;
+  for (uint32_t r = 0; r < n_rows; r++)
+    eng_dequantize_row (w->type, raw + r * w->row_bytes, floats + r * w->n_cols, w->n_cols);
+  return eng_quantize_rows (eng_pack_get_info (w->pack)->type, floats, memory + job->blocks_at, n_rows,
+                            w->n_cols, NULL, NULL)
+         == ENG_OK;
+}
 
 static void
 pack_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
@@ -304,13 +324,20 @@ pack_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
   EngCpuWeight *w = job->w;
   uint32_t p = job->bound->kernels->panel_rows;
   uint64_t first = (uint64_t) i_chunk * job->per_chunk, end = first + job->per_chunk;
-  (void) i_thread;
   for (uint64_t i = first; i < end && i < job->n_panels; i++)
     {
       uint64_t slice = i / job->panels_per_slice, row = i % job->panels_per_slice * p;
       uint32_t n = w->n_rows - row < p ? (uint32_t) (w->n_rows - row) : p;
-      eng_pack_panel (w->pack, p, w->raw + slice * w->slice_bytes + row * w->row_bytes, w->row_bytes, n,
-                      w->n_cols, w->packed + i * w->panel_bytes);
+      const uint8_t *raw = w->raw + slice * w->slice_bytes + row * w->row_bytes;
+      uint64_t row_bytes = w->row_bytes;
+      if (job->temporary != NULL)
+        {
+          if (!quantize_panel (job, i_thread, raw, n))
+            job->failed = true;
+          raw = job->temporary + i_thread * job->temporary_bytes + job->blocks_at;
+          row_bytes = job->block_row_bytes;
+        }
+      eng_pack_panel (w->pack, p, raw, row_bytes, n, w->n_cols, w->packed + i * w->panel_bytes);
     }
 }
 
@@ -319,8 +346,15 @@ static bool
 pack_layout (const EngDevice *device, const EngBindOptions *options, EngCpuWeight *w, uint64_t *bytes)
 {
   uint32_t p = device->kernels.panel_rows;
-  w->pack = options->exact || (w->uses & ENG_CPU_USE_PRODUCT) == 0 ? ENG_PACK_NONE
-                                                                   : eng_pack_from_type (w->type);
+  bool packs = !options->exact && (w->uses & ENG_CPU_USE_PRODUCT) != 0;
+  w->pack = packs ? eng_pack_from_type (w->type) : ENG_PACK_NONE;
+  if (packs && w->pack == ENG_PACK_NONE && options->load_as != ENG_TYPE_NONE
+      && (w->uses & ENG_CPU_USE_AS_IS) == 0)
+    {
+      const EngPackInfo *info = eng_pack_get_info (eng_pack_from_type (options->load_as));
+      if (info != NULL && w->n_cols % (32u * info->n_sub) == 0)
+        w->pack = eng_pack_from_type (options->load_as);
+    }
   *bytes = 0;
   if (w->pack == ENG_PACK_NONE)
     return false;
@@ -329,6 +363,26 @@ pack_layout (const EngDevice *device, const EngBindOptions *options, EngCpuWeigh
   w->packed_slice_bytes = panels * w->panel_bytes;
   *bytes = w->packed_slice_bytes * w->n_slices;
   return true;
+}
+
+/* Memory of the threads if @w changes its type while loading. */
+static EngStatus
+prepare_load_as (PackJob *job, uint32_t id, EngError *error)
+{
+  const EngCpuWeight *w = job->w;
+  EngType type = eng_pack_get_info (w->pack)->type;
+  uint32_t p = job->bound->kernels->panel_rows;
+  if (type == w->type)
+    return ENG_OK;
+  eng_type_row_bytes (type, w->n_cols, &job->block_row_bytes);
+  job->blocks_at = p * w->n_cols * sizeof (float);
+  job->temporary_bytes = (job->blocks_at + p * job->block_row_bytes + 63) / 64 * 64;
+  size_t bytes = job->temporary_bytes * eng_thread_pool_get_n_threads (job->bound->device->pool);
+  job->temporary = eng_alloc_aligned (64, bytes);
+  if (job->temporary == NULL)
+    return eng_error_set_numbers (error, ENG_ERR_NO_MEMORY, "tensor", bytes, 0,
+                                  "no memory to quantize weight %u", id);
+  return ENG_OK;
 }
 
 static EngStatus
@@ -351,11 +405,18 @@ pack_weight (EngBound *bound, uint32_t id, EngCpuWeight *w, EngError *error)
     madvise (w->packed, bytes, MADV_HUGEPAGE);
   PackJob job = { bound, w, .panels_per_slice = w->packed_slice_bytes / w->panel_bytes };
   job.n_panels = job.panels_per_slice * w->n_slices;
+  EngStatus status = prepare_load_as (&job, id, error);
+  if (status != ENG_OK)
+    return status;
   job.per_chunk = (uint32_t) (job.n_panels / 256 + 1);
   eng_thread_pool_run (bound->device->pool,
                        (uint32_t) ((job.n_panels + job.per_chunk - 1) / job.per_chunk), pack_chunk,
                        &job);
+  eng_free_aligned (job.temporary);
   bound->weight_bytes += bytes;
+  if (job.failed)
+    return eng_error_set (error, ENG_ERR_FORMAT, "tensor", ENG_OFFSET_NONE,
+                          "weight %u holds a number that is not finite", id);
   return ENG_OK;
 }
 
@@ -370,7 +431,7 @@ mark_quantized (EngBound *bound)
       bool products = s->kind == ENG_STEP_QKV || s->kind == ENG_STEP_PRODUCT
                       || s->kind == ENG_STEP_GATE_UP || s->kind == ENG_STEP_ROUTE;
       for (int j = 0; products && j < 3; j++)
-        if (s->w[j] != ENG_WEIGHT_NONE && slot_uses[s->kind][j] == ENG_CPU_USE_PRODUCT
+        if (s->w[j] != ENG_WEIGHT_NONE && (slot_uses[s->kind][j] & ENG_CPU_USE_PRODUCT) != 0
             && bound->weights[s->w[j]].pack != ENG_PACK_NONE)
           bound->quantized[s->src] = true;
     }
@@ -388,6 +449,9 @@ bind_weight (EngBound *bound, uint32_t id, const EngWeightSource *source, EngErr
     status = make_vector (bound, id, w, error);
   if (status == ENG_OK)
     status = pack_weight (bound, id, w, error);
+  if (status == ENG_OK && source->release != NULL
+      && (w->pack != ENG_PACK_NONE || w->uses == ENG_CPU_USE_VECTOR))
+    source->release (source->data, desc->source);
   if (status == ENG_OK
       && ((w->uses & ENG_CPU_USE_LOOKUP) != 0
           || ((w->uses & ENG_CPU_USE_PRODUCT) != 0 && w->pack == ENG_PACK_NONE)))
@@ -408,6 +472,11 @@ eng_cpu_bind (EngDevice *device, const EngProgram *program, const EngWeightSourc
   bound->kernels = options->exact ? &device->exact : &device->kernels;
   EngStatus status = ENG_OK;
   bound->weights = eng_arena_alloc_array (&bound->arena, program->n_weights, sizeof (EngCpuWeight));
+  if (options->load_as != ENG_TYPE_NONE && options->load_as != ENG_TYPE_F32 && !options->exact
+      && eng_pack_from_type (options->load_as) == ENG_PACK_NONE)
+    status = eng_error_set (error, ENG_ERR_UNSUPPORTED, "load-as", ENG_OFFSET_NONE,
+                            "weights cannot be loaded as %s: only as a quantized type",
+                            eng_type_get_name (options->load_as));
   bound->quantized = eng_arena_alloc_array (&bound->arena, program->n_buffers, sizeof (bool));
   if (bound->weights == NULL || bound->quantized == NULL)
     status = eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory to bind");

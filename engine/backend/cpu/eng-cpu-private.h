@@ -23,6 +23,7 @@ enum
   ENG_CPU_USE_VECTOR = 1 << 0,
   ENG_CPU_USE_LOOKUP = 1 << 1,
   ENG_CPU_USE_PRODUCT = 1 << 2,
+  ENG_CPU_USE_AS_IS = 1 << 3, /* routers: small, and sensitive to rounding; load_as does not apply */
 };
 
 typedef struct

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The CPU device on the tiny models of tests/golden/data: batches, cuts, blocks, refusals. Each case
+ * runs with the reference kernels and with the fast ones. */
+#include <glib.h>
+#include <math.h>
+#include <string.h>
+
+#include "eng-cpu-device.h"
+#include "eng-model.h"
+
+enum
+{
+  MAX_ROWS = 96,
+  N_BLOCKS = 6,
+  N_TOKENS = 70, /* reaches into a second block */
+};
+
+typedef struct
+{
+  EngModel *model;
+  EngDevice *device;
+  EngBound *bound;
+  EngState *state;
+  const EngProgram *program;
+} Fixture;
+
+static EngError error;
+static int32_t tokens[N_TOKENS];
+
+static Fixture
+fixture_new (const char *name, bool exact, EngType load_as)
+{
+  const EngDeviceApi *api = eng_cpu_device_api ();
+  g_autofree char *path = g_build_filename (g_getenv ("INGLENOOK_TEST_DATA"), name, NULL);
+  Fixture f = { 0 };
+  EngType kv = exact ? ENG_TYPE_F32 : ENG_TYPE_F16;
+  EngDeviceOptions device_options = { .n_threads = 3 };
+  g_assert_cmpint (eng_model_open (path, &(EngModelOptions){ 0 }, &f.model, &error), ==, ENG_OK);
+  f.program = eng_model_get_program (f.model);
+  g_assert_cmpint (api->open (0, &device_options, &f.device, &error), ==, ENG_OK);
+  EngBindOptions bind = { .n_steps = f.program->n_steps, .load_as = load_as, .exact = exact };
+  EngWeightSource source = { eng_model_map_weight, f.model, eng_model_release_weight };
+  g_assert_cmpint (api->bind (f.device, f.program, &source, &bind, &f.bound, &error), ==, ENG_OK);
+  EngStateOptions state = { .n_blocks = { N_BLOCKS, N_BLOCKS, N_BLOCKS }, .k_type = kv, .v_type = kv,
+                            .max_rows = MAX_ROWS, .max_sequences = 2, .max_outputs = MAX_ROWS };
+  EngMemoryPlan plan = { 0 };
+  g_assert_cmpint (api->plan (f.device, f.program, &bind, &state, &plan, &error), ==, ENG_OK);
+  g_assert_cmpuint (plan.weight_bytes, >, 0);
+  g_assert_cmpuint (plan.state_bytes, >, 0);
+  g_assert_cmpint (api->state_new (f.bound, &state, &f.state, &error), ==, ENG_OK);
+  for (int i = 0; i < N_TOKENS; i++)
+    tokens[i] = (i * 37 + 11) % (int32_t) f.program->n_vocab;
+  return f;
+}
+
+static void
+fixture_free (Fixture *f)
+{
+  const EngDeviceApi *api = eng_cpu_device_api ();
+  api->state_free (&f->state);
+  api->unbind (&f->bound);
+  api->close (&f->device);
+  eng_model_unref (&f->model);
+}
+
+static EngRow
+make_row (uint32_t sequence, uint32_t position)
+{
+  return (EngRow){ .i_sequence = sequence,
+                   .token = tokens[(position + sequence * 13) % N_TOKENS],
+                   .position = { position },
+                   .adapter = ENG_ADAPTER_NONE,
+                   .wants_output = true };
+}
+
+/* Rows @first … of the two sequences (n0 and n1 of them); sequence 0 lies in blocks 0, 1, sequence 1 in
+ * blocks 4, 3. */
+static EngStatus
+run_rows (Fixture *f, uint32_t first, uint32_t n0, uint32_t n1, const EngRun *base, float *output)
+{
+  static const uint32_t blocks0[] = { 0, 1 }, blocks1[] = { 4, 3 };
+  const uint32_t *tables0[8], *tables1[8];
+  EngRow rows[MAX_ROWS];
+  for (int g = 0; g < 8; g++)
+    {
+      tables0[g] = blocks0;
+      tables1[g] = blocks1;
+    }
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < n0; i++)
+    rows[n++] = make_row (0, first + i);
+  for (uint32_t i = 0; i < n1; i++)
+    rows[n++] = make_row (n0 == 0 ? 0 : 1, first + i);
+  EngSequenceView views[] = { { tables0, first + n0 }, { tables1, first + n1 } };
+  EngBatch batch = { rows, n, views, 2 };
+  if (n0 == 0) /* the second sequence alone */
+    {
+      for (uint32_t i = 0; i < n; i++)
+        rows[i].token = make_row (1, first + i).token;
+      batch.sequences = &views[1];
+      batch.n_sequences = 1;
+    }
+  else if (n1 == 0)
+    batch.n_sequences = 1;
+  EngRun run = base != NULL ? *base : (EngRun){ .n_steps = f->program->n_steps };
+  run.output = output;
+  return eng_cpu_device_api ()->run (f->bound, f->state, &batch, &run, &error);
+}
+
+static double
+relative_error (const float *a, const float *b, size_t n)
+{
+  double d = 0, s = 0;
+  for (size_t i = 0; i < n; i++)
+    {
+      d += ((double) a[i] - b[i]) * ((double) a[i] - b[i]);
+      s += (double) b[i] * b[i];
+    }
+  return sqrt (d / s);
+}
+
+/* What one order of summation may differ from another by, on these models. */
+#define SAME 2e-5
+
+static void
+test_batches (const void *data)
+{
+  Fixture f = fixture_new ("tiny-mixed.gguf", GPOINTER_TO_INT (data) == 1, ENG_TYPE_NONE);
+  size_t v = f.program->n_output, n0 = N_TOKENS, n1 = 20;
+  g_autofree float *alone0 = g_new (float, n0 * v), *alone1 = g_new (float, n1 * v);
+  g_autofree float *both = g_new (float, (n0 + n1) * v), *single = g_new (float, v);
+  g_assert_cmpint (run_rows (&f, 0, n0, 0, NULL, alone0), ==, ENG_OK);
+  g_assert_cmpint (run_rows (&f, 0, 0, n1, NULL, alone1), ==, ENG_OK);
+  /* Two sequences in one batch give what each gives alone. */
+  g_assert_cmpint (run_rows (&f, 0, n0, n1, NULL, both), ==, ENG_OK);
+  g_assert_cmpfloat (relative_error (both, alone0, n0 * v), <, SAME);
+  g_assert_cmpfloat (relative_error (both + n0 * v, alone1, n1 * v), <, SAME);
+  /* Row by row gives what a batch gives. */
+  for (uint32_t i = 0; i < n0; i++)
+    {
+      g_assert_cmpint (run_rows (&f, i, 1, 0, NULL, single), ==, ENG_OK);
+      g_assert_cmpfloat (relative_error (single, alone0 + i * v, v), <, SAME);
+    }
+  fixture_free (&f);
+}
+
+static void
+test_cut (const void *data)
+{
+  Fixture f = fixture_new ("tiny.gguf", GPOINTER_TO_INT (data) == 1, ENG_TYPE_NONE);
+  size_t v = f.program->n_output, d = f.program->n_embd, n = 20;
+  g_autofree float *whole = g_new (float, n * v), *parts = g_new (float, n * v);
+  g_autofree float *residual = g_new (float, n * d);
+  g_assert_cmpint (run_rows (&f, 0, n, 0, NULL, whole), ==, ENG_OK);
+  for (uint32_t i = 1; i < f.program->n_steps; i++)
+    {
+      if ((f.program->steps[i].flags & ENG_STEP_LAYER_BEGIN) == 0)
+        continue;
+      EngBufferIo io = { ENG_BUFFER_RESIDUAL, residual };
+      EngRun head = { .n_steps = i, .exports = &io, .n_exports = 1 };
+      EngRun tail = { .first_step = i, .n_steps = f.program->n_steps - i, .imports = &io, .n_imports = 1 };
+      g_assert_cmpint (run_rows (&f, 0, n, 0, &head, NULL), ==, ENG_OK);
+      memset (parts, 0, n * v * sizeof (float));
+      g_assert_cmpint (run_rows (&f, 0, n, 0, &tail, parts), ==, ENG_OK);
+      g_assert_cmpmem (parts, n * v * sizeof (float), whole, n * v * sizeof (float));
+    }
+  fixture_free (&f);
+}
+
+static void
+test_blocks (const void *data)
+{
+  Fixture f = fixture_new ("tiny.gguf", GPOINTER_TO_INT (data) == 1, ENG_TYPE_NONE);
+  const EngDeviceApi *api = eng_cpu_device_api ();
+  size_t v = f.program->n_output, n = N_TOKENS - 1;
+  g_autofree float *out = g_new (float, n * v), *want = g_new (float, v), *got = g_new (float, v);
+  uint64_t bytes = api->block_bytes (f.bound, f.state, 0);
+  g_autofree uint8_t *saved = g_malloc (bytes), *other = g_malloc0 (bytes), *again = g_malloc (bytes);
+  g_assert_cmpint (run_rows (&f, 0, n, 0, NULL, out), ==, ENG_OK);
+  g_assert_cmpint (run_rows (&f, n, 1, 0, NULL, want), ==, ENG_OK);
+  /* Out, spoiled, back. */
+  g_assert_cmpint (api->read_block (f.bound, f.state, 0, 0, saved, &error), ==, ENG_OK);
+  g_assert_cmpint (api->copy_block (f.bound, f.state, 0, 0, 5, &error), ==, ENG_OK);
+  g_assert_cmpint (api->write_block (f.bound, f.state, 0, 0, other, &error), ==, ENG_OK);
+  g_assert_cmpint (run_rows (&f, n, 1, 0, NULL, got), ==, ENG_OK);
+  g_assert_cmpfloat (relative_error (got, want, v), >, 1e-3);
+  g_assert_cmpint (api->read_block (f.bound, f.state, 0, 5, again, &error), ==, ENG_OK);
+  g_assert_cmpmem (again, bytes, saved, bytes);
+  g_assert_cmpint (api->write_block (f.bound, f.state, 0, 0, saved, &error), ==, ENG_OK);
+  g_assert_cmpint (run_rows (&f, n, 1, 0, NULL, got), ==, ENG_OK);
+  g_assert_cmpmem (got, v * sizeof (float), want, v * sizeof (float));
+  g_assert_cmpint (api->read_block (f.bound, f.state, 0, N_BLOCKS, saved, &error), ==,
+                   ENG_ERR_ARGUMENT);
+  g_assert_cmpint (api->copy_block (f.bound, f.state, 9, 0, 1, &error), ==, ENG_ERR_ARGUMENT);
+  fixture_free (&f);
+}
+
+static void
+test_refusals (void)
+{
+  Fixture f = fixture_new ("tiny.gguf", false, ENG_TYPE_NONE);
+  const EngDeviceApi *api = eng_cpu_device_api ();
+  static const uint32_t good[] = { 0, 1 }, bad[] = { 0, N_BLOCKS };
+  const uint32_t *good_tables[8], *bad_tables[8];
+  for (int g = 0; g < 8; g++)
+    {
+      good_tables[g] = good;
+      bad_tables[g] = bad;
+    }
+  EngSequenceView view = { good_tables, 70 };
+  EngRow rows[MAX_ROWS + 1];
+  g_autofree float *out = g_new (float, 2 * f.program->n_output);
+  for (int i = 0; i <= MAX_ROWS; i++)
+    rows[i] = make_row (0, (uint32_t) i);
+  EngBatch batch = { rows, 2, &view, 1 };
+  EngRun run = { .n_steps = f.program->n_steps, .output = out };
+#define REFUSED() g_assert_cmpint (api->run (f.bound, f.state, &batch, &run, &error), ==, ENG_ERR_ARGUMENT)
+  rows[1].token = (int32_t) f.program->n_vocab;
+  REFUSED ();
+  rows[1].token = -1; /* and no vector */
+  REFUSED ();
+  rows[1] = make_row (0, 70);
+  REFUSED ();
+  rows[1] = make_row (0, 0); /* does not rise */
+  REFUSED ();
+  rows[1] = make_row (1, 1);
+  REFUSED ();
+  rows[1] = make_row (0, 65);
+  view.tables = bad_tables;
+  REFUSED ();
+  view.tables = good_tables;
+  batch.n_rows = MAX_ROWS + 1;
+  REFUSED ();
+  batch.n_rows = 2;
+  rows[1] = make_row (0, 1);
+  run.first_step = 1;
+  REFUSED ();
+  run.first_step = 0;
+  atomic_int cancel = 1;
+  run.cancel = &cancel;
+  g_assert_cmpint (api->run (f.bound, f.state, &batch, &run, &error), ==, ENG_ERR_CANCELLED);
+  cancel = 0;
+  g_assert_cmpint (api->run (f.bound, f.state, &batch, &run, &error), ==, ENG_OK);
+  EngBindOptions bind = { .n_steps = f.program->n_steps + 1, .load_as = ENG_TYPE_NONE };
+  EngWeightSource source = { eng_model_map_weight, f.model, NULL };
+  EngBound *other = NULL;
+  g_assert_cmpint (api->bind (f.device, f.program, &source, &bind, &other, &error), ==,
+                   ENG_ERR_ARGUMENT);
+  g_assert_null (other);
+  fixture_free (&f);
+}
+
+static void
+test_fast_near_exact (void)
+{
+  static const char *const names[] = { "tiny.gguf", "tiny-mixed.gguf" };
+  static const EngType types[] = { ENG_TYPE_NONE, ENG_TYPE_Q8_0 };
+  for (int i = 0; i < 2; i++)
+    for (int j = 0; j < 2; j++)
+      {
+        Fixture exact = fixture_new (names[i], true, ENG_TYPE_NONE);
+        Fixture fast = fixture_new (names[i], false, types[j]);
+        size_t n = 40 * exact.program->n_output;
+        g_autofree float *a = g_new (float, n), *b = g_new (float, n);
+        g_assert_cmpint (run_rows (&exact, 0, 40, 0, NULL, a), ==, ENG_OK);
+        g_assert_cmpint (run_rows (&fast, 0, 40, 0, NULL, b), ==, ENG_OK);
+        double e = relative_error (b, a, n);
+        g_test_message ("%s%s: relative error %g", names[i], j ? " as Q8_0" : "", e);
+        g_assert_cmpfloat (e, <, 0.05);
+        fixture_free (&exact);
+        fixture_free (&fast);
+      }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_data_func ("/cpu-device/batches/fast", GINT_TO_POINTER (0), test_batches);
+  g_test_add_data_func ("/cpu-device/batches/exact", GINT_TO_POINTER (1), test_batches);
+  g_test_add_data_func ("/cpu-device/cut/fast", GINT_TO_POINTER (0), test_cut);
+  g_test_add_data_func ("/cpu-device/cut/exact", GINT_TO_POINTER (1), test_cut);
+  g_test_add_data_func ("/cpu-device/blocks/fast", GINT_TO_POINTER (0), test_blocks);
+  g_test_add_data_func ("/cpu-device/blocks/exact", GINT_TO_POINTER (1), test_blocks);
+  g_test_add_func ("/cpu-device/refusals", test_refusals);
+  g_test_add_func ("/cpu-device/fast-near-exact", test_fast_near_exact);
+  return g_test_run ();
+}
