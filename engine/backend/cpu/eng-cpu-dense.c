@@ -158,9 +158,9 @@ rotate (const EngCpuRun *run, uint32_t r, float *x)
 {
   const EngRope *rope = &run->step->u.qkv.rope;
   uint32_t half = rope->n_rot / 2;
-  const float *angles = run->state->rope[rope->i_table] + (size_t) r * 2 * half;
   if (rope->kind == ENG_ROPE_NONE)
-    return;
+    return; /* encoders: there may be no table at all */
+  const float *angles = run->state->rope[rope->i_table] + (size_t) r * 2 * half;
   bool neox = rope->kind == ENG_ROPE_NEOX;
   for (uint32_t i = 0; i < half; i++)
     {
