@@ -168,7 +168,8 @@ ing_conversation_new_from_row (IngChatContext *context, const IngConversationRow
   self->n_messages = row->n_messages;
   self->kept = TRUE;
   self->sampling_chosen = strcmp (row->sampling, "{}") != 0;
-  ing_sampling_from_json (&self->sampling, row->sampling);
+  if (self->sampling_chosen)
+    ing_sampling_from_json (&self->sampling, row->sampling);
   return self;
 }
 

@@ -4,7 +4,9 @@
  * Invariants:
  *  1. handle, statements and in_transaction are touched by self->thread alone.
  *  2. Work runs in the order it was pushed; a result reaches the caller's context after it is durable.
- *  3. Between two pieces of work no transaction is open. */
+ *  3. Between two pieces of work no transaction is open.
+ *  4. The thread touches the object only while it runs work of it, whose caller or task holds it: the
+ *     last reference may go on any thread, this one included. */
 #include "ing-database-private.h"
 
 #include <string.h>
@@ -12,6 +14,7 @@
 typedef struct
 {
   IngDatabaseFunc func; /* NULL = end the thread */
+  IngDatabase *self;    /* held by the task, or by the caller who waits */
   gpointer data;
   GDestroyNotify data_free;
   GDestroyNotify result_free;
@@ -40,8 +43,9 @@ run_work (IngDatabase *self, Work *work, GError **error)
 }
 
 static void
-run_async_work (IngDatabase *self, Work *work)
+run_async_work (Work *work)
 {
+  IngDatabase *self = work->self;
   GTask *task = work->task;
   if (!g_task_return_error_if_cancelled (task))
     {
@@ -61,10 +65,10 @@ run_async_work (IngDatabase *self, Work *work)
 static gpointer
 thread_main (gpointer user_data)
 {
-  IngDatabase *self = user_data;
+  g_autoptr (GAsyncQueue) queue = user_data;
   for (;;)
     {
-      Work *work = g_async_queue_pop (self->queue);
+      Work *work = g_async_queue_pop (queue);
       if (work->func == NULL)
         {
           g_free (work);
@@ -72,10 +76,10 @@ thread_main (gpointer user_data)
         }
       if (work->task != NULL)
         {
-          run_async_work (self, work);
+          run_async_work (work);
           continue;
         }
-      work->result = run_work (self, work, &work->error);
+      work->result = run_work (work->self, work, &work->error);
       g_mutex_lock (&work->lock);
       work->done = TRUE;
       g_cond_signal (&work->cond);
@@ -87,18 +91,14 @@ static void
 ing_database_finalize (GObject *object)
 {
   IngDatabase *self = ING_DATABASE (object);
-  /* Pending work holds references (through its tasks), so the queue is empty here. The last reference
-   * may go on the database's own thread, which cannot join itself. */
-  gboolean own = self->thread == g_thread_self ();
-  if (!own)
-    {
-      ing_database_close_sync (self);
-      Work *end = g_new0 (Work, 1);
-      g_async_queue_push (self->queue, end);
-      g_thread_join (self->thread);
-    }
+  /* Pending work holds references (through its tasks), so the queue is empty here. A thread cannot join
+   * itself: then it ends after this. */
+  ing_database_close_sync (self);
+  g_async_queue_push (self->queue, g_new0 (Work, 1));
+  if (self->thread == g_thread_self ())
+    g_thread_unref (self->thread);
   else
-    g_critical ("a database was dropped on its own thread");
+    g_thread_join (self->thread);
   g_clear_pointer (&self->statements, g_hash_table_unref);
   g_clear_pointer (&self->queue, g_async_queue_unref);
   g_clear_pointer (&self->path, g_free);
@@ -131,7 +131,7 @@ ing_database_new (const IngSchema *schema)
 {
   IngDatabase *self = g_object_new (ING_TYPE_DATABASE, NULL);
   self->schema = schema;
-  self->thread = g_thread_new ("ing-database", thread_main, self);
+  self->thread = g_thread_new ("ing-database", thread_main, g_async_queue_ref (self->queue));
   return self;
 }
 
@@ -143,6 +143,7 @@ ing_database_run_async (IngDatabase *self, IngDatabaseFunc func, gpointer data,
   g_return_if_fail (ING_IS_DATABASE (self) && func != NULL);
   Work *work = g_new0 (Work, 1);
   work->func = func;
+  work->self = self;
   work->data = data;
   work->data_free = data_free;
   work->result_free = result_free;
@@ -167,7 +168,7 @@ ing_database_run_sync (IngDatabase *self, IngDatabaseFunc func, gpointer data, G
   g_return_val_if_fail (ING_IS_DATABASE (self) && func != NULL, NULL);
   if (self->thread == g_thread_self ())
     return func (self, data, error);
-  Work work = { .func = func, .data = data };
+  Work work = { .func = func, .self = self, .data = data };
   g_mutex_init (&work.lock);
   g_cond_init (&work.cond);
   g_async_queue_push (self->queue, &work);

@@ -295,6 +295,10 @@ open_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *can
   ok = ok && open_and_read (self->database, o, &o->problem);
   if (!ok)
     {
+      /* A person thinks of the folder, not of the file in it that was tried first. */
+      if (g_error_matches (o->problem, ING_ERROR, ING_ERROR_READ_ONLY)
+          || g_error_matches (o->problem, ING_ERROR, ING_ERROR_PERMISSION))
+        ing_error_set_details (o->problem, o->data_folder, 0, 0, ING_ERROR_OFFSET_NONE, 0);
       if (g_error_matches (o->problem, ING_ERROR, ING_ERROR_DATABASE_DAMAGED))
         g_free (ing_database_find_backup (&ing_schema, o->data_folder, &o->backup_us));
       open_in_memory (self->database, o);

@@ -71,10 +71,11 @@ static void
 fail (Fake *fake, guint32 id, EngStatus code, guint64 needed, guint64 available, const char *text)
 {
   answer (fake, ENG_WIRE_FAILED, id,
-          g_strdup_printf ("{\"code\":%d,\"status\":\"x\",\"text\":\"%s\",\"field\":\"a.field\","
+          g_strdup_printf ("{\"code\":%d,\"status\":\"x\",\"text\":\"%s\",\"field\":\"%s\","
                            "\"offset\":77,\"line\":3,\"needed\":%" G_GUINT64_FORMAT
                            ",\"available\":%" G_GUINT64_FORMAT "}",
-                           (int) code, text, needed, available));
+                           (int) code, text, code == ENG_ERR_NOT_FOUND ? "" : "a.field", needed,
+                           available));
 }
 
 /* Read one frame; CANCEL and SHUTDOWN are looked at here. */
