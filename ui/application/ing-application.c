@@ -123,8 +123,8 @@ signal_cb (gpointer user_data)
   return G_SOURCE_CONTINUE;
 }
 
-static void
-set_accels (GtkApplication *application)
+void
+ing_application_set_accels (GtkApplication *application)
 {
   static const struct
   {
@@ -164,7 +164,7 @@ ing_application_startup (GApplication *application)
   g_set_application_name (_("Inglenook"));
   gtk_window_set_default_icon_name (ING_APP_ID);
   g_action_map_add_action_entries (G_ACTION_MAP (self), entries, G_N_ELEMENTS (entries), self);
-  set_accels (GTK_APPLICATION (self));
+  ing_application_set_accels (GTK_APPLICATION (self));
   self->signal_sources[0] = g_unix_signal_add (SIGINT, signal_cb, self);
   self->signal_sources[1] = g_unix_signal_add (SIGTERM, signal_cb, self);
 

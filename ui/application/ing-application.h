@@ -17,7 +17,10 @@ IngApplication *ing_application_new (void);
 /* Before any translated word: the language of the person, catalogues beside the program or installed. */
 void ing_application_init_locale (void);
 
-/* Templates, style and icons; called by ing_application_new(), and by tests that make single widgets. */
+/* The keys of the window's actions; called at startup, and by tests that have another application. */
+void ing_application_set_accels (GtkApplication *application);
+
+/* Templates, style and icons; called at startup, and by tests that make single widgets. */
 void ing_application_register_resources (void);
 
 G_END_DECLS

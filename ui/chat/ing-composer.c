@@ -2,6 +2,8 @@
 /* Invariant: the button is one widget that stays in its place; while `busy` it stops, else it sends. */
 #include "ing-composer.h"
 
+#include "ing-numbers.h"
+
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
@@ -337,6 +339,8 @@ void
 ing_composer_set_tokens (IngComposer *self, guint64 n_tokens, guint64 context)
 {
   g_autofree char *text = NULL;
+  g_autofree char *used = NULL;
+  g_autofree char *all = NULL;
   gboolean warn;
 
   g_return_if_fail (ING_IS_COMPOSER (self));
@@ -344,12 +348,13 @@ ing_composer_set_tokens (IngComposer *self, guint64 n_tokens, guint64 context)
   if (context == 0)
     return;
   warn = n_tokens >= context / 10 * 9;
+  used = ing_numbers_dup_count (n_tokens);
+  all = ing_numbers_dup_count (context);
   text = n_tokens > context
-             ? g_strdup_printf (_("%'" G_GUINT64_FORMAT " tokens, but only %'" G_GUINT64_FORMAT
-                                  " fit. Shorten the question or start a new conversation"),
-                                n_tokens, context)
-             : g_strdup_printf (_("%'" G_GUINT64_FORMAT " of %'" G_GUINT64_FORMAT " tokens"), n_tokens,
-                                context);
+             ? g_strdup_printf (_("%s tokens, but only %s fit. Shorten the question or start a new "
+                                  "conversation"),
+                                used, all)
+             : g_strdup_printf (_("%s of %s tokens"), used, all);
   gtk_label_set_text (self->tokens_label, text);
   gtk_widget_set_tooltip_text (
       GTK_WIDGET (self->tokens_label),

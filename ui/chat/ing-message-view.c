@@ -8,6 +8,7 @@
 #include "ing-announce.h"
 #include "ing-code-block.h"
 #include "ing-markdown-view.h"
+#include "ing-numbers.h"
 #include "ing-problem-box.h"
 
 #include <adwaita.h>
@@ -230,19 +231,12 @@ reasoning_expanded_cb (IngMessageView *self)
 }
 
 static char *
-dup_seconds (double seconds)
-{
-  if (seconds >= 90)
-    return g_strdup_printf (_("%d min"), (int) (seconds / 60 + 0.5));
-  return g_strdup_printf (_("%d s"), (int) (seconds + 0.5));
-}
-
-static char *
 dup_progress_text (IngMessageView *self)
 {
-  guint64 done = ing_message_get_progress_done (self->message);
-  guint64 total = ing_message_get_progress_total (self->message);
+  guint64 n_total = ing_message_get_progress_total (self->message);
   double left = ing_message_get_seconds_left (self->message);
+  g_autofree char *done = ing_numbers_dup_count (ing_message_get_progress_done (self->message));
+  g_autofree char *total = ing_numbers_dup_count (n_total);
   g_autofree char *time = NULL;
 
   switch (ing_message_get_status (self->message))
@@ -254,16 +248,13 @@ dup_progress_text (IngMessageView *self)
     case ING_STATUS_SAVING:
       return g_strdup (_("Saving the question"));
     case ING_STATUS_READING:
-      if (total == 0)
+      if (n_total == 0)
         return g_strdup (_("Reading"));
       if (left < 1)
-        return g_strdup_printf (
-            _("Reading %'" G_GUINT64_FORMAT " of %'" G_GUINT64_FORMAT " tokens"), done, total);
-      time = dup_seconds (left);
-      /* Translators: the last %s is a time such as "12 s". */
-      return g_strdup_printf (
-          _("Reading %'" G_GUINT64_FORMAT " of %'" G_GUINT64_FORMAT " tokens · %s left"), done, total,
-          time);
+        return g_strdup_printf (_("Reading %s of %s tokens"), done, total);
+      time = ing_numbers_dup_duration (left);
+      /* Translators: numbers of tokens, and a time such as "12 s". */
+      return g_strdup_printf (_("Reading %s of %s tokens · %s left"), done, total, time);
     default:
       return NULL;
     }
@@ -371,6 +362,7 @@ update_caption (IngMessageView *self, gboolean force)
   const char *device = ing_message_get_device (self->message);
   const char *model = ing_message_get_model_name (self->message);
   guint n_tokens = ing_message_get_n_tokens (self->message);
+  g_autofree char *tokens = ing_numbers_dup_count (n_tokens);
   gint64 now = g_get_monotonic_time ();
   g_autoptr (GString) text = g_string_new (NULL);
   g_autoptr (GString) tip = g_string_new (NULL);
@@ -394,7 +386,7 @@ update_caption (IngMessageView *self, gboolean force)
   if (device != NULL)
     g_string_append_printf (tip, "%s\n", device);
   if (n_tokens > 0)
-    g_string_append_printf (tip, ngettext ("%'u token", "%'u tokens", n_tokens), n_tokens);
+    g_string_append_printf (tip, ngettext ("%s token", "%s tokens", n_tokens), tokens);
   if (ing_message_get_first_token_us (self->message) > 0)
     {
       g_string_append (tip, "\n");
@@ -408,7 +400,6 @@ static void
 update_actions (IngMessageView *self)
 {
   gboolean answer = is_answer (self->message);
-  gboolean running = is_running (self->message);
   gboolean busy = ing_conversation_get_busy (self->conversation);
   guint n = ing_message_get_n_siblings (self->message);
   guint i = ing_message_get_sibling_index (self->message);
@@ -434,7 +425,6 @@ update_actions (IngMessageView *self)
   gtk_widget_action_set_enabled (widget, "message.continue", answer && !busy);
   gtk_widget_action_set_enabled (widget, "message.previous", i > 0);
   gtk_widget_action_set_enabled (widget, "message.next", i + 1 < n);
-  gtk_widget_set_sensitive (self->copy_button, !running || ing_message_get_n_parts (self->message) > 0);
 }
 
 static void

@@ -348,8 +348,8 @@ static int
 enter_span_cb (MD_SPANTYPE type, void *detail, void *user_data)
 {
   /* Grey at 16 % reads on light and dark pages alike; hair spaces give the text some room. */
-  static const char code[] = "<span font_family=\"monospace\" size=\"95%\" "
-                             "background=\"#808080\" background_alpha=\"16%\">\xe2\x80\x8a";
+  static const char code[] = "<span background=\"#808080\" background_alpha=\"16%\">\xe2\x80\x8a"
+                             "<span font_family=\"monospace\" size=\"95%\">";
   Parse *parse = user_data;
   Span span = { type, "", text_target (parse)->text };
   g_autofree char *link = NULL;
@@ -376,7 +376,7 @@ enter_span_cb (MD_SPANTYPE type, void *detail, void *user_data)
       break;
     case MD_SPAN_CODE:
       g_string_append (span.out, code);
-      span.close = "\xe2\x80\x8a</span>";
+      span.close = "</span>\xe2\x80\x8a</span>";
       break;
     case MD_SPAN_A:
       link = dup_link (&((MD_SPAN_A_DETAIL *) detail)->href);

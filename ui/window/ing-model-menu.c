@@ -7,6 +7,7 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
+#define MAX_CHARS 20
 #define MAX_DEPTH 4
 #define MAX_MODELS 500
 
@@ -19,6 +20,8 @@ struct _IngModelMenu
   GtkWidget *popover;
   GtkListBox *list_box;
   GtkWidget *empty_label;
+  GtkWidget *arrow;
+  GtkWidget *icon; /* instead of the name where there is no room */
 
   IngWorkspace *workspace;
   GCancellable *listing;
@@ -208,6 +211,8 @@ update (IngModelMenu *self)
       break;
     }
   gtk_label_set_text (self->name_label, text);
+  /* An ellipsizing label asks for next to nothing by itself, and the title beside it for much. */
+  gtk_label_set_width_chars (self->name_label, MIN ((int) g_utf8_strlen (text, -1), MAX_CHARS));
   tip = g_strdup_printf (_("Model: %s"), text);
   gtk_widget_set_tooltip_text (self->button, tip);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->button), GTK_ACCESSIBLE_PROPERTY_LABEL, tip,
@@ -293,10 +298,14 @@ ing_model_menu_init (IngModelMenu *self)
 
   self->name_label = GTK_LABEL (gtk_label_new (NULL));
   gtk_label_set_ellipsize (self->name_label, PANGO_ELLIPSIZE_END);
-  gtk_label_set_max_width_chars (self->name_label, 20);
+  gtk_label_set_max_width_chars (self->name_label, MAX_CHARS);
   gtk_widget_add_css_class (GTK_WIDGET (self->name_label), "numeric");
   gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->name_label));
-  gtk_box_append (GTK_BOX (box), gtk_image_new_from_icon_name ("pan-down-symbolic"));
+  self->icon = gtk_image_new_from_icon_name (ING_APP_ID "-symbolic");
+  gtk_widget_set_visible (self->icon, FALSE);
+  gtk_box_append (GTK_BOX (box), self->icon);
+  self->arrow = gtk_image_new_from_icon_name ("pan-down-symbolic");
+  gtk_box_append (GTK_BOX (box), self->arrow);
   self->popover = new_popover (self);
   self->button = gtk_menu_button_new ();
   gtk_menu_button_set_child (GTK_MENU_BUTTON (self->button), box);
@@ -326,7 +335,9 @@ void
 ing_model_menu_set_narrow (IngModelMenu *self, gboolean narrow)
 {
   g_return_if_fail (ING_IS_MODEL_MENU (self));
-  gtk_label_set_max_width_chars (self->name_label, narrow ? 8 : 20);
+  gtk_widget_set_visible (GTK_WIDGET (self->name_label), !narrow);
+  gtk_widget_set_visible (self->arrow, !narrow);
+  gtk_widget_set_visible (self->icon, narrow);
 }
 
 void

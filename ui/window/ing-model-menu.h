@@ -15,7 +15,7 @@ G_DECLARE_FINAL_TYPE (IngModelMenu, ing_model_menu, ING, MODEL_MENU, GtkWidget)
 /* Set once. */
 void ing_model_menu_set_workspace (IngModelMenu *self, IngWorkspace *workspace);
 
-/* Show less of the name. */
+/* Show an icon instead of the name. */
 void ing_model_menu_set_narrow (IngModelMenu *self, gboolean narrow);
 
 void ing_model_menu_popup (IngModelMenu *self);

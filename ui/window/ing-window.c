@@ -37,6 +37,7 @@ struct _IngWindow
   AdwHeaderBar *header_bar;
   GtkMenuButton *title_button;
   GtkLabel *title_label;
+  GtkWidget *title_arrow;
   GtkWidget *sidebar_button;
   GtkWidget *find_button;
   IngModelMenu *model_menu;
@@ -49,6 +50,7 @@ struct _IngWindow
   AdwToast *undo_toast;     /* borrowed while shown */
   char *wanted_model;       /* path asked for last */
   gboolean show_sidebar;
+  guint panes_source;
   GtkFileChooserNative *chooser;
 };
 
@@ -69,12 +71,13 @@ update_panes (IngWindow *self)
   gboolean sidebar = folded || self->show_sidebar;
 
   gtk_widget_set_visible (self->sidebar_pane, sidebar);
-  gtk_widget_set_visible (self->separator, sidebar && !folded);
+  gtk_widget_set_visible (self->separator, sidebar);
   adw_header_bar_set_show_start_title_buttons (self->header_bar, folded || !sidebar);
   g_object_set (self->sidebar, "show-end-title-buttons", folded, NULL);
   gtk_button_set_icon_name (GTK_BUTTON (self->sidebar_button),
                             folded ? "go-previous-symbolic" : "sidebar-show-symbolic");
   gtk_widget_set_visible (self->find_button, !folded);
+  gtk_widget_set_visible (self->title_arrow, !folded);
   ing_model_menu_set_narrow (self->model_menu, folded);
   if (folded)
     gtk_widget_add_css_class (GTK_WIDGET (self), "narrow");
@@ -82,10 +85,22 @@ update_panes (IngWindow *self)
     gtk_widget_remove_css_class (GTK_WIDGET (self), "narrow");
 }
 
+static gboolean
+update_panes_cb (gpointer user_data)
+{
+  IngWindow *self = user_data;
+
+  self->panes_source = 0;
+  update_panes (self);
+  return G_SOURCE_REMOVE;
+}
+
+/* The leaflet folds while sizes are handed out: what is shown must not change before that is over. */
 static void
 folded_cb (IngWindow *self)
 {
-  update_panes (self);
+  if (self->panes_source == 0)
+    self->panes_source = g_idle_add_full (GDK_PRIORITY_EVENTS, update_panes_cb, self, NULL);
 }
 
 static void
@@ -191,6 +206,16 @@ is_blank (IngConversation *conversation)
          && *ing_conversation_get_title (conversation) == '\0';
 }
 
+static IngConversation *
+create_conversation (IngWindow *self)
+{
+  IngConversation *fresh
+      = ing_conversation_list_create (ing_workspace_get_conversations (self->workspace));
+
+  ing_preferences_apply_sampling (ing_workspace_get_settings (self->workspace), fresh);
+  return fresh;
+}
+
 static void
 new_conversation_cb (GtkWidget *widget, const char *name, GVariant *parameter)
 {
@@ -199,8 +224,7 @@ new_conversation_cb (GtkWidget *widget, const char *name, GVariant *parameter)
 
   if (current == NULL || !is_blank (current))
     {
-      g_autoptr (IngConversation) fresh
-          = ing_conversation_list_create (ing_workspace_get_conversations (self->workspace));
+      g_autoptr (IngConversation) fresh = create_conversation (self);
 
       set_conversation (self, fresh);
     }
@@ -289,7 +313,7 @@ delete_conversation (IngWindow *self, IngConversation *conversation)
       g_autoptr (IngConversation) next = g_list_model_get_item (G_LIST_MODEL (list), 0);
 
       if (next == NULL)
-        next = ing_conversation_list_create (list);
+        next = create_conversation (self);
       set_conversation (self, next);
     }
   g_set_object (&self->deleted, keep);
@@ -623,6 +647,7 @@ ing_window_dispose (GObject *object)
 {
   IngWindow *self = ING_WINDOW (object);
 
+  g_clear_handle_id (&self->panes_source, g_source_remove);
   g_clear_object (&self->chooser);
   g_clear_object (&self->deleted);
   g_clear_object (&self->workspace);
@@ -705,6 +730,7 @@ ing_window_class_init (IngWindowClass *klass)
   gtk_widget_class_bind_template_child (widget_class, IngWindow, header_bar);
   gtk_widget_class_bind_template_child (widget_class, IngWindow, title_button);
   gtk_widget_class_bind_template_child (widget_class, IngWindow, title_label);
+  gtk_widget_class_bind_template_child (widget_class, IngWindow, title_arrow);
   gtk_widget_class_bind_template_child (widget_class, IngWindow, sidebar_button);
   gtk_widget_class_bind_template_child (widget_class, IngWindow, find_button);
   gtk_widget_class_bind_template_child (widget_class, IngWindow, model_menu);
@@ -732,7 +758,6 @@ GtkWidget *
 ing_window_new (GtkApplication *application, IngWorkspace *workspace)
 {
   IngWindow *self = g_object_new (ING_TYPE_WINDOW, "application", application, NULL);
-  g_autoptr (IngConversation) fresh = NULL;
 
   self->workspace = g_object_ref (workspace);
   restore_state (self);
@@ -767,7 +792,7 @@ ing_window_workspace_opened (IngWindow *self)
     set_conversation (self, conversation);
   else
     {
-      g_autoptr (IngConversation) fresh = ing_conversation_list_create (list);
+      g_autoptr (IngConversation) fresh = create_conversation (self);
 
       set_conversation (self, fresh);
     }
