@@ -190,6 +190,12 @@ listed_token (const EngJson *config, const char *name, size_t i)
   return value && value->type == ENG_JSON_NUMBER && value->is_integer ? value->integer : -1;
 }
 
+static bool
+is_wordpiece (const EngJson *tokenizer)
+{
+  return eng_json_is_string (eng_json_get (eng_json_get (tokenizer, "model"), "type"), "WordPiece");
+}
+
 static int64_t
 set_special (EngConvert *c, const EngJson *tokenizer, const EngJson *config, const char *name,
              const char *key)
@@ -199,6 +205,15 @@ set_special (EngConvert *c, const EngJson *tokenizer, const EngJson *config, con
   snprintf (id_name, sizeof id_name, "%s_token_id", name);
   snprintf (full, sizeof full, "tokenizer.ggml.%s", key);
   int64_t id = configured_token (tokenizer, config, in_config);
+  if (id < 0 && is_wordpiece (tokenizer))
+    {
+      /* Folders that do not say use BERT's own names. */
+      char usual[16];
+      snprintf (usual, sizeof usual, "[%s]", name);
+      for (char *at = usual; *at; at++)
+        *at = *at >= 'a' && *at <= 'z' ? (char) (*at - 'a' + 'A') : *at;
+      id = find_token (tokenizer, usual);
+    }
   if (id < 0)
     id = listed_token (c->config, id_name, 0);
   if (id < 0)
@@ -245,12 +260,6 @@ template_has (const EngJson *processor, bool first)
   return false;
 }
 
-static bool
-is_wordpiece (const EngJson *tokenizer)
-{
-  return eng_json_is_string (eng_json_get (eng_json_get (tokenizer, "model"), "type"), "WordPiece");
-}
-
 static void
 set_special_tokens (EngConvert *c, const EngJson *tokenizer, const EngJson *config)
 {
@@ -259,7 +268,7 @@ set_special_tokens (EngConvert *c, const EngJson *tokenizer, const EngJson *conf
     const char *name, *key;
   } others[] = {
     { "unk", "unknown_token_id" }, { "sep", "seperator_token_id" }, { "pad", "padding_token_id" },
-    { "cls", "cls_token_id" },     { "mask", "mask_token_id" },
+    { "mask", "mask_token_id" },
   };
   const EngJson *processor = eng_json_get (tokenizer, "post_processor");
   bool add_bos = template_has (processor, true), add_eos = template_has (processor, false);
@@ -267,11 +276,11 @@ set_special_tokens (EngConvert *c, const EngJson *tokenizer, const EngJson *conf
   int64_t eos = set_special (c, tokenizer, config, "eos", "eos_token_id");
   for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
     set_special (c, tokenizer, config, others[i].name, others[i].key);
+  int64_t cls = set_special (c, tokenizer, config, "cls", "cls_token_id");
   set_turn_end (c, tokenizer, eos);
   if (is_wordpiece (tokenizer))
     {
       /* Always framed, by what some readers look for under BOS. */
-      int64_t cls = configured_token (tokenizer, config, "cls_token");
       if (cls >= 0 && cls < c->n_vocab)
         eng_convert_set_key_u32 (c, "tokenizer.ggml.bos_token_id", (uint32_t) cls);
       return;
