@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Launching the matrix-vector kernels of kernel-gemv.cuh. Each number of rows is compiled in a file of its
 // own (kernel-gemv-N.cu): together they take a compiler minutes.
-#include "eng-cuda.h"
+#include "kernel-decode.cuh"
+
+cudaError_t cu_decode_rows (CuStream s, const CuGemv *g, const CuDecode *d, int n_units, int width, int pdl);
+cudaError_t cu_decode_glu (CuStream s, const CuGemv *g, const CuDecode *d, int n_units, int width, int pdl);
+cudaError_t cu_decode_expert (CuStream s, const CuGemv *g, const CuDecode *d, int n_units, int n_rows,
+                              int width, int pdl);
 
 template <int R, bool FLOATS>
 cudaError_t cu_gemv_launch (CuStream s, const CuGemv *g, int n_rows, int grid_x, int grid_y,
@@ -18,11 +23,54 @@ launch_rows (CuStream s, const CuGemv *g, int n_rows, int grid_x, int grid_y, in
   return cu_gemv_launch<4, FLOATS> (s, g, n_rows, grid_x, grid_y, width, pdl);
 }
 
+// The kernels compiled per format, where they fit; cudaErrorNotSupported: the general ones do it.
+static cudaError_t
+decode_gemv (CuStream s, const CuGemv *g, int n_rows, int n_units, int width, int pdl)
+{
+  const bool glu_rows = g->tail == CU_TAIL_GLU;
+  if (g->segment[0].w.q_bytes == 0 || (g->has_norm && width > 8192) || width > 65536
+      || (g->route && g->n_used > 32))
+    return cudaErrorNotSupported;
+  // segments of the first one's type to the front
+  CuGemv sorted = *g;
+  CuDecode d = {};
+  for (int pass = 0; pass < 2; pass++)
+    {
+      for (int i = 0, n = pass ? d.n_a : 0; i < g->n_segments; i++)
+        if ((g->segment[i].w.type == g->segment[0].w.type) == (pass == 0))
+          sorted.segment[n++] = g->segment[i];
+      if (pass == 0)
+        for (int i = 0; i < g->n_segments; i++)
+          d.n_a += g->segment[i].w.type == g->segment[0].w.type;
+    }
+  d.n_pieces = width / 64;
+  for (int i = 0; i < g->n_segments; i++)
+    {
+      const CuSegment *seg = &sorted.segment[i];
+      const uint64_t rows = (uint64_t) seg->w.n_rows * (seg->w.n_slices ? seg->w.n_slices : 1);
+      if (rows * (seg->w.n_cols / 64) > UINT32_MAX || (i > d.n_a && seg->w.type != sorted.segment[d.n_a].w.type)
+          || (glu_rows && seg->w.type != seg->w2.type) || (g->route && !glu_rows && seg->bias))
+        return cudaErrorNotSupported;
+      d.units[i] = glu_rows ? seg->w.n_rows * (g->route ? g->n_used : 1) : (seg->w.n_rows + 1) / 2;
+      *(i < d.n_a ? &d.units_a : &d.units_b) += d.units[i];
+    }
+  if (g->route)
+    return cu_decode_expert (s, &sorted, &d, n_units, n_rows, width, pdl);
+  return glu_rows ? cu_decode_glu (s, &sorted, &d, n_units, width, pdl)
+                  : cu_decode_rows (s, &sorted, &d, n_units, width, pdl);
+}
+
 cudaError_t
 cu_gemv (CuStream s, const CuGemv *g, int n_rows, int n_units, int pdl)
 {
   const bool floats = g->segment[0].w.q_bytes == 0;
   const int width = g->n_cols * (g->route && g->tail != CU_TAIL_GLU ? g->n_used : 1);
+  if (n_rows == 1 || g->route)
+    {
+      const cudaError_t e = decode_gemv (s, g, n_rows, n_units, width, pdl);
+      if (e != cudaErrorNotSupported)
+        return e;
+    }
   if (g->route)
     return floats ? cu_gemv_launch<1, true> (s, g, 1, n_units, n_rows, width, pdl)
                   : cu_gemv_launch<1, false> (s, g, 1, n_units, n_rows, width, pdl);
