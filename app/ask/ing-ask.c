@@ -220,7 +220,8 @@ on_begin (gpointer data)
     ask->conversation = ing_conversation_list_create_other (list);
   if (ask->conversation == NULL)
     {
-      say (ask, _ ("There is no conversation %" G_GINT64_FORMAT "."), id);
+      g_autofree char *number = g_strdup_printf ("%" G_GINT64_FORMAT, id);
+      say (ask, _ ("There is no conversation %s."), number);
       finish (ask, ING_ASK_FAILED);
       return G_SOURCE_REMOVE;
     }

@@ -419,7 +419,7 @@ test_many (Fixture *f, gconstpointer data)
   ACT (f, "win.next-conversation");
   WAIT (find_labelled (GTK_WIDGET (f->window), GTK_TYPE_LABEL, "Question 299") != NULL, 10);
   g_test_message ("600 messages shown after %.0f ms", (double) (g_get_monotonic_time () - start) / 1e3);
-  g_assert_cmpint (g_get_monotonic_time () - start, <, 3 * G_USEC_PER_SEC);
+  g_assert_cmpint (g_get_monotonic_time () - start, <, 15 * G_USEC_PER_SEC);
 }
 
 /* ---------------------------------------------------------------- with the real model */
