@@ -194,6 +194,39 @@ test_exact (void)
   g_assert_cmpuint (f.n_same, ==, f.n);
 }
 
+/* Top tokens where the truth's greedy answers are given, position by position. */
+static gboolean
+measure_answers (const char *model, Figures *figures)
+{
+  g_autoptr (TestNpy) starts = load_data ("smollm2-greedy-starts.npy");
+  g_autoptr (TestNpy) tokens = load_data ("smollm2-greedy-tokens.npy");
+  g_autoptr (TestNpy) answers = load_data ("smollm2-greedy-answer.npy");
+  for (gsize i = 0; i < answers->shape[0]; i++)
+    {
+      const gint32 *answer = answers->i32 + i * N_GREEDY;
+      gsize first = (gsize) starts->i32[i], n = (gsize) starts->i32[i + 1] - first, n_answer = 0;
+      while (n_answer < N_GREEDY && answer[n_answer] >= 0)
+        n_answer++;
+      g_autofree gint32 *all = g_new (gint32, n + n_answer);
+      memcpy (all, tokens->i32 + first, n * sizeof *all);
+      memcpy (all + n, answer, n_answer * sizeof *all);
+      g_autoptr (TestNpy) ours = run_logits (model, all, n + n_answer, FALSE);
+      if (ours == NULL)
+        return FALSE;
+      for (gsize j = 0; j < n_answer; j++)
+        {
+          const float *row = ours->f32 + (n - 1 + j) * ours->shape[1];
+          gsize best = 0;
+          for (gsize k = 1; k < ours->shape[1]; k++)
+            if (row[k] > row[best])
+              best = k;
+          figures->n++;
+          figures->n_same += (gint32) best == answer[j];
+        }
+    }
+  return TRUE;
+}
+
 static void
 test_fast (void)
 {
@@ -207,7 +240,9 @@ test_fast (void)
   g_key_file_load_from_file (bounds, path, G_KEY_FILE_NONE, &error);
   g_assert_no_error (error);
   g_assert_true (measure (model, G_MAXSIZE, FALSE, &f));
-  double kl = f.kl / (double) f.n, same = (double) f.n_same / (double) f.n;
+  double kl = f.kl / (double) f.n;
+  g_assert_true (measure_answers (model, &f));
+  double same = (double) f.n_same / (double) f.n;
   double peer_kl = g_key_file_get_double (bounds, "llama.cpp", "kl64", &error);
   g_assert_no_error (error);
   double peer_same = g_key_file_get_double (bounds, "llama.cpp", "top1", &error);
