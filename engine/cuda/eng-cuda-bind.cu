@@ -204,7 +204,10 @@ plan_steps (EngBound *b)
           const EngStep *r = &p->steps[k];
           const bool product = r->kind == ENG_STEP_QKV || r->kind == ENG_STEP_GATE_UP
                                || r->kind == ENG_STEP_PRODUCT;
-          if (r->aux == writer->dst || (r->src == writer->dst && (!product || k >= end)))
+          bool floats = false; // products with float32 weights take float32 input
+          for (int n = 0; product && n < 3; n++)
+            floats = floats || (r->w[n] != ENG_WEIGHT_NONE && p->weights[r->w[n]].type == ENG_TYPE_F32);
+          if (r->aux == writer->dst || (r->src == writer->dst && (!product || floats || k >= end)))
             b->plans[i].f32_needed = true;
           rewritten = r->dst == writer->dst;
         }
@@ -255,9 +258,8 @@ check_steps (const EngProgram *p, uint32_t first, uint32_t n, EngError *error)
       const char *why = NULL;
       if (s->kind >= ENG_STEP_POOL)
         why = "embedding models";
-      else if (s->kind == ENG_STEP_QKV && s->u.qkv.k_width != s->u.qkv.v_width)
-        why = "keys and values of different widths";
-      else if (s->kind == ENG_STEP_QKV && (s->u.qkv.k_width > ENG_CUDA_HEAD_MAX || s->u.qkv.k_width % 16))
+      else if (s->kind == ENG_STEP_QKV
+               && (s->u.qkv.k_width > ENG_CUDA_HEAD_MAX || s->u.qkv.v_width > ENG_CUDA_HEAD_MAX))
         why = "heads of this width";
       else if (s->kind == ENG_STEP_QKV && s->u.qkv.head_norm_after_rope)
         why = "head norms behind RoPE";
@@ -267,10 +269,6 @@ check_steps (const EngProgram *p, uint32_t first, uint32_t n, EngError *error)
                && (s->w[3] != ENG_WEIGHT_NONE || s->w[4] != ENG_WEIGHT_NONE
                    || s->w[5] != ENG_WEIGHT_NONE))
         why = "experts with biases";
-      else if (s->kind == ENG_STEP_GATE_UP && p->weights[s->w[0]].type != p->weights[s->w[1]].type)
-        why = "gate and up of different types";
-      else if (s->kind == ENG_STEP_GATE_UP && s->w[4] != ENG_WEIGHT_NONE)
-        why = "gated shared experts";
       if (why)
         return cu_error (error, ENG_ERR_UNSUPPORTED, "step", 0, 0, "the GPU module does not run %s yet",
                          why);
@@ -458,6 +456,10 @@ upload (EngBound *b, const EngWeightSource *source, const bool *used, const EngB
       if (e != cudaSuccess)
         return cu_fail (b->device, e, "copying tables to the GPU", error);
     }
+  // from pageable memory the copy may still be on its way, and our stream does not wait for the default one
+  const cudaError_t arrived = cudaStreamSynchronize (NULL);
+  if (arrived != cudaSuccess)
+    return cu_fail (b->device, arrived, "copying tables to the GPU", error);
   pthread_t threads[N_THREADS];
   int n = 0;
   while (n < N_THREADS && pthread_create (&threads[n], NULL, upload_thread, &u) == 0)

@@ -89,7 +89,7 @@ cu_blas_product (CuBlas *blas, CuStream s, int m, int n, int k, const __nv_bfloa
 
 int
 cu_blas_product_f32 (CuBlas *blas, CuStream s, int m, int n, int k, const float *x, const float *w,
-                     float *y, int ldy, void *workspace, size_t workspace_bytes)
+                     float *y, int ldy, float beta, void *workspace, size_t workspace_bytes)
 {
-  return product (blas, s, m, n, k, x, w, CUDA_R_32F, y, ldy, 0.f, workspace, workspace_bytes);
+  return product (blas, s, m, n, k, x, w, CUDA_R_32F, y, ldy, beta, workspace, workspace_bytes);
 }

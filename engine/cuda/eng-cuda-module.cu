@@ -163,9 +163,58 @@ cu_open (uint32_t index, const EngDeviceOptions *options, EngDevice **device, En
   d->n_units = p.multiProcessorCount;
   d->major = p.major;
   d->minor = p.minor;
-  d->pdl = p.major >= 9;
+  const int arch = cu_code_arch ();
+  if (arch == 0)
+    {
+      cu_close (&d);
+      return cu_error (error, ENG_ERR_UNSUPPORTED, "device", 0, 0,
+                       "the GPU module holds no code for this card (compute capability %d.%d)", p.major, p.minor);
+    }
+  d->pdl = arch >= 90;
   *device = d;
   return ENG_OK;
+}
+
+static void *
+cu_host_alloc (EngDevice *d, uint64_t bytes)
+{
+  int i = 0;
+  while (i < 16 && d->host[i])
+    i++;
+  if (i == 16)
+    return NULL;
+  cudaSetDevice (d->ordinal);
+  if (cudaHostAlloc (&d->host[i], bytes ? bytes : 1, cudaHostAllocDefault) != cudaSuccess)
+    {
+      cudaGetLastError ();
+      d->host[i] = NULL;
+      return NULL;
+    }
+  d->host_end[i] = (uint8_t *) d->host[i] + bytes;
+  return d->host[i];
+}
+
+static void
+cu_host_free (EngDevice *d, void *memory)
+{
+  for (int i = 0; i < 16; i++)
+    if (d->host[i] == memory)
+      {
+        cudaSetDevice (d->ordinal);
+        cudaFreeHost (memory);
+        d->host[i] = NULL;
+        return;
+      }
+}
+
+bool
+cu_is_host (const EngDevice *d, const void *memory, uint64_t bytes)
+{
+  for (int i = 0; i < 16; i++)
+    if (d->host[i] && (const uint8_t *) memory >= (const uint8_t *) d->host[i]
+        && (const uint8_t *) memory + bytes <= d->host_end[i])
+      return true;
+  return false;
 }
 
 extern "C" __attribute__ ((visibility ("default"))) const EngDeviceApi *
@@ -175,7 +224,7 @@ inglenook_device_api (void)
     ENG_DEVICE_ABI, sizeof (EngDeviceApi), "cuda",      cu_enumerate,  cu_open,
     cu_close,       cu_plan,               cu_bind,     cu_unbind,     cu_state_new,
     cu_state_free,  cu_run,                cu_copy_block, cu_block_bytes, cu_read_block,
-    cu_write_block,
+    cu_write_block, cu_host_alloc,         cu_host_free,
   };
   return &api;
 }

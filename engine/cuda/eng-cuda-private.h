@@ -16,7 +16,7 @@ int cu_blas_product (CuBlas *blas, CuStream s, int m, int n, int k, const __nv_b
                      size_t workspace_bytes);
 /* The same in float32 throughout (routers: a rounded score picks another expert). */
 int cu_blas_product_f32 (CuBlas *blas, CuStream s, int m, int n, int k, const float *x,
-                         const float *w, float *y, int ldy, void *workspace,
+                         const float *w, float *y, int ldy, float beta, void *workspace,
                          size_t workspace_bytes);
 #define CU_BLAS_WORKSPACE_BYTES ((size_t) 64 << 20)
 
@@ -31,6 +31,8 @@ struct EngDevice
   CuStream stream;
   CuBlas *blas;
   bool blas_tried;
+  void *host[16]; /* memory given out by host_alloc, and its ends */
+  uint8_t *host_end[16];
   bool lost; /* a sticky error was seen: only frees are allowed */
 };
 
@@ -81,7 +83,7 @@ struct EngState
   float *glu_rows; /* [max_rows, 2 * widest]: gate and up of a prefill */
   float *logits;   /* [max_outputs, n_output] */
   float *scores;   /* router scores [max_rows, n_expert] */
-  __nv_bfloat16 *x16, *x16_b; /* activations of prefill products */
+  __nv_bfloat16 *x16; /* activations of prefill products */
   __nv_bfloat16 *w16; /* an expanded matrix */
   uint64_t w16_elements;
   float *partial;
@@ -111,6 +113,8 @@ EngStatus cu_error (EngError *error, EngStatus code, const char *field, uint64_t
 EngStatus cu_bind (EngDevice *, const EngProgram *, const EngWeightSource *, const EngBindOptions *,
                    EngBound **, EngError *);
 void cu_unbind (EngBound **);
+/* Whether [memory, memory + bytes) came from host_alloc. */
+bool cu_is_host (const EngDevice *, const void *memory, uint64_t bytes);
 EngStatus cu_plan (EngDevice *, const EngProgram *, const EngBindOptions *, const EngStateOptions *,
                    EngMemoryPlan *, EngError *);
 EngStatus cu_state_new (EngBound *, const EngStateOptions *, EngState **, EngError *);

@@ -15,6 +15,7 @@ typedef struct
   CuStream stream;
   int n_rows, n_outputs, n_sequences, max_rows_of_sequence;
   int pdl;
+  uint32_t first, end; // steps of the run: end is behind the last
   EngBufferId in_x16; // buffer whose bf16 form x16 holds now, or ENG_BUFFER_NONE
   int blas_error;
 } Run;
@@ -86,8 +87,8 @@ segment (const Run *r, EngWeightId w, EngWeightId bias, float *y, uint32_t strid
   return s;
 }
 
-static cudaError_t
-qkv_finish (const Run *r, const EngStep *s)
+static CuQkv
+qkv_arguments (const Run *r, const EngStep *s)
 {
   const EngGroupDesc *g = &r->p->groups[s->u.qkv.group];
   const uint64_t block = (uint64_t) g->n_kv_head * ENG_KV_BLOCK, n = r->s->options.n_blocks[s->u.qkv.group];
@@ -111,6 +112,13 @@ qkv_finish (const Run *r, const EngStep *s)
   a.rope_scale = s->u.qkv.rope.scale;
   a.inv_freq = a.rope_kind == ENG_ROPE_NONE ? NULL : r->b->rope[s->u.qkv.rope.i_table];
   a.group = s->u.qkv.group;
+  return a;
+}
+
+static cudaError_t
+qkv_finish (const Run *r, const EngStep *s)
+{
+  const CuQkv a = qkv_arguments (r, s);
   return cu_qkv_finish (r->stream, &a, &r->s->view, r->n_rows, r->pdl);
 }
 
@@ -135,6 +143,19 @@ attention (const Run *r, const EngStep *s)
   return a;
 }
 
+// Whether the attention behind QKV step @i does that step's finish as well.
+static bool
+attention_finishes (const Run *r, uint32_t i)
+{
+  if (i + 1 >= r->end || r->max_rows_of_sequence != 1)
+    return false;
+  const EngStep *s = &r->p->steps[i], *next = s + 1;
+  if (s->kind != ENG_STEP_QKV || next->kind != ENG_STEP_ATTENTION || next->src != s->dst)
+    return false;
+  const CuAttention a = attention (r, next);
+  return cu_attention_token_fits (&a);
+}
+
 static cudaError_t
 norm (const Run *r, const EngStep *s, float *y, __nv_bfloat16 *y16)
 {
@@ -152,6 +173,16 @@ embed (const Run *r, const EngStep *s)
   return cu_embed (r->stream, &r->b->weights[s->w[0]], vector_of (r, s->w[1]), vector_of (r, s->w[2]),
                    &r->s->view, s->u.embed.scale, s->u.embed.position_offset, r->n_rows,
                    r->s->buffers[s->dst], r->p->buffers[s->dst].width, r->pdl);
+}
+
+// The sigmoid that a shared expert is weighed with.
+static cudaError_t
+gate_rows (const Run *r, const EngStep *s, float *y, __nv_bfloat16 *y16)
+{
+  if (s->w[4] == ENG_WEIGHT_NONE)
+    return cudaSuccess;
+  return cu_gate_rows (r->stream, r->s->buffers[s->src], (int) r->p->buffers[s->src].width, vector_of (r, s->w[4]),
+                       r->n_rows, (int) r->b->weights[s->w[0]].n_rows, y, y16);
 }
 
 // ---- few rows ----
@@ -211,11 +242,17 @@ step_few (const Run *r, uint32_t i)
         g.segment[2] = segment (r, s->w[2], s->w[5],
                                 r->s->kv_rows + (uint64_t) r->s->options.max_rows * nk, nv);
         TRY (gemv (r, &g, r->n_rows));
-        return qkv_finish (r, s);
+        return attention_finishes (r, i) ? cudaSuccess : qkv_finish (r, s);
       }
     case ENG_STEP_ATTENTION:
       {
         const CuAttention a = attention (r, s);
+        if (i > r->first && attention_finishes (r, i - 1))
+          {
+            const CuQkv f = qkv_arguments (r, s - 1);
+            return cu_attention_token (r->stream, &a, &f, &r->s->view, buf[s->dst], r->n_rows, r->s->partial,
+                                       r->s->counters, r->b->device->n_units, r->pdl);
+          }
         return cu_attention_decode (r->stream, &a, &r->s->view, s->u.attention.group, buf[s->src],
                                     buf[s->dst], r->n_rows, r->s->partial, r->s->counters,
                                     r->b->device->n_units, r->pdl);
@@ -234,13 +271,25 @@ step_few (const Run *r, uint32_t i)
       return gemv (r, &g, r->n_rows);
     case ENG_STEP_GATE_UP:
       set_input (r, i, &g);
+      if (r->b->weights[s->w[0]].type != r->b->weights[s->w[1]].type)
+        {
+          const uint32_t n = r->b->weights[s->w[0]].n_rows;
+          g.n_segments = 2;
+          g.segment[0] = segment (r, s->w[0], ENG_WEIGHT_NONE, r->s->glu_rows, 2 * n);
+          g.segment[1] = segment (r, s->w[1], ENG_WEIGHT_NONE, r->s->glu_rows + n, 2 * n);
+          TRY (gemv (r, &g, r->n_rows));
+          TRY (cu_glu (r->stream, r->s->glu_rows, r->s->glu_rows + n, vector_of (r, s->w[2]), vector_of (r, s->w[3]),
+                       s->u.glu.act, r->n_rows, (int) n, 2 * n, buf[s->dst], NULL));
+          return gate_rows (r, s, buf[s->dst], NULL);
+        }
       g.tail = CU_TAIL_GLU;
       g.act = s->u.glu.act;
       g.n_segments = 1;
       g.segment[0] = segment (r, s->w[0], s->w[2], buf[s->dst], r->p->buffers[s->dst].width);
       g.segment[0].w2 = r->b->weights[s->w[1]];
       g.segment[0].bias2 = vector_of (r, s->w[3]);
-      return gemv (r, &g, r->n_rows);
+      TRY (gemv (r, &g, r->n_rows));
+      return gate_rows (r, s, buf[s->dst], NULL);
     case ENG_STEP_ROUTE:
       set_input (r, i, &g);
       g.n_segments = 1;
@@ -300,6 +349,21 @@ need_x16 (Run *r, EngBufferId id)
   r->in_x16 = id;
   return cu_to_bf16 (r->stream, r->s->buffers[id], (uint64_t) r->n_rows * r->p->buffers[id].width,
                      r->s->x16);
+}
+
+// The whole weight on buffer @src: float32 weights as they are, others in bf16.
+static cudaError_t
+product_of (Run *r, const CuWeight *w, EngBufferId src, float *y, int ldy, float beta)
+{
+  if (w->type != ENG_TYPE_F32)
+    {
+      TRY (need_x16 (r, src));
+      return large_product (r, w, 0, w->n_rows, r->s->x16, r->n_rows, y, ldy, beta);
+    }
+  r->blas_error = cu_blas_product_f32 (r->b->device->blas, r->stream, r->n_rows, (int) w->n_rows, (int) w->n_cols,
+                                       r->s->buffers[src], (const float *) w->q, y, ldy, beta, r->s->workspace,
+                                       CU_BLAS_WORKSPACE_BYTES);
+  return r->blas_error ? cudaErrorUnknown : cudaSuccess;
 }
 
 static cudaError_t
@@ -382,11 +446,9 @@ qkv_many (Run *r, const EngStep *s)
   float *y[3] = { r->s->buffers[s->dst], r->s->kv_rows,
                   r->s->kv_rows + (uint64_t) r->s->options.max_rows * nk };
   const uint32_t n[3] = { nq, nk, nv };
-  TRY (need_x16 (r, s->src));
   for (int k = 0; k < 3; k++)
     {
-      const CuWeight *w = &r->b->weights[s->w[k]];
-      TRY (large_product (r, w, 0, w->n_rows, r->s->x16, r->n_rows, y[k], (int) n[k], 0.f));
+      TRY (product_of (r, &r->b->weights[s->w[k]], s->src, y[k], (int) n[k], 0.f));
       if (s->w[3 + k] != ENG_WEIGHT_NONE)
         TRY (cu_epilogue (r->stream, y[k], vector_of (r, s->w[3 + k]), NULL, ENG_ACT_NONE, 1.f, 0.f,
                           r->n_rows, (int) n[k]));
@@ -424,15 +486,14 @@ step_many (Run *r, uint32_t i)
         const CuWeight *w = &r->b->weights[s->w[0]];
         const int width = (int) r->p->buffers[s->dst].width;
         const bool add = s->flags & ENG_STEP_ADD_AFTER;
-        TRY (need_x16 (r, s->src));
         const bool plain = s->w[1] == ENG_WEIGHT_NONE && s->u.product.act == ENG_ACT_NONE
                            && s->u.product.scale == 1.f;
         if (r->in_x16 == s->dst)
           r->in_x16 = ENG_BUFFER_NONE;
         if (plain && add && s->aux == s->dst)
-          return large_product (r, w, 0, w->n_rows, st->x16, r->n_rows, buf[s->dst], width, 1.f);
+          return product_of (r, w, s->src, buf[s->dst], width, 1.f);
         float *y = add && s->aux == s->dst ? st->glu_rows : buf[s->dst];
-        TRY (large_product (r, w, 0, w->n_rows, st->x16, r->n_rows, y, width, 0.f));
+        TRY (product_of (r, w, s->src, y, width, 0.f));
         if (plain && !add)
           return cudaSuccess;
         TRY (cu_epilogue (r->stream, y, vector_of (r, s->w[1]), add ? buf[s->aux] : NULL,
@@ -445,31 +506,18 @@ step_many (Run *r, uint32_t i)
       {
         const CuWeight *gate = &r->b->weights[s->w[0]], *up = &r->b->weights[s->w[1]];
         const int n = (int) gate->n_rows;
-        TRY (need_x16 (r, s->src));
-        TRY (large_product (r, gate, 0, n, st->x16, r->n_rows, st->glu_rows, 2 * n, 0.f));
-        TRY (large_product (r, up, 0, n, st->x16, r->n_rows, st->glu_rows + n, 2 * n, 0.f));
+        TRY (product_of (r, gate, s->src, st->glu_rows, 2 * n, 0.f));
+        TRY (product_of (r, up, s->src, st->glu_rows + n, 2 * n, 0.f));
         r->in_x16 = s->dst;
-        return cu_glu (r->stream, st->glu_rows, st->glu_rows + n, vector_of (r, s->w[2]),
+        TRY (cu_glu (r->stream, st->glu_rows, st->glu_rows + n, vector_of (r, s->w[2]),
                        vector_of (r, s->w[3]), s->u.glu.act, r->n_rows, n, 2 * n,
-                       f32 ? buf[s->dst] : NULL, st->x16);
+                       f32 ? buf[s->dst] : NULL, st->x16));
+        return gate_rows (r, s, f32 ? buf[s->dst] : NULL, st->x16);
       }
     case ENG_STEP_ROUTE:
       {
         const CuWeight *w = &r->b->weights[s->w[0]];
-        if (w->type == ENG_TYPE_F32)
-          {
-            r->blas_error = cu_blas_product_f32 (r->b->device->blas, r->stream, r->n_rows,
-                                                 (int) w->n_rows, (int) w->n_cols, buf[s->src],
-                                                 (const float *) w->q, st->scores, (int) w->n_rows,
-                                                 st->workspace, CU_BLAS_WORKSPACE_BYTES);
-            if (r->blas_error)
-              return cudaErrorUnknown;
-          }
-        else
-          {
-            TRY (need_x16 (r, s->src));
-            TRY (large_product (r, w, 0, w->n_rows, st->x16, r->n_rows, st->scores, (int) w->n_rows, 0.f));
-          }
+        TRY (product_of (r, w, s->src, st->scores, (int) w->n_rows, 0.f));
         return cu_route (r->stream, st->scores, vector_of (r, s->w[1]), r->n_rows, s->u.route.n_expert,
                          s->u.route.n_used, s->u.route.gating, s->u.route.normalize, s->u.route.scale,
                          buf[s->dst], 0);
@@ -477,7 +525,8 @@ step_many (Run *r, uint32_t i)
     case ENG_STEP_EXPERTS:
       if (r->in_x16 == s->dst)
         r->in_x16 = ENG_BUFFER_NONE;
-      return experts_many (r, s);
+      // float32 experts are not rounded to bf16: the next layer's router would choose others
+      return r->b->weights[s->w[0]].type == ENG_TYPE_F32 ? experts_few (r, i) : experts_many (r, s);
     case ENG_STEP_OUTPUT:
       {
         if (r->n_outputs == 0)
@@ -660,9 +709,12 @@ run_all (Run *r, const EngBatch *batch, const EngRun *run, bool *cancelled)
     {
       const EngBufferId id = run->imports[i].buffer;
       const size_t bytes = (size_t) r->n_rows * r->p->buffers[id].width * 4;
-      memcpy (s->io_host, run->imports[i].data, bytes);
-      TRY (cudaMemcpyAsync (s->buffers[id], s->io_host, bytes, cudaMemcpyHostToDevice, r->stream));
-      if (run->n_imports > 1)
+      const bool direct = cu_is_host (r->b->device, run->imports[i].data, bytes);
+      if (!direct)
+        memcpy (s->io_host, run->imports[i].data, bytes);
+      TRY (cudaMemcpyAsync (s->buffers[id], direct ? run->imports[i].data : s->io_host, bytes, cudaMemcpyHostToDevice,
+                            r->stream));
+      if (!direct && run->n_imports > 1)
         TRY (cudaStreamSynchronize (r->stream));
     }
   if (r->n_rows <= ENG_CUDA_GEMV_ROWS || !r->b->device->blas)
@@ -674,15 +726,20 @@ run_all (Run *r, const EngBatch *batch, const EngRun *run, bool *cancelled)
     {
       const EngBufferId id = run->exports[i].buffer;
       const size_t bytes = (size_t) r->n_rows * r->p->buffers[id].width * 4;
-      TRY (cudaMemcpyAsync (s->io_host, s->buffers[id], bytes, cudaMemcpyDeviceToHost, r->stream));
+      const bool direct = cu_is_host (r->b->device, run->exports[i].data, bytes);
+      TRY (cudaMemcpyAsync (direct ? run->exports[i].data : s->io_host, s->buffers[id], bytes, cudaMemcpyDeviceToHost,
+                            r->stream));
+      if (direct)
+        continue;
       TRY (cudaStreamSynchronize (r->stream));
       memcpy (run->exports[i].data, s->io_host, bytes);
     }
   const size_t out = (size_t) r->n_outputs * r->p->n_output * 4;
+  const bool direct = run->output && cu_is_host (r->b->device, run->output, out);
   if (run->output && out && !*cancelled)
-    TRY (cudaMemcpyAsync (s->logits_host, s->logits, out, cudaMemcpyDeviceToHost, r->stream));
+    TRY (cudaMemcpyAsync (direct ? run->output : s->logits_host, s->logits, out, cudaMemcpyDeviceToHost, r->stream));
   TRY (cudaStreamSynchronize (r->stream));
-  if (run->output && out && !*cancelled)
+  if (run->output && out && !*cancelled && !direct)
     memcpy (run->output, s->logits_host, out);
   return cudaSuccess;
 }
@@ -712,6 +769,8 @@ cu_run (EngBound *b, EngState *s, const EngBatch *batch, const EngRun *run, EngE
   r.p = b->program;
   r.stream = d->stream;
   r.pdl = d->pdl;
+  r.first = run->first_step;
+  r.end = run->first_step + run->n_steps;
   r.in_x16 = ENG_BUFFER_NONE;
   fill_meta (s, batch, &r);
   bool cancelled = false;

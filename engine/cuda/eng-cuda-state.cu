@@ -104,7 +104,6 @@ lay_out (const EngProgram *p, const EngStateOptions *o, uint64_t max_matrix, Eng
   if (rows > ENG_CUDA_GEMV_ROWS)
     {
       s->x16 = carve<__nv_bfloat16> (c, rows * w.x16);
-      s->x16_b = carve<__nv_bfloat16> (c, rows * w.x16);
       s->w16_elements = max_matrix < MAX_W16_ELEMENTS ? max_matrix : MAX_W16_ELEMENTS;
       s->w16 = carve<__nv_bfloat16> (c, s->w16_elements);
       s->workspace = carve<uint8_t> (c, CU_BLAS_WORKSPACE_BYTES);
@@ -242,7 +241,7 @@ cu_state_new (EngBound *b, const EngStateOptions *o, EngState **out, EngError *e
           s->arena_bytes = c.at;
           d->used_bytes += c.at;
           // a masked position may be read (and multiplied by zero) before it is first written
-          e = cudaMemset (s->arena, 0, c.at);
+          e = cudaMemsetAsync (s->arena, 0, c.at, d->stream);
         }
       const uint64_t outputs = (uint64_t) o->max_outputs * p->n_output * 4;
       uint64_t io = 0;

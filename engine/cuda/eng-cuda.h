@@ -107,6 +107,10 @@ typedef struct
 /* ---- launchers (kernel-*.cu) ---- */
 typedef cudaStream_t CuStream;
 
+/* What the code that runs on the current device was compiled for: 75, 80, 90, …: less than the card's own compute
+ * capability where the driver made it from PTX. 0 when there is none for it. */
+int cu_code_arch (void);
+
 /* Planes from the file's bytes: @raw holds rows [first_row, first_row + n_rows) of one slice. */
 cudaError_t cu_repack (CuStream s, const CuWeight *w, const uint8_t *raw, uint64_t first_row,
                        uint64_t n_rows);
@@ -147,6 +151,11 @@ typedef struct
 } CuQkv;
 cudaError_t cu_qkv_finish (CuStream s, const CuQkv *a, const CuMeta *m, int n_rows, int pdl);
 
+/* Attention of rows that are alone in their sequence, with cu_qkv_finish's work in front of it: @f as there, @f->q
+ * the raw product. _fits: whether the card and the widths allow it. */
+bool cu_attention_token_fits (const CuAttention *a);
+cudaError_t cu_attention_token (CuStream s, const CuAttention *a, const CuQkv *f, const CuMeta *m, float *y,
+                                int n_rows, float *partial, int *counters, int n_units, int pdl);
 /* @partial: scratch of cu_attention_scratch () bytes. */
 cudaError_t cu_attention_decode (CuStream s, const CuAttention *a, const CuMeta *m, int group,
                                  const float *q, float *y, int n_rows, float *partial,
@@ -165,6 +174,9 @@ cudaError_t cu_epilogue (CuStream s, float *v, const float *bias, const float *a
 cudaError_t cu_glu (CuStream s, const float *gate, const float *up, const float *b_gate,
                     const float *b_up, int act, int n_rows, int width, uint32_t stride, float *y,
                     __nv_bfloat16 *y16);
+/* y[r] *= sigmoid (x[r] . w) over [n_rows, width], also in @y16 (either may be NULL); x [n_rows, n_cols]. */
+cudaError_t cu_gate_rows (CuStream s, const float *x, int n_cols, const float *w, int n_rows, int width, float *y,
+                          __nv_bfloat16 *y16);
 cudaError_t cu_route (CuStream s, const float *scores, const float *selection, int n_rows,
                       int n_expert, int n_used, int gating, int normalize, float scale, float *y,
                       int pdl);

@@ -230,6 +230,85 @@ decode_kernel (CuAttention a, CuMeta m, int group, const float *q, float *y, flo
     *counter = 0;
 }
 
+// Heads of any width, keys and values apart: a block a head and row, a warp a position at a time. For models whose
+// widths have no kernel above.
+#define ANY_WARPS 4
+#define ANY_VALUES (ENG_CUDA_HEAD_MAX / 32)
+
+__global__ void __launch_bounds__ (ANY_WARPS * 32)
+any_kernel (CuAttention a, CuMeta m, int group, const float *q, float *y)
+{
+  wait_for_input ();
+  __shared__ float merge[ANY_WARPS][ENG_CUDA_HEAD_MAX + 2];
+  const int head = blockIdx.x, row = blockIdx.y, kv = head / (a.n_head / a.n_head_kv);
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, seq = m.sequence[row];
+  const int end = a.causal ? m.position[row] + 1 : m.length[seq];
+  const int start = a.window > 0 && end > a.window ? end - a.window : 0;
+  const int32_t *table = m.table[group] + (size_t) seq * m.table_stride[group];
+  const float *mine = q + ((size_t) row * a.n_head + head) * a.k_width;
+  float acc[ANY_VALUES] = {}, top = -INFINITY, sum = 0.f;
+  for (int p = start + warp; p < end; p += ANY_WARPS)
+    {
+      const size_t at = ((size_t) table[p / ENG_KV_BLOCK] * a.n_head_kv + kv) * ENG_KV_BLOCK + p % ENG_KV_BLOCK;
+      float s = 0.f;
+      for (int i = lane; i < a.k_width; i += 32)
+        s += mine[i] * __half2float (a.k[at * a.k_width + i]);
+      for (int o = 16; o; o >>= 1)
+        s += __shfl_xor_sync (~0u, s, o);
+      s *= a.scale;
+      if (a.soft_cap > 0.f)
+        s = a.soft_cap * tanhf (s / a.soft_cap);
+      const float t = fmaxf (top, s), keep = __expf (top - t), w = __expf (s - t);
+      top = t;
+      sum = sum * keep + w;
+#pragma unroll
+      for (int n = 0; n < ANY_VALUES; n++)
+        if (n * 32 + lane < a.v_width)
+          acc[n] = acc[n] * keep + w * __half2float (a.v[at * a.v_width + n * 32 + lane]);
+    }
+#pragma unroll
+  for (int n = 0; n < ANY_VALUES; n++)
+    merge[warp][n * 32 + lane] = acc[n];
+  if (lane == 0)
+    {
+      merge[warp][ENG_CUDA_HEAD_MAX] = top;
+      merge[warp][ENG_CUDA_HEAD_MAX + 1] = sum;
+    }
+  __syncthreads ();
+  for (int i = threadIdx.x; i < a.v_width; i += blockDim.x)
+    {
+      float mx = -INFINITY, s = 0.f, v = 0.f;
+      for (int l = 0; l < ANY_WARPS; l++)
+        mx = fmaxf (mx, merge[l][ENG_CUDA_HEAD_MAX]);
+      for (int l = 0; l < ANY_WARPS; l++)
+        {
+          const float f = __expf (merge[l][ENG_CUDA_HEAD_MAX] - mx);
+          s += merge[l][ENG_CUDA_HEAD_MAX + 1] * f;
+          v += merge[l][i] * f;
+        }
+      if (a.sinks)
+        s += __expf (a.sinks[head] - mx);
+      y[((size_t) row * a.n_head + head) * a.v_width + i] = v / s;
+    }
+}
+
+static cudaError_t
+any_width (CuStream s, const CuAttention *a, const CuMeta *m, int group, const float *q, float *y, int n_rows, int pdl)
+{
+  if (a->k_width > ENG_CUDA_HEAD_MAX || a->v_width > ENG_CUDA_HEAD_MAX)
+    return cudaErrorInvalidConfiguration;
+  cudaLaunchConfig_t c = {};
+  c.gridDim = dim3 (a->n_head, n_rows);
+  c.blockDim = dim3 (ANY_WARPS * 32);
+  c.stream = s;
+  cudaLaunchAttribute at = {};
+  at.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  at.val.programmaticStreamSerializationAllowed = 1;
+  c.attrs = &at;
+  c.numAttrs = pdl ? 1 : 0;
+  return cudaLaunchKernelEx (&c, any_kernel, *a, *m, group, q, y);
+}
+
 #define MAX_SPLITS 32
 
 static int
@@ -252,7 +331,7 @@ decode (CuStream s, const CuAttention *a, const CuMeta *m, int group, const floa
         int n_rows, float *partial, int *counters, int n_units, int pdl)
 {
   if (a->n_head / a->n_head_kv > H * DECODE_WARPS)
-    return cudaErrorInvalidConfiguration;
+    return any_width (s, a, m, group, q, y, n_rows, pdl);
   // many rows: one slice each, no partials
   const int n = n_rows > ENG_CUDA_GEMV_ROWS ? 1 : splits_for (a->n_head_kv, n_rows, n_units);
   cudaLaunchConfig_t c = {};
@@ -272,7 +351,7 @@ cu_attention_decode (CuStream s, const CuAttention *a, const CuMeta *m, int grou
                      float *y, int n_rows, float *partial, int *counters, int n_units, int pdl)
 {
   if (a->k_width != a->v_width)
-    return cudaErrorInvalidConfiguration;
+    return any_width (s, a, m, group, q, y, n_rows, pdl);
   switch (a->k_width)
     {
 #define CASE(D, H)                                                                                 \
@@ -290,7 +369,7 @@ cu_attention_decode (CuStream s, const CuAttention *a, const CuMeta *m, int grou
       CASE (256, 2)
 #undef CASE
     default:
-      return cudaErrorInvalidConfiguration;
+      return any_width (s, a, m, group, q, y, n_rows, pdl);
     }
 }
 
@@ -543,15 +622,13 @@ cu_attention_prefill (CuStream s, const CuAttention *a, const CuMeta *m, int gro
                       float *y, __nv_bfloat16 *y16, int n_rows, int max_rows_of_sequence,
                       int n_sequences)
 {
-  int device, major, limit;
+  int device, limit;
   cudaError_t e = cudaGetDevice (&device);
-  if (e == cudaSuccess)
-    e = cudaDeviceGetAttribute (&major, cudaDevAttrComputeCapabilityMajor, device);
   if (e == cudaSuccess)
     e = cudaDeviceGetAttribute (&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
   if (e != cudaSuccess)
     return e;
-  const bool tensor_cores = major >= 8 && a->k_width == a->v_width
+  const bool tensor_cores = cu_code_arch () >= 80 && a->k_width == a->v_width
                             && 4 * ENG_KV_BLOCK * (a->k_width + 8) * 2 <= limit;
   if (tensor_cores)
     switch (a->k_width)

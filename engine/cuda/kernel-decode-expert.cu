@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One row of activations: the chosen experts of a token.
-#include "kernel-decode.cuh"
+#include "kernel-decode-ring.cuh"
 
 cudaError_t
 cu_decode_expert (CuStream s, const CuGemv *g, const CuDecode *d, int n_units, int n_rows, int width,
@@ -11,9 +11,9 @@ cu_decode_expert (CuStream s, const CuGemv *g, const CuDecode *d, int n_units, i
     {
 #define CASE(TYPE)                                                                                 \
   case TYPE:                                                                                       \
-    return up ? decode_gemv_launch<TYPE, TYPE, CU_MODE_EXPERT_UP> (s, g, d, n_units, n_rows, width, \
+    return up ? decode_launch<TYPE, TYPE, CU_MODE_EXPERT_UP> (s, g, d, n_units, n_rows, width, \
                                                                    pdl)                            \
-              : decode_gemv_launch<TYPE, TYPE, CU_MODE_EXPERT_DOWN> (s, g, d, n_units, n_rows,     \
+              : decode_launch<TYPE, TYPE, CU_MODE_EXPERT_DOWN> (s, g, d, n_units, n_rows,     \
                                                                      width, pdl);
       CASE (ENG_TYPE_Q4_0)
       CASE (ENG_TYPE_Q4_K)

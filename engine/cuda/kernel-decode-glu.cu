@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // One row of activations: gate * up.
-#include "kernel-decode.cuh"
+#include "kernel-decode-ring.cuh"
 
 template <int TYPE>
 static cudaError_t
 one (CuStream s, const CuGemv *g, const CuDecode *d, int n_units, int width, int pdl)
 {
-  return decode_gemv_launch<TYPE, TYPE, CU_MODE_GLU> (s, g, d, n_units, 1, width, pdl);
+  return decode_launch<TYPE, TYPE, CU_MODE_GLU> (s, g, d, n_units, 1, width, pdl);
 }
 
 cudaError_t

@@ -18,6 +18,13 @@
 #define DECODE_GEMV_THREADS (DECODE_GEMV_WARPS * 32)
 #define DECODE_GEMV_DEPTH 2
 
+// Cards with 228 KB of shared memory run kernel-decode-ring.cuh instead; each card's code has one of the two.
+#if defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 900 && __CUDA_ARCH__ < 1100
+#define CU_RING_CODE 1
+#else
+#define CU_RING_CODE 0
+#endif
+
 enum
 {
   CU_MODE_ROWS,
@@ -232,6 +239,7 @@ template <int TYPE, int TYPE2, int MODE>
 __global__ void __launch_bounds__ (DECODE_GEMV_THREADS, DECODE_GEMV_BLOCKS)
 decode_gemv_kernel (const __grid_constant__ CuGemv g, const __grid_constant__ CuDecode d, int width)
 {
+#if !CU_RING_CODE
   extern __shared__ __align__ (16) uint8_t shared[];
   __shared__ float red[DECODE_GEMV_WARPS];
   __shared__ int ids[32];
@@ -340,6 +348,7 @@ decode_gemv_kernel (const __grid_constant__ CuGemv g, const __grid_constant__ Cu
       other.start (g, d, d.n_a, g.n_segments, d.units_b, warp_b, step, lane, ids);
       other.run (g, d, d.n_a, g.n_segments, d.units_b, warp_b, step, lane, ids, act, row);
     }
+#endif
 }
 
 template <int TYPE, int TYPE2, int MODE>
@@ -350,6 +359,8 @@ decode_gemv_launch (CuStream s, const CuGemv *g, const CuDecode *d, int n_units,
   auto kernel = decode_gemv_kernel<TYPE, TYPE2, MODE>;
   const size_t bytes = (size_t) width * 5 / 4;
   cudaError_t e = cudaFuncSetAttribute (kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int) bytes);
+  if (e == cudaSuccess) // one split of L1 and shared memory for all: changing it empties the multiprocessor
+    e = cudaFuncSetAttribute (kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
   if (e != cudaSuccess)
     return e;
   cudaLaunchConfig_t c = {};

@@ -8,9 +8,16 @@ cudaError_t cu_decode_glu (CuStream s, const CuGemv *g, const CuDecode *d, int n
 cudaError_t cu_decode_expert (CuStream s, const CuGemv *g, const CuDecode *d, int n_units, int n_rows,
                               int width, int pdl);
 
-template <int R, bool FLOATS>
-cudaError_t cu_gemv_launch (CuStream s, const CuGemv *g, int n_rows, int grid_x, int grid_y,
-                            int width, int pdl);
+// compiled in kernel-gemv-*.cu, not here again
+#define ELSEWHERE(R, FLOATS)                                                                       \
+  extern template cudaError_t cu_gemv_launch<R, FLOATS> (CuStream, const CuGemv *, int, int, int, int, int);
+ELSEWHERE (1, false)
+ELSEWHERE (2, false)
+ELSEWHERE (4, false)
+ELSEWHERE (1, true)
+ELSEWHERE (2, true)
+ELSEWHERE (4, true)
+#undef ELSEWHERE
 
 template <bool FLOATS>
 static cudaError_t

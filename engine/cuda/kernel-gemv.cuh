@@ -577,6 +577,8 @@ cu_gemv_launch (CuStream s, const CuGemv *g, int n_rows, int grid_x, int grid_y,
   auto kernel = gemv_kernel<R, FLOATS>;
   cudaError_t e = cudaFuncSetAttribute (kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                         (int) bytes);
+  if (e == cudaSuccess)
+    e = cudaFuncSetAttribute (kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
   if (e != cudaSuccess)
     return e;
   cudaLaunchConfig_t c = {};

@@ -16,6 +16,11 @@ template <typename K, typename... A>
 static cudaError_t
 launch (K kernel, dim3 grid, int threads, CuStream s, int pdl, A... args)
 {
+  // as the products beside it have it: another split of L1 and shared memory would empty the multiprocessor first
+  cudaError_t e = cudaFuncSetAttribute (kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                        cudaSharedmemCarveoutMaxShared);
+  if (e != cudaSuccess)
+    return e;
   cudaLaunchConfig_t c = {};
   c.gridDim = grid;
   c.blockDim = dim3 (threads);
@@ -321,18 +326,46 @@ cu_glu (CuStream s, const float *gate, const float *up, const float *b_gate, con
   return cudaGetLastError ();
 }
 
+__global__ void
+gate_rows_kernel (const float *x, int n_cols, const float *w, int width, float *y, __nv_bfloat16 *y16)
+{
+  wait_for_input ();
+  const int row = blockIdx.x;
+  float v = 0.f;
+  for (int i = threadIdx.x; i < n_cols; i += blockDim.x)
+    v += x[(size_t) row * n_cols + i] * w[i];
+  v = 1.f / (1.f + expf (-block_sum (v)));
+  for (int i = threadIdx.x; i < width; i += blockDim.x)
+    {
+      const size_t at = (size_t) row * width + i;
+      if (y)
+        y[at] *= v;
+      if (y16)
+        y16[at] = __float2bfloat16 (__bfloat162float (y16[at]) * v);
+    }
+}
+
+cudaError_t
+cu_gate_rows (CuStream s, const float *x, int n_cols, const float *w, int n_rows, int width, float *y,
+              __nv_bfloat16 *y16)
+{
+  gate_rows_kernel<<<n_rows, 256, 0, s>>> (x, n_cols, w, width, y, y16);
+  return cudaGetLastError ();
+}
+
 // One warp a row: the n_used best of up to 1,024 experts, best first.
+template <int N> // experts a lane
 __global__ void
 route_kernel (const float *scores, const float *selection, int n_expert, int n_used, int gating,
               int normalize, float scale, float *y)
 {
   wait_for_input ();
   const int row = blockIdx.x, lane = threadIdx.x;
-  float p[32], pick[32]; // this lane's experts: lane, lane + 32, …
+  float p[N], pick[N]; // this lane's experts: lane, lane + 32, …
   const float *x = scores + (size_t) row * n_expert;
   float top = -INFINITY;
 #pragma unroll
-  for (int i = 0; i < 32; i++)
+  for (int i = 0; i < N; i++)
     {
       const int e = i * 32 + lane;
       p[i] = e < n_expert ? x[e] : -INFINITY;
@@ -342,7 +375,7 @@ route_kernel (const float *scores, const float *selection, int n_expert, int n_u
     top = fmaxf (top, __shfl_xor_sync (~0u, top, o));
   float sum = 0.f;
 #pragma unroll
-  for (int i = 0; i < 32; i++)
+  for (int i = 0; i < N; i++)
     {
       if (gating == 0)
         p[i] = i * 32 + lane < n_expert ? expf (p[i] - top) : 0.f;
@@ -353,7 +386,7 @@ route_kernel (const float *scores, const float *selection, int n_expert, int n_u
   for (int o = 16; o; o >>= 1)
     sum += __shfl_xor_sync (~0u, sum, o);
 #pragma unroll
-  for (int i = 0; i < 32; i++)
+  for (int i = 0; i < N; i++)
     {
       const int e = i * 32 + lane;
       if (gating == 0)
@@ -367,7 +400,7 @@ route_kernel (const float *scores, const float *selection, int n_expert, int n_u
       float best = -INFINITY, value = 0.f;
       int at = 0x7fffffff;
 #pragma unroll
-      for (int i = 0; i < 32; i++)
+      for (int i = 0; i < N; i++)
         if (pick[i] > best)
           {
             best = pick[i];
@@ -386,7 +419,7 @@ route_kernel (const float *scores, const float *selection, int n_expert, int n_u
             }
         }
 #pragma unroll
-      for (int i = 0; i < 32; i++)
+      for (int i = 0; i < N; i++)
         if (i * 32 + lane == at)
           pick[i] = -INFINITY;
       if (lane == u)
@@ -416,8 +449,8 @@ cu_route (CuStream s, const float *scores, const float *selection, int n_rows, i
 {
   if (n_expert > 1024 || n_used > 32)
     return cudaErrorInvalidConfiguration;
-  return launch (route_kernel, n_rows, 32, s, pdl, scores, selection, n_expert, n_used, gating,
-                 normalize, scale, y);
+  auto kernel = n_expert <= 128 ? route_kernel<4> : n_expert <= 256 ? route_kernel<8> : route_kernel<32>;
+  return launch (kernel, n_rows, 32, s, pdl, scores, selection, n_expert, n_used, gating, normalize, scale, y);
 }
 
 __global__ void
@@ -466,6 +499,16 @@ fill_kernel (float *y, uint64_t n, float value)
   const uint64_t i = (uint64_t) blockIdx.x * blockDim.x + threadIdx.x;
   if (i < n)
     y[i] = value;
+}
+
+int
+cu_code_arch (void)
+{
+  cudaFuncAttributes a;
+  if (cudaFuncGetAttributes (&a, fill_kernel) == cudaSuccess)
+    return a.ptxVersion;
+  cudaGetLastError ();
+  return 0;
 }
 
 cudaError_t

@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attention of single tokens, with what stands between the QKV product and it: head norms, RoPE and the write of
+// the new key and value to the cache.
+//
+// A block takes one KV head of one row and a slice of its positions; the query heads that share the KV head are the
+// rows of one tensor-core tile (at most 16). Each of four warps walks tiles of 16 positions with a softmax of its own
+// (running maximum and sum in base 2, as FlashAttention-2 does, arXiv 2307.08691); warps and slices are merged at the
+// end, slices by the last block to arrive.
+//
+// Keys and values of earlier positions were written by earlier runs: they are asked for before the wait for the QKV
+// product. The row's own are patched into their tile from shared memory. So every sequence of the batch has one
+// row here; several rows of one sequence go through cu_qkv_finish () and cu_attention_decode ().
+#include "format.cuh"
+
+#define TOKEN_WARPS 4
+#define TOKEN_THREADS (TOKEN_WARPS * 32)
+#define TILE 16
+#define LEAST_SLICE 128 // positions: merging slices costs more than walking these
+#define MAX_SLICES 32
+#define LOG2_E 1.4426950408889634f
+
+CU_DEV void
+wait_for_input (void)
+{
+#if __CUDA_ARCH__ >= 900
+  cudaTriggerProgrammaticLaunchCompletion ();
+  cudaGridDependencySynchronize ();
+#endif
+}
+
+#if __CUDA_ARCH__ >= 800
+CU_DEV uint32_t
+shared_address (const void *p)
+{
+  return (uint32_t) __cvta_generic_to_shared (p);
+}
+CU_DEV void
+ldmatrix4 (uint32_t r[4], const void *p)
+{
+  asm volatile ("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                : "r"(shared_address (p))
+                : "memory");
+}
+CU_DEV void
+ldmatrix4_trans (uint32_t r[4], const void *p)
+{
+  asm volatile ("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                : "r"(shared_address (p))
+                : "memory");
+}
+CU_DEV void
+mma (float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1)
+{
+  asm volatile ("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
+                "{%8,%9}, {%0,%1,%2,%3};"
+                : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+CU_DEV void
+copy_async (void *dst, const void *src)
+{
+  asm volatile ("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address (dst)), "l"(src) : "memory");
+}
+CU_DEV uint32_t
+two_halves (float a, float b)
+{
+  const __half2 h = __floats2half2_rn (a, b);
+  return *(const uint32_t *) &h;
+}
+#endif
+
+__host__ __device__ constexpr int
+token_stages (int d)
+{
+  return d > 128 ? 2 : 3;
+}
+
+// One head's vector through clamp, norm and RoPE, by one warp; @head: its D floats of shared memory.
+template <int D>
+CU_DEV void
+finish_head (const CuQkv &f, const float *norm, bool turn, const float *cs, const float *sn, float *head, int lane)
+{
+  constexpr int N = (D + 31) / 32;
+  float v[N], sum = 0.f, mean = 0.f;
+#pragma unroll
+  for (int n = 0; n < N; n++)
+    {
+      const int i = n * 32 + lane;
+      v[n] = i < D ? head[i] : 0.f;
+      if (f.clamp > 0.f)
+        v[n] = fminf (fmaxf (v[n], -f.clamp), f.clamp);
+      mean += v[n];
+      sum += v[n] * v[n];
+    }
+  if (norm)
+    {
+      if (f.norm_kind == ENG_NORM_LAYER)
+        {
+          for (int o = 16; o; o >>= 1)
+            mean += __shfl_xor_sync (~0u, mean, o);
+          mean /= D;
+          sum = 0.f;
+#pragma unroll
+          for (int n = 0; n < N; n++)
+            if (n * 32 + lane < D)
+              sum += (v[n] - mean) * (v[n] - mean);
+        }
+      else
+        mean = 0.f;
+      for (int o = 16; o; o >>= 1)
+        sum += __shfl_xor_sync (~0u, sum, o);
+      const float inv = rsqrtf (sum / D + f.eps);
+#pragma unroll
+      for (int n = 0; n < N; n++)
+        if (n * 32 + lane < D)
+          v[n] = (v[n] - mean) * inv * norm[n * 32 + lane];
+    }
+  __syncwarp ();
+#pragma unroll
+  for (int n = 0; n < N; n++)
+    if (n * 32 + lane < D)
+      head[n * 32 + lane] = v[n];
+  __syncwarp ();
+  if (turn)
+    for (int i = lane; i < f.n_rot / 2; i += 32)
+      {
+        const int i0 = f.rope_kind == ENG_ROPE_NEOX ? i : 2 * i;
+        const int i1 = f.rope_kind == ENG_ROPE_NEOX ? i + f.n_rot / 2 : 2 * i + 1;
+        const float x0 = head[i0], x1 = head[i1];
+        head[i0] = (x0 * cs[i] - x1 * sn[i]) * f.rope_scale;
+        head[i1] = (x0 * sn[i] + x1 * cs[i]) * f.rope_scale;
+      }
+  __syncwarp ();
+}
+
+template <int D>
+__global__ void __launch_bounds__ (TOKEN_THREADS)
+token_kernel (CuAttention a, CuQkv f, CuMeta m, float *y, float *partial, int *counters, int n_slices)
+{
+#if __CUDA_ARCH__ >= 800
+  constexpr int PITCH = D + 8, STAGES = token_stages (D); // halves a row: rows fall on different banks
+  constexpr int STAGE = 2 * TILE * PITCH;
+  extern __shared__ __align__ (16) __half tiles[]; // [warp][stage][k, v][TILE][PITCH]
+  __shared__ __align__ (16) __half qs[16][PITCH], own[2][D];
+  __shared__ float heads[TOKEN_WARPS][D], cs[D / 2], sn[D / 2];
+  const int row = blockIdx.y, kv = blockIdx.x % a.n_head_kv, slice = blockIdx.x / a.n_head_kv;
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, n_group = a.n_head / a.n_head_kv;
+  const int seq = m.sequence[row], position = m.position[row], end = position + 1;
+  const int start = a.window > 0 && end > a.window ? end - a.window : 0;
+  int chunk = (end - start + n_slices - 1) / n_slices;
+  chunk = (chunk + LEAST_SLICE - 1) / LEAST_SLICE * LEAST_SLICE;
+  const int n_active = (end - start + chunk - 1) / chunk;
+  if (slice >= n_active)
+    return;
+  const int first = start + slice * chunk, last = first + chunk < end ? first + chunk : end;
+  const int t_first = first / TILE, t_end = (last + TILE - 1) / TILE;
+  const bool owner = last == end;
+  const int32_t *table = m.table[f.group] + (size_t) seq * m.table_stride[f.group];
+  __half *mine = tiles + (size_t) warp * STAGES * STAGE;
+
+  auto fetch = [&] (int t, int stage) {
+    if (t < t_end)
+      {
+        const int p = t * TILE;
+        const size_t at = (((size_t) table[p / ENG_KV_BLOCK] * a.n_head_kv + kv) * ENG_KV_BLOCK + p % ENG_KV_BLOCK) * D;
+        __half *k = mine + stage * STAGE, *v = k + TILE * PITCH;
+#pragma unroll
+        for (int i = lane; i < TILE * D / 8; i += 32)
+          {
+            const int r = i / (D / 8), c = i % (D / 8) * 8;
+            copy_async (k + r * PITCH + c, a.k + at + i * 8);
+            copy_async (v + r * PITCH + c, a.v + at + i * 8);
+          }
+      }
+    asm volatile ("cp.async.commit_group;" ::: "memory");
+  };
+#pragma unroll
+  for (int i = 0; i < STAGES; i++)
+    fetch (t_first + warp + i * TOKEN_WARPS, i);
+  const bool turn = f.rope_kind != ENG_ROPE_NONE;
+  if (turn)
+    for (int i = threadIdx.x; i < f.n_rot / 2; i += TOKEN_THREADS)
+      sincosf ((float) position * f.inv_freq[i], &sn[i], &cs[i]);
+  for (int i = threadIdx.x; i < (16 - n_group) * D; i += TOKEN_THREADS)
+    qs[n_group + i / D][i % D] = __float2half (0.f);
+  wait_for_input ();
+  __syncthreads ();
+
+  // query heads of the group, then the new key and value where this block owns the last position
+  const float fold = a.soft_cap > 0.f ? a.scale : a.scale * LOG2_E;
+  const int n_vectors = n_group + (owner ? 2 : 0);
+  constexpr int N = (D + 31) / 32;
+  float raw[N], next[N]; // one vector ahead: a trip to the L2 costs more than the work on it
+  auto load = [&] (int i, float *to) {
+    const float *src = i < n_group    ? f.q + ((size_t) row * a.n_head + kv * n_group + i) * D
+                       : i == n_group ? f.k + ((size_t) row * a.n_head_kv + kv) * D
+                                      : f.v + ((size_t) row * a.n_head_kv + kv) * D;
+#pragma unroll
+    for (int n = 0; n < N; n++)
+      to[n] = i < n_vectors && n * 32 + lane < D ? __ldcg (src + n * 32 + lane) : 0.f;
+  };
+  load (warp, next);
+  for (int i = warp; i < n_vectors; i += TOKEN_WARPS)
+    {
+      float *head = heads[warp];
+#pragma unroll
+      for (int n = 0; n < N; n++)
+        raw[n] = next[n];
+      load (i + TOKEN_WARPS, next);
+      __syncwarp ();
+#pragma unroll
+      for (int n = 0; n < N; n++)
+        if (n * 32 + lane < D)
+          head[n * 32 + lane] = raw[n];
+      __syncwarp ();
+      finish_head<D> (f, i < n_group ? f.q_norm : i == n_group ? f.k_norm : NULL, turn && i <= n_group, cs, sn, head, lane);
+      if (i < n_group)
+        for (int k = lane; k < D; k += 32)
+          qs[i][k] = __float2half (head[k] * fold);
+      else
+        {
+          const size_t at = (((size_t) table[position / ENG_KV_BLOCK] * a.n_head_kv + kv) * ENG_KV_BLOCK
+                             + position % ENG_KV_BLOCK) * D;
+          __half *cache = (i == n_group ? f.kc : f.vc) + at;
+          for (int k = lane; k < D; k += 32)
+            own[i - n_group][k] = cache[k] = __float2half (head[k]);
+        }
+    }
+  __syncthreads ();
+  uint32_t qf[D / 16][4];
+#pragma unroll
+  for (int k = 0; k < D / 16; k++)
+    ldmatrix4 (qf[k], &qs[lane & 15][k * 16 + (lane >> 4) * 8]);
+
+  const int c2 = lane % 4 * 2;
+  float o[D / 8][4] = {};
+  float top[2] = { -INFINITY, -INFINITY }, sum[2] = { 0.f, 0.f };
+  int stage = 0;
+  for (int t = t_first + warp; t < t_end; t += TOKEN_WARPS)
+    {
+      asm volatile ("cp.async.wait_group %0;" ::"n"(STAGES - 1) : "memory");
+      __syncwarp ();
+      __half *k = mine + stage * STAGE, *v = k + TILE * PITCH;
+      const int p0 = t * TILE;
+      if (position / TILE == t)
+        {
+          for (int i = lane; i < D; i += 32)
+            {
+              k[position % TILE * PITCH + i] = own[0][i];
+              v[position % TILE * PITCH + i] = own[1][i];
+            }
+          __syncwarp ();
+        }
+      float s[2][4] = {};
+#pragma unroll
+      for (int kk = 0; kk < D / 16; kk++)
+        {
+          uint32_t b[4];
+          ldmatrix4 (b, k + ((lane & 7) + (lane & 16 ? 8 : 0)) * PITCH + kk * 16 + (lane & 8 ? 8 : 0));
+          mma (s[0], qf[kk], b[0], b[1]);
+          mma (s[1], qf[kk], b[2], b[3]);
+        }
+      const bool edge = p0 < first || p0 + TILE > last;
+      float mx[2] = { top[0], top[1] };
+#pragma unroll
+      for (int n = 0; n < 2; n++)
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+          {
+            float x = s[n][i];
+            if (a.soft_cap > 0.f)
+              x = a.soft_cap * tanhf (x / a.soft_cap) * LOG2_E;
+            const int p = p0 + n * 8 + c2 + (i & 1);
+            if (edge && (p < first || p >= last))
+              x = -INFINITY;
+            s[n][i] = x;
+            mx[i / 2] = fmaxf (mx[i / 2], x);
+          }
+#pragma unroll
+      for (int i = 0; i < 2; i++)
+        {
+          mx[i] = fmaxf (mx[i], __shfl_xor_sync (~0u, mx[i], 1));
+          mx[i] = fmaxf (mx[i], __shfl_xor_sync (~0u, mx[i], 2));
+          const float base = mx[i] == -INFINITY ? 0.f : mx[i], keep = exp2f (top[i] - base);
+          top[i] = mx[i];
+          mx[i] = base;
+          sum[i] *= keep;
+#pragma unroll
+          for (int n = 0; n < D / 8; n++)
+            {
+              o[n][2 * i] *= keep;
+              o[n][2 * i + 1] *= keep;
+            }
+        }
+#pragma unroll
+      for (int n = 0; n < 2; n++)
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+          {
+            s[n][i] = exp2f (s[n][i] - mx[i / 2]);
+            sum[i / 2] += s[n][i];
+          }
+      const uint32_t w[4] = { two_halves (s[0][0], s[0][1]), two_halves (s[0][2], s[0][3]),
+                              two_halves (s[1][0], s[1][1]), two_halves (s[1][2], s[1][3]) };
+#pragma unroll
+      for (int n = 0; n < D / 8; n += 2)
+        {
+          uint32_t b[4];
+          ldmatrix4_trans (b, v + (lane & 15) * PITCH + n * 8 + (lane & 16 ? 8 : 0));
+          mma (o[n], w, b[0], b[1]);
+          mma (o[n + 1], w, b[2], b[3]);
+        }
+      __syncwarp ();
+      fetch (t + STAGES * TOKEN_WARPS, stage);
+      stage = stage + 1 == STAGES ? 0 : stage + 1;
+    }
+
+  // warps of the block, [warp][head][D + 2] over the tiles
+  asm volatile ("cp.async.wait_group 0;" ::: "memory");
+  __syncthreads ();
+  float *merge = (float *) tiles;
+#pragma unroll
+  for (int i = 0; i < 2; i++)
+    {
+      sum[i] += __shfl_xor_sync (~0u, sum[i], 1);
+      sum[i] += __shfl_xor_sync (~0u, sum[i], 2);
+      const int h = lane / 4 + 8 * i;
+      if (h >= n_group)
+        continue;
+      float *to = merge + (warp * n_group + h) * (D + 2);
+#pragma unroll
+      for (int n = 0; n < D / 8; n++)
+        {
+          to[n * 8 + c2] = o[n][2 * i];
+          to[n * 8 + c2 + 1] = o[n][2 * i + 1];
+        }
+      if (lane % 4 == 0)
+        {
+          to[D] = top[i];
+          to[D + 1] = sum[i];
+        }
+    }
+  __syncthreads ();
+  for (int t = threadIdx.x; t < n_group * D; t += TOKEN_THREADS)
+    {
+      const int h = t / D, i = t % D, head = kv * n_group + h;
+      float mx = -INFINITY, s = 0.f, v = 0.f;
+#pragma unroll
+      for (int l = 0; l < TOKEN_WARPS; l++)
+        mx = fmaxf (mx, merge[(l * n_group + h) * (D + 2) + D]);
+#pragma unroll
+      for (int l = 0; l < TOKEN_WARPS; l++)
+        {
+          const float *from = merge + (l * n_group + h) * (D + 2);
+          const float w = exp2f (from[D] - mx);
+          s += from[D + 1] * w;
+          v += from[i] * w;
+        }
+      if (n_active == 1)
+        {
+          if (a.sinks)
+            s += exp2f (a.sinks[head] * LOG2_E - mx);
+          y[((size_t) row * a.n_head + head) * D + i] = v / s;
+          continue;
+        }
+      float *to = partial + (((size_t) row * a.n_head + head) * n_slices + slice) * (D + 2);
+      to[i] = v;
+      if (i == 0)
+        {
+          to[D] = mx;
+          to[D + 1] = s;
+        }
+    }
+  if (n_active == 1)
+    return;
+  __shared__ int arrived;
+  __threadfence ();
+  __syncthreads ();
+  int *counter = counters + row * a.n_head_kv + kv;
+  if (threadIdx.x == 0)
+    arrived = atomicAdd (counter, 1);
+  __syncthreads ();
+  if (arrived != n_active - 1)
+    return;
+  __threadfence ();
+  // a slice a lane: its weight in the whole, then the sums
+  __shared__ float weight[16][MAX_SLICES];
+  for (int h = warp; h < n_group; h += TOKEN_WARPS)
+    {
+      const int head = kv * n_group + h;
+      const float *from = partial + (((size_t) row * a.n_head + head) * n_slices + lane) * (D + 2) + D;
+      const float m_l = lane < n_active ? __ldcg (from) : -INFINITY, s_l = lane < n_active ? __ldcg (from + 1) : 0.f;
+      float mx = m_l;
+      for (int w = 16; w; w >>= 1)
+        mx = fmaxf (mx, __shfl_xor_sync (~0u, mx, w));
+      const float w_l = lane < n_active ? exp2f (m_l - mx) : 0.f;
+      float s = s_l * w_l;
+      for (int w = 16; w; w >>= 1)
+        s += __shfl_xor_sync (~0u, s, w);
+      if (a.sinks)
+        s += exp2f (a.sinks[head] * LOG2_E - mx);
+      weight[h][lane] = w_l / s;
+    }
+  __syncthreads ();
+  for (int t = threadIdx.x; t < n_group * D / 2; t += TOKEN_THREADS)
+    {
+      const int h = t / (D / 2), i = t % (D / 2) * 2, head = kv * n_group + h;
+      const float *from = partial + ((size_t) row * a.n_head + head) * n_slices * (D + 2) + i;
+      float2 v = make_float2 (0.f, 0.f);
+#pragma unroll 16
+      for (int l = 0; l < n_active; l++)
+        {
+          const float2 u = __ldcg ((const float2 *) (from + l * (D + 2)));
+          const float w = weight[h][l];
+          v.x += u.x * w;
+          v.y += u.y * w;
+        }
+      *(float2 *) (y + ((size_t) row * a.n_head + head) * D + i) = v;
+    }
+  if (threadIdx.x == 0)
+    *counter = 0;
+#endif
+}
+
+template <int D>
+static cudaError_t
+token (CuStream s, const CuAttention *a, const CuQkv *f, const CuMeta *m, float *y, int n_rows, float *partial,
+       int *counters, int n_units, int pdl)
+{
+  const size_t bytes = (size_t) TOKEN_WARPS * token_stages (D) * 2 * TILE * (D + 8) * sizeof (__half);
+  cudaError_t e = cudaFuncSetAttribute (token_kernel<D>, cudaFuncAttributeMaxDynamicSharedMemorySize, (int) bytes);
+  if (e == cudaSuccess)
+    e = cudaFuncSetAttribute (token_kernel<D>, cudaFuncAttributePreferredSharedMemoryCarveout,
+                              cudaSharedmemCarveoutMaxShared);
+  if (e != cudaSuccess)
+    return e;
+  int n = n_units / (a->n_head_kv * n_rows);
+  n = n < 1 ? 1 : n > MAX_SLICES ? MAX_SLICES : n;
+  cudaLaunchConfig_t c = {};
+  c.gridDim = dim3 (a->n_head_kv * n, n_rows);
+  c.blockDim = dim3 (TOKEN_THREADS);
+  c.dynamicSmemBytes = bytes;
+  c.stream = s;
+  cudaLaunchAttribute at = {};
+  at.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  at.val.programmaticStreamSerializationAllowed = 1;
+  c.attrs = &at;
+  c.numAttrs = pdl ? 1 : 0;
+  return cudaLaunchKernelEx (&c, token_kernel<D>, *a, *f, *m, y, partial, counters, n);
+}
+
+bool
+cu_attention_token_fits (const CuAttention *a)
+{
+  int device, limit;
+  if (cudaGetDevice (&device) != cudaSuccess
+      || cudaDeviceGetAttribute (&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess)
+    return false;
+  const int d = a->k_width;
+  const bool width = d == 16 || d == 32 || d == 64 || d == 80 || d == 96 || d == 128 || d == 256;
+  const int ring = TOKEN_WARPS * token_stages (d) * 2 * TILE * (d + 8) * 2;
+  const int fixed = (16 * (d + 8) + 2 * d) * 2 + (TOKEN_WARPS + 1) * d * 4 + 16 * MAX_SLICES * 4 + 64;
+  return cu_code_arch () >= 80 && width && d == a->v_width && a->causal && a->n_head % a->n_head_kv == 0
+         && a->n_head / a->n_head_kv <= 16 && ring + fixed <= limit;
+}
+
+cudaError_t
+cu_attention_token (CuStream s, const CuAttention *a, const CuQkv *f, const CuMeta *m, float *y, int n_rows,
+                    float *partial, int *counters, int n_units, int pdl)
+{
+  switch (a->k_width)
+    {
+#define CASE(D)                                                                                    \
+  case D:                                                                                          \
+    return token<D> (s, a, f, m, y, n_rows, partial, counters, n_units, pdl);
+      CASE (16)
+      CASE (32)
+      CASE (64)
+      CASE (80)
+      CASE (96)
+      CASE (128)
+      CASE (256)
+#undef CASE
+    default:
+      return cudaErrorInvalidConfiguration;
+    }
+}

@@ -1,0 +1,561 @@
+// SPDX-License-Identifier: Apache-2.0
+// Matrix-vector products for one row on cards with 200 KB and more of shared memory a multiprocessor (Hopper, data
+// centre Blackwell). What kernel-decode.cuh does with registers, this does with rings in shared memory:
+//
+//   - a warp owns its slots of the ring, filled by cp.async in whole lines: no barrier of the block stands in the
+//     stream;
+//   - two blocks fit a multiprocessor: while one kernel drains, the next kernel's ring is already filling, since
+//     weights do not depend on what comes before (programmatic dependent launch);
+//   - rows that are short are given to half or a quarter of a warp.
+//
+// Invariant: every warp commits one group a turn, used or not, so that "all but the last STAGES - 1 groups have
+// landed" always means its oldest item.
+#pragma once
+
+#include "kernel-decode.cuh"
+
+// One block of 16 warps a multiprocessor: two of one kernel would meet on one multiprocessor while another idles
+// (measured on an H100, products of an 8B layer in Q4_K: 58.6 us with two blocks of 8 warps possible, 53.5 us so).
+// 80 registers and 80 KB leave room for a block of token_kernel, so that attention's keys and values are fetched
+// while the product before it ends, and the next product's weights while attention runs.
+#define RING_WARPS 16
+#define RING_THREADS (RING_WARPS * 32)
+#ifndef RING_REGISTERS
+#define RING_REGISTERS 80
+#define RING_BYTES (80 << 10)
+#endif
+
+template <int BYTES>
+CU_DEV void
+copy_ahead (void *dst, const void *src)
+{
+#if __CUDA_ARCH__ >= 800
+  const uint32_t to = (uint32_t) __cvta_generic_to_shared (dst);
+  if constexpr (BYTES == 16)
+    asm volatile ("cp.async.cg.shared.global.L2::256B [%0], [%1], 16;" ::"r"(to), "l"(src) : "memory");
+  else
+    asm volatile ("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(to), "l"(src), "n"(BYTES) : "memory");
+#endif
+}
+CU_DEV void
+copy_commit (void)
+{
+#if __CUDA_ARCH__ >= 800
+  asm volatile ("cp.async.commit_group;" ::: "memory");
+#endif
+}
+template <int N>
+CU_DEV void
+copy_wait (void)
+{
+#if __CUDA_ARCH__ >= 800
+  asm volatile ("cp.async.wait_group %0;" ::"n"(N) : "memory");
+#endif
+}
+
+template <int N> struct Constant
+{
+  static constexpr int value = N;
+};
+
+// A thread's part of an item: a pair of sub-blocks of two rows. Planes of 2-byte entries are copied as the aligned
+// word that holds the entry.
+template <int TYPE> struct Slot
+{
+  static constexpr Format f = format_of (TYPE);
+  static constexpr int nq = 2 * f.q / 16, h = 2 * f.h, s = f.s == 1 ? 4 : 2 * f.s, d = f.d ? 4 : 0;
+  static constexpr int at_h = 2 * nq * 16, at_s = at_h + 2 * h, at_d = at_s + 2 * s, bytes = at_d + 2 * d;
+
+  // Where 16-byte chunk @c of a group's row of nibbles lies: neighbours in memory go to neighbours here, and the
+  // lanes that read their own chunks back meet no bank twice.
+  template <int LANES>
+  CU_DEV static uint8_t *
+  chunk (uint8_t *slot, int t, int row, int c)
+  {
+    return slot + ((t / LANES * 2 + row) * LANES * nq + (c ^ (c >> 3 & (nq - 1)))) * 16;
+  }
+
+  // @index (k): which pair of sub-blocks of all rows the group's lane k takes; @n: lanes that have one.
+  template <int LANES, typename Index>
+  CU_DEV static void
+  put (uint8_t *slot, int t, const CuWeight &w, int row, int n, Index index)
+  {
+    const int lane = t % LANES;
+#pragma unroll
+    for (int i = 0; i < nq; i++)
+      {
+        const int c = i * LANES + lane;
+        if (c < n * nq)
+          copy_ahead<16> (chunk<LANES> (slot, t, row, c), w.q + (uint64_t) index (c / nq) * (2 * f.q) + c % nq * 16);
+      }
+    if (lane >= n)
+      return;
+    const uint32_t at = index (lane);
+    if constexpr (h != 0)
+      copy_ahead<h> (slot + at_h * RING_THREADS + (row * RING_THREADS + t) * h, w.h + (uint64_t) at * h);
+    copy_ahead<s> (slot + at_s * RING_THREADS + (row * RING_THREADS + t) * s,
+                   w.s + ((uint64_t) at * (2 * f.s) & ~(uint64_t) 3));
+    if constexpr (d != 0)
+      copy_ahead<4> (slot + at_d * RING_THREADS + (row * RING_THREADS + t) * 4,
+                     w.d + ((uint64_t) (at >> 2) * f.d & ~(uint64_t) 3));
+  }
+
+  template <int LANES>
+  CU_DEV static void
+  get (uint8_t *slot, int t, uint32_t at, int row, Pair<TYPE> &p)
+  {
+#pragma unroll
+    for (int i = 0; i < nq; i++)
+      p.q[i] = *(const uint4 *) chunk<LANES> (slot, t, row, t % LANES * nq + i);
+    const uint8_t *ph = slot + at_h * RING_THREADS + (row * RING_THREADS + t) * h;
+    if constexpr (h == 8)
+      {
+        const uint2 v = *(const uint2 *) ph;
+        p.h[0] = v.x, p.h[1] = v.y;
+      }
+    if constexpr (h == 16)
+      {
+        const uint4 v = *(const uint4 *) ph;
+        p.h[0] = v.x, p.h[1] = v.y, p.h[2] = v.z, p.h[3] = v.w;
+      }
+    const uint8_t *ps = slot + at_s * RING_THREADS + (row * RING_THREADS + t) * s;
+    if constexpr (f.s == 4)
+      {
+        const uint2 v = *(const uint2 *) ps;
+        p.s[0] = v.x, p.s[1] = v.y;
+      }
+    else
+      p.s[0] = *(const uint32_t *) ps >> (f.s == 1 ? (at & 1) * 16 : 0);
+    if constexpr (d != 0)
+      p.d = *(const uint32_t *) (slot + at_d * RING_THREADS + (row * RING_THREADS + t) * 4)
+            >> (f.d == 2 ? (at >> 2 & 1) * 16 : 0);
+    if constexpr (f.d == 2)
+      p.d &= 0xffff;
+  }
+};
+
+// Items in flight, of @bytes a thread.
+__host__ __device__ constexpr int
+ring_stages (int bytes)
+{
+  return RING_BYTES / (bytes * RING_THREADS) < 2 ? 2 : RING_BYTES / (bytes * RING_THREADS);
+}
+__host__ __device__ constexpr int
+larger (int a, int b)
+{
+  return a > b ? a : b;
+}
+
+// The stream of one group of lanes over the segments of one type: what to fetch next, what to finish next.
+template <int TYPE, int MODE, int LANES> struct Stream
+{
+  static constexpr bool glu_rows = MODE == CU_MODE_GLU || MODE == CU_MODE_EXPERT_UP;
+  CuWeight w0, w1;
+  int unit = 0, piece = 0, left = 0; // to fetch next; turns left of the whole warp
+  uint32_t at0, at1;
+
+  CU_DEV static int
+  segment_of (const CuDecode &d, int s, int end, int &u)
+  {
+    while (s + 1 < end && u >= d.units[s])
+      u -= d.units[s++];
+    return s;
+  }
+
+  CU_DEV static void
+  rows_of (const CuGemv &g, const CuDecode &d, int s0, int end, const int *ids, int unit, CuWeight &w0, CuWeight &w1,
+           uint32_t &at0, uint32_t &at1)
+  {
+    int u = unit;
+    const int s = MODE == CU_MODE_ROWS ? segment_of (d, s0, end, u) : 0;
+    w0 = g.segment[s].w;
+    w1 = glu_rows ? g.segment[s].w2 : w0;
+    if (MODE == CU_MODE_EXPERT_UP)
+      {
+        const uint32_t n = g.segment[0].w.n_rows;
+        u = ids[u / n] * n + u % n;
+      }
+    at0 = glu_rows ? (uint32_t) u * d.n_pieces : 2u * u * d.n_pieces;
+    at1 = glu_rows ? at0 : 2u * u + 1 < w0.n_rows ? at0 + d.n_pieces : at0;
+  }
+
+  // Where piece @p of the unit lies.
+  CU_DEV static void
+  place (const CuDecode &d, const int *ids, int unit, int p, const CuWeight &w0, uint32_t at0, uint32_t at1, uint32_t &a,
+         uint32_t &b)
+  {
+    if (MODE == CU_MODE_EXPERT_DOWN)
+      {
+        const uint32_t per_row = w0.n_cols / 64, slot = p / per_row, rest = p % per_row;
+        a = (ids[slot] * w0.n_rows + 2 * unit) * per_row + rest;
+        b = 2u * unit + 1 < w0.n_rows ? a + per_row : a;
+        return;
+      }
+    a = at0 + p;
+    b = at1 + p;
+  }
+
+  CU_DEV void
+  start (const CuGemv &g, const CuDecode &d, int s0, int end, int n_units, int first, int first_of_warp, int step,
+         const int *ids)
+  {
+    unit = first;
+    piece = 0;
+    const int turns = (d.n_pieces + LANES - 1) / LANES;
+    left = first_of_warp < n_units ? ((n_units - 1 - first_of_warp) / step + 1) * turns : 0;
+    if (unit < n_units)
+      rows_of (g, d, s0, end, ids, unit, w0, w1, at0, at1);
+  }
+
+  CU_DEV void
+  fetch (uint8_t *slot, const CuGemv &g, const CuDecode &d, int s0, int end, int n_units, int step, int t, const int *ids)
+  {
+    if (unit < n_units)
+      {
+        const int n = d.n_pieces - piece < LANES ? d.n_pieces - piece : LANES;
+        uint32_t a, b;
+        Slot<TYPE>::template put<LANES> (slot, t, w0, 0, n, [&] (int k) {
+          place (d, ids, unit, piece + k, w0, at0, at1, a, b);
+          return a;
+        });
+        Slot<TYPE>::template put<LANES> (slot, t, w1, 1, n, [&] (int k) {
+          place (d, ids, unit, piece + k, w0, at0, at1, a, b);
+          return b;
+        });
+      }
+    left--;
+    piece += LANES;
+    if (piece >= d.n_pieces)
+      {
+        piece = 0;
+        unit += step;
+        if (unit < n_units)
+          rows_of (g, d, s0, end, ids, unit, w0, w1, at0, at1);
+      }
+  }
+};
+
+template <int LANES>
+CU_DEV float
+ring_sums (float x, float y, int lane)
+{
+  const bool low = lane < LANES / 2;
+  float v = low ? x : y;
+  v += __shfl_xor_sync (~0u, low ? y : x, LANES / 2);
+#pragma unroll
+  for (int o = LANES / 4; o; o >>= 1)
+    v += __shfl_xor_sync (~0u, v, o);
+  return v;
+}
+
+// The value a result is added to, asked for while the row's weights are still on their way.
+template <int MODE, int LANES>
+CU_DEV float
+ring_aux (const CuGemv &g, const CuSegment &seg, int u, int lane, int row)
+{
+  const uint32_t r = 2 * u + (lane >= LANES / 2);
+  if (MODE == CU_MODE_GLU || MODE == CU_MODE_EXPERT_UP || g.tail != CU_TAIL_ADD || lane % (LANES / 2)
+      || r >= seg.w.n_rows)
+    return 0.f;
+  return __ldcg (g.aux + (MODE >= CU_MODE_EXPERT_UP ? (size_t) row * seg.y_stride : 0) + r);
+}
+
+template <int MODE, int LANES>
+CU_DEV void
+ring_finish (const CuGemv &g, const CuSegment &seg, int u, float v, float aux, int lane, const int *ids, int row, bool in)
+{
+  float *y = seg.y + (MODE >= CU_MODE_EXPERT_UP ? (size_t) row * seg.y_stride : 0);
+  if (MODE == CU_MODE_GLU || MODE == CU_MODE_EXPERT_UP)
+    {
+      const float *bias = lane < LANES / 2 ? seg.bias : seg.bias2;
+      if (bias && in)
+        {
+          const uint32_t n = seg.w.n_rows;
+          v += bias[MODE == CU_MODE_EXPERT_UP ? ids[u / n] * n + u % n : u];
+        }
+      const float up = __shfl_xor_sync (~0u, v, LANES / 2);
+      if (lane == 0 && in)
+        y[u] = glu (g.act, v, up);
+      return;
+    }
+  const uint32_t r = 2 * u + (lane >= LANES / 2);
+  if (!in || lane % (LANES / 2) || r >= seg.w.n_rows)
+    return;
+  if (seg.bias && MODE == CU_MODE_ROWS)
+    v += seg.bias[r];
+  if (g.act != ENG_ACT_NONE)
+    v = activate (g.act, v);
+  v *= g.scale;
+  if (g.soft_cap > 0.f)
+    v = g.soft_cap * tanhf (v / g.soft_cap);
+  y[r] = v + aux;
+}
+
+// Eight values of a thread to shared memory; four neighbouring threads hold one sub-block.
+CU_DEV void
+put_eight (const float4 &u, const float4 &v, int i, bool in, const Act &act, float f)
+{
+  float m = fmaxf (fmaxf (fmaxf (fabsf (u.x), fabsf (u.y)), fmaxf (fabsf (u.z), fabsf (u.w))),
+                   fmaxf (fmaxf (fabsf (v.x), fabsf (v.y)), fmaxf (fabsf (v.z), fabsf (v.w))));
+  m = fmaxf (m, __shfl_xor_sync (~0u, m, 1));
+  m = fmaxf (m, __shfl_xor_sync (~0u, m, 2));
+  const float inv = m > 0.f ? __fdividef (127.f, m) : 0.f;
+  auto pack = [inv] (const float4 &x) {
+    const int a = __float2int_rn (x.x * inv), b = __float2int_rn (x.y * inv);
+    const int c = __float2int_rn (x.z * inv), d = __float2int_rn (x.w * inv);
+    return __byte_perm (__byte_perm (a, b, 0x0040), __byte_perm (c, d, 0x0040), 0x5410);
+  };
+  const uint2 p = make_uint2 (pack (u), pack (v));
+  int sum = __dp4a ((int) p.y, 0x01010101, __dp4a ((int) p.x, 0x01010101, 0));
+  sum += __shfl_xor_sync (~0u, sum, 1);
+  const int other = __shfl_xor_sync (~0u, sum, 2);
+  if (!in)
+    return;
+  const int sub = i / 32, j = sub / 2, odd = sub & 1, word = i % 32 / 4;
+  ((uint2 *) &act.a[(2 * odd + (word >> 2)) * act.n + j])[word >> 1 & 1] = p;
+  if (word == 0)
+    act.ds[odd * act.n + j]
+        = make_float2 (m * (1.f / 127.f) * f, __int_as_float ((sum & 0xffff) | other << 16));
+}
+
+// The input row, normalized or not, as 8-bit values in shared memory. Widths are multiples of 64: four threads
+// always have or lack a sub-block together.
+template <int MODE>
+CU_DEV void
+ring_wait (void)
+{
+  if (MODE < CU_MODE_EXPERT_UP) // experts have waited for the router already
+    wait_for_input ();
+}
+
+template <int MODE>
+CU_DEV void
+ring_input (const CuGemv &g, int row, int width, const Act &act, float *red, float *slot_weight)
+{
+  const int t = threadIdx.x, lane = t % 32;
+  const float4 zero = make_float4 (0.f, 0.f, 0.f, 0.f);
+  if (g.has_norm)
+    {
+      constexpr int N = 8192 / (RING_THREADS * 8);
+      float4 w[N][2], v[N][2];
+#pragma unroll
+      for (int n = 0; n < N; n++)
+        {
+          const int i = (n * RING_THREADS + t) * 8;
+#pragma unroll
+          for (int k = 0; k < 2; k++)
+            w[n][k] = g.norm && i < width ? __ldg ((const float4 *) (g.norm + i) + k) : make_float4 (1, 1, 1, 1);
+        }
+      ring_wait<MODE> ();
+      const float *x = g.x + (size_t) (g.row_map ? g.row_map[row] : row) * g.x_stride;
+#pragma unroll
+      for (int n = 0; n < N; n++)
+        {
+          const int i = (n * RING_THREADS + t) * 8;
+#pragma unroll
+          for (int k = 0; k < 2; k++)
+            v[n][k] = i < width ? __ldcg ((const float4 *) (x + i) + k) : zero;
+        }
+      float ss = 0.f;
+#pragma unroll
+      for (int n = 0; n < N; n++)
+#pragma unroll
+        for (int k = 0; k < 2; k++)
+          {
+            float4 &a = v[n][k], &b = w[n][k];
+            ss += a.x * a.x + a.y * a.y + a.z * a.z + a.w * a.w;
+            a.x *= b.x, a.y *= b.y, a.z *= b.z, a.w *= b.w;
+          }
+#pragma unroll
+      for (int o = 16; o; o >>= 1)
+        ss += __shfl_xor_sync (~0u, ss, o);
+      if (lane == 0)
+        red[t / 32] = ss;
+      __syncthreads ();
+      ss = lane < RING_WARPS ? red[lane] : 0.f;
+#pragma unroll
+      for (int o = 16; o; o >>= 1)
+        ss += __shfl_xor_sync (~0u, ss, o);
+      const float inv_rms = rsqrtf (ss / width + g.eps);
+#pragma unroll
+      for (int n = 0; n < N; n++)
+        if (n * RING_THREADS * 8 < width)
+          {
+            const int i = (n * RING_THREADS + t) * 8;
+#pragma unroll
+            for (int k = 0; k < 2; k++)
+              v[n][k].x *= inv_rms, v[n][k].y *= inv_rms, v[n][k].z *= inv_rms, v[n][k].w *= inv_rms;
+            put_eight (v[n][0], v[n][1], i, i < width, act, 1.f);
+          }
+      return;
+    }
+  ring_wait<MODE> ();
+  const float *x = g.x + (size_t) (g.row_map ? g.row_map[row] : row) * g.x_stride;
+  constexpr int N = 4;
+#pragma unroll 1
+  for (int base = 0; base < width; base += RING_THREADS * 8 * N)
+    {
+      float4 v[N][2];
+#pragma unroll
+      for (int n = 0; n < N; n++)
+        {
+          const int i = base + (n * RING_THREADS + t) * 8;
+#pragma unroll
+          for (int k = 0; k < 2; k++)
+            v[n][k] = i < width ? __ldcg ((const float4 *) (x + i) + k) : zero;
+        }
+#pragma unroll
+      for (int n = 0; n < N; n++)
+        if (base + n * RING_THREADS * 8 < width)
+          {
+            const int i = base + (n * RING_THREADS + t) * 8;
+            const bool in = i < width;
+            put_eight (v[n][0], v[n][1], i, in, act,
+                       MODE == CU_MODE_EXPERT_DOWN && in ? slot_weight[i / g.n_cols] : 1.f);
+          }
+    }
+}
+
+template <int TYPE, int TYPE2, int MODE, int LANES>
+__global__ void __maxnreg__ (RING_REGISTERS)
+ring_gemv_kernel (const __grid_constant__ CuGemv g, const __grid_constant__ CuDecode d, int width)
+{
+#if CU_RING_CODE
+  constexpr int slot_bytes = larger (Slot<TYPE>::bytes, Slot<TYPE2>::bytes) * RING_THREADS;
+  constexpr int STAGES = ring_stages (slot_bytes / RING_THREADS), GROUPS = 32 / LANES;
+  constexpr bool experts = MODE >= CU_MODE_EXPERT_UP;
+  extern __shared__ __align__ (16) uint8_t shared[];
+  __shared__ float red[RING_WARPS];
+  __shared__ int ids[32];
+  __shared__ float slot_weight[32];
+  const int t = threadIdx.x, lane = t % LANES, step = gridDim.x * RING_WARPS * GROUPS;
+  // neighbouring units go to different multiprocessors: what is left over spreads evenly
+  const int warp_first = (t / 32 * gridDim.x + blockIdx.x) * GROUPS, group = t % 32 / LANES;
+  const int row = experts ? blockIdx.y : 0;
+  // units of the second type begin with the warps that have one unit less of the first
+  const int turned = warp_first - d.units_a % step;
+  const int warp_first_b = turned < 0 ? turned + step : turned;
+  Act act;
+  act.n = width / 64;
+  act.a = (uint4 *) (shared + STAGES * slot_bytes);
+  act.ds = (float2 *) (shared + STAGES * slot_bytes + width);
+
+  Stream<TYPE, MODE, LANES> a;
+  Stream<TYPE2, MODE, LANES> b;
+  auto fetch_next = [&] (int stage) {
+    uint8_t *slot = shared + stage * slot_bytes;
+    if (a.left > 0)
+      a.fetch (slot, g, d, 0, experts ? 1 : d.n_a, d.units_a, step, t, ids);
+    else if (TYPE2 != TYPE)
+      if (b.left > 0)
+        b.fetch (slot, g, d, d.n_a, g.n_segments, d.units_b, step, t, ids);
+    copy_commit ();
+  };
+  auto fill = [&] () {
+    a.start (g, d, 0, experts ? 1 : d.n_a, d.units_a, warp_first + group, warp_first, step, ids);
+    if (TYPE2 != TYPE)
+      b.start (g, d, d.n_a, g.n_segments, d.units_b, warp_first_b + group, warp_first_b, step, ids);
+#pragma unroll
+    for (int i = 0; i < STAGES; i++)
+      fetch_next (i);
+  };
+  if (experts)
+    {
+      wait_for_input ();
+      if (t < (int) g.n_used)
+        {
+          ids[t] = (int) g.route[(size_t) row * g.route_stride + t];
+          slot_weight[t] = g.route[(size_t) row * g.route_stride + g.n_used + t];
+        }
+      __syncthreads ();
+    }
+  fill ();
+  ring_input<MODE> (g, row, width, act, red, slot_weight);
+  __syncthreads ();
+
+  int stage = 0;
+  auto run = [&] (auto &stream, auto type, int s0, int end, int n_units, int first, int first_of_warp) {
+    constexpr int T = decltype (type)::value;
+    CuWeight w0 = {}, w1 = {};
+    uint32_t at0 = 0, at1 = 0;
+#pragma unroll 1
+    for (int of_warp = first_of_warp, unit = first; of_warp < n_units; of_warp += step, unit += step)
+      {
+        const bool in = unit < n_units;
+        int u = unit;
+        const int s = MODE == CU_MODE_ROWS ? stream.segment_of (d, s0, end, u) : 0;
+        const CuSegment &seg = g.segment[s];
+        if (in)
+          stream.rows_of (g, d, s0, end, ids, unit, w0, w1, at0, at1);
+        const float aux = in ? ring_aux<MODE, LANES> (g, seg, u, lane, row) : 0.f;
+        float acc[2][1] = {};
+#pragma unroll 1
+        for (int p = 0; p < d.n_pieces; p += LANES)
+          {
+            copy_wait<STAGES - 1> ();
+            __syncwarp ();
+            if (in && p + lane < d.n_pieces)
+              {
+                Pair<T> x, y;
+                uint32_t i, k;
+                stream.place (d, ids, unit, p + lane, w0, at0, at1, i, k);
+                Slot<T>::template get<LANES> (shared + stage * slot_bytes, t, i, 0, x);
+                Slot<T>::template get<LANES> (shared + stage * slot_bytes, t, k, 1, y);
+                consume<T, 1> (x, y, act, p + lane, acc);
+              }
+            __syncwarp ();
+            fetch_next (stage);
+            stage = stage + 1 == STAGES ? 0 : stage + 1;
+          }
+        const float v = ring_sums<LANES> (acc[0][0], acc[1][0], lane);
+        ring_finish<MODE, LANES> (g, seg, u, v, aux, lane, ids, row, in);
+      }
+  };
+  run (a, Constant<TYPE>{}, 0, experts ? 1 : d.n_a, d.units_a, warp_first + group, warp_first);
+  if constexpr (TYPE2 != TYPE)
+    run (b, Constant<TYPE2>{}, d.n_a, g.n_segments, d.units_b, warp_first_b + group, warp_first_b);
+#endif
+}
+
+template <int TYPE, int TYPE2, int MODE, int LANES>
+static cudaError_t
+ring_gemv_launch (CuStream s, const CuGemv *g, const CuDecode *d, int n_units, int n_rows, int width, int pdl)
+{
+  auto kernel = ring_gemv_kernel<TYPE, TYPE2, MODE, LANES>;
+  constexpr int slot = larger (Slot<TYPE>::bytes, Slot<TYPE2>::bytes);
+  const size_t bytes = (size_t) slot * RING_THREADS * ring_stages (slot) + (size_t) width * 5 / 4;
+  cudaError_t e = cudaFuncSetAttribute (kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int) bytes);
+  if (e == cudaSuccess) // one split of L1 and shared memory for all: changing it empties the multiprocessor
+    e = cudaFuncSetAttribute (kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
+  if (e != cudaSuccess)
+    return e;
+  cudaLaunchConfig_t c = {};
+  c.gridDim = dim3 (n_units, n_rows);
+  c.blockDim = dim3 (RING_THREADS);
+  c.dynamicSmemBytes = bytes;
+  c.stream = s;
+  cudaLaunchAttribute at = {};
+  at.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  at.val.programmaticStreamSerializationAllowed = 1;
+  c.attrs = &at;
+  c.numAttrs = pdl ? 1 : 0;
+  return cudaLaunchKernelEx (&c, kernel, *g, *d, width);
+}
+
+// The ring where the card has room for it (and the code was made for it: @pdl), else the kernel that keeps weights in registers.
+template <int TYPE, int TYPE2, int MODE>
+static cudaError_t
+decode_launch (CuStream s, const CuGemv *g, const CuDecode *d, int n_units, int n_rows, int width, int pdl)
+{
+  int device, room;
+  cudaError_t e = cudaGetDevice (&device);
+  if (e == cudaSuccess)
+    e = cudaDeviceGetAttribute (&room, cudaDevAttrMaxSharedMemoryPerMultiprocessor, device);
+  if (e != cudaSuccess)
+    return e;
+  if (!pdl || room < 200 << 10)
+    return decode_gemv_launch<TYPE, TYPE2, MODE> (s, g, d, n_units, n_rows, width, pdl);
+  if (MODE != CU_MODE_EXPERT_DOWN && d->n_pieces <= 16)
+    return ring_gemv_launch<TYPE, TYPE2, MODE, 16> (s, g, d, n_units, n_rows, width, pdl);
+  return ring_gemv_launch<TYPE, TYPE2, MODE, 32> (s, g, d, n_units, n_rows, width, pdl);
+}
