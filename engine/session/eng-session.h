@@ -33,7 +33,7 @@ typedef struct
   uint64_t disabled;       /* optimizations off, see EngBindOptions */
   uint32_t max_sequences;  /* conversations kept; 0 = 4 */
   bool all_full;           /* room for every sequence to be as long as the context; else they share that room */
-  uint32_t max_rows;       /* of a batch; 0 = 512 */
+  uint32_t max_rows;       /* of a batch; 0 = 512, on a GPU with room 2048 */
   uint32_t max_outputs;    /* rows whose logits are wanted at once; 0 = 16 */
   bool (*progress) (void *data, uint64_t done_bytes, uint64_t total_bytes); /* false cancels */
   void *progress_data;

@@ -181,7 +181,7 @@ eng_cmd_bench (int argc, char **argv)
   EngToolModelOptions model_options;
   eng_tool_model_options_init (&model_options);
   uint64_t n_prefill = 512, n_decode = 128, depth = 0, n_sequences = 1, n_repetitions = 5,
-           batch = 512;
+           batch = 0;
   bool json = false;
   const char *path = NULL;
   const EngToolOption options[] = {
@@ -190,7 +190,7 @@ eng_cmd_bench (int argc, char **argv)
     { "-d", ENG_TOOL_UINT, &depth, "N  tokens in the context before (0)" },
     { "-b", ENG_TOOL_UINT, &n_sequences, "N  sequences at once (1)" },
     { "-r", ENG_TOOL_UINT, &n_repetitions, "N  repetitions (5)" },
-    { "--batch", ENG_TOOL_UINT, &batch, "N  rows of a prefill run (512)" },
+    { "--batch", ENG_TOOL_UINT, &batch, "N  rows of a prefill run (as a session would)" },
     { NULL },
   };
   EngToolCommandLine line = {
@@ -207,8 +207,7 @@ eng_cmd_bench (int argc, char **argv)
   if (parsed != ENG_TOOL_PARSED)
     return parsed == ENG_TOOL_PARSED_HELP ? ENG_TOOL_OK : ENG_TOOL_USAGE;
   if (n_prefill > 1 << 24 || n_decode > 1 << 24 || depth > 1 << 24 || n_sequences == 0
-      || n_sequences > 64 || n_repetitions == 0 || n_repetitions > MAX_REPETITIONS || batch == 0
-      || batch > 65536 || n_prefill + n_decode == 0)
+      || n_sequences > 64 || n_repetitions == 0 || n_repetitions > MAX_REPETITIONS || batch > 65536 || n_prefill + n_decode == 0)
     return eng_tool_bad_usage ("bench: a number is out of range");
   Bench b = { .n_prefill = (uint32_t) n_prefill, .n_decode = (uint32_t) n_decode,
               .depth = (uint32_t) depth, .n_sequences = (uint32_t) n_sequences };
@@ -222,7 +221,7 @@ eng_cmd_bench (int argc, char **argv)
   session_options.max_sequences = b.n_sequences;
   session_options.all_full = true;
   session_options.max_outputs = b.n_sequences;
-  session_options.max_rows = (uint32_t) (batch > n_sequences ? batch : n_sequences);
+  session_options.max_rows = (uint32_t) (batch && batch < n_sequences ? n_sequences : batch);
   if (session_options.n_ctx < longest)
     session_options.n_ctx = longest;
   if (status == ENG_OK)
