@@ -64,6 +64,21 @@ static const Words words[] = {
   [ING_ERROR_DATABASE_DAMAGED]
   = { N_ ("The file of conversations is damaged"),
       N_ ("It can be replaced by the newest good backup; the damaged file is kept.") },
+  [ING_ERROR_OFFLINE] = { N_ ("Strict offline is on"),
+                          N_ ("Nothing can be fetched. It is turned off in the preferences.") },
+  [ING_ERROR_NETWORK] = { N_ ("The connection was lost"),
+                          N_ ("It goes on by itself when the network is back.") },
+  [ING_ERROR_SERVER] = { N_ ("The server’s answer cannot be used"),
+                         N_ ("Try again later, or fetch the file from elsewhere.") },
+  [ING_ERROR_NOT_TRUSTED] = { N_ ("The server cannot be trusted"),
+                              N_ ("Nothing was fetched. Check the address, and the clock of this "
+                                  "computer.") },
+  [ING_ERROR_GATED] = { N_ ("The hub does not give this file to everybody"), NULL },
+  [ING_ERROR_HASH] = { N_ ("The file that came is not the one that was promised"),
+                       N_ ("Nothing was kept. Try again, or fetch it from elsewhere.") },
+  [ING_ERROR_NOT_A_MODEL] = { N_ ("The server sent something that is not a model"),
+                              N_ ("A log-in page of the network may be in the way. Nothing was "
+                                  "kept.") },
 };
 
 static char *
@@ -131,6 +146,12 @@ make_advice (const GError *error)
       return field != NULL
                  ? g_strdup_printf (_ ("“%s” belongs to somebody else, or is protected."), field)
                  : NULL;
+    case ING_ERROR_GATED:
+      return field != NULL ? g_strdup_printf (_ ("Open %s, sign in and accept the licence there; then "
+                                                 "make an access token on the hub and enter it in the "
+                                                 "preferences."),
+                                              field)
+                           : NULL;
     case ING_ERROR_LOCKED:
       return needed > 0 ? g_strdup_printf (_ ("Process %" PRIu64
                                               " has them. New conversations are not kept."),

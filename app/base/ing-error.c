@@ -174,7 +174,7 @@ ing_error_from_json (const char *json)
   gint64 code = ing_json_get_int (object, "code", ING_ERROR_FAILED);
   const char *domain = ing_json_get_string (object, "domain", NULL);
   if (g_strcmp0 (domain, g_quark_to_string (ING_ERROR)) != 0 || code < 0
-      || code > ING_ERROR_DATABASE_DAMAGED)
+      || code > ING_ERROR_LAST)
     code = ING_ERROR_FAILED;
   GError *error = ing_error_new ((IngErrorCode) code, NULL, 0, 0, "%s",
                                  ing_json_get_string (object, "text", ""));

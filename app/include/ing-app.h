@@ -10,6 +10,7 @@
 #include "ing-job-queue.h"
 #include "ing-log.h"
 #include "ing-message.h"
+#include "ing-offline.h"
 #include "ing-paths.h"
 #include "ing-sampling.h"
 #include "ing-settings.h"

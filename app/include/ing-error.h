@@ -47,7 +47,16 @@ typedef enum
   ING_ERROR_DATABASE,       /* the database refused; details have the reason */
   ING_ERROR_DATABASE_NEWER, /* written by a newer version; needed and available are schema versions */
   ING_ERROR_DATABASE_DAMAGED, /* offer the newest good backup, see IngWorkspace */
+  ING_ERROR_OFFLINE,        /* the program is kept off the network: offer the switch */
+  ING_ERROR_NETWORK,        /* no connection, or it broke or stood still; field is the host. Try again later */
+  ING_ERROR_SERVER,         /* the server answered against the rules or with a failure; details have it */
+  ING_ERROR_NOT_TRUSTED,    /* the server's certificate is not good, or a redirection leads where it must not */
+  ING_ERROR_GATED,          /* the hub wants a sign-in or a licence accepted; field is the page where */
+  ING_ERROR_HASH,           /* what came is not what was promised; field is the file. Nothing was kept */
+  ING_ERROR_NOT_A_MODEL,    /* the server sent something else: a web page, a log-in form, … */
 } IngErrorCode;
+
+#define ING_ERROR_LAST ING_ERROR_NOT_A_MODEL
 
 #define ING_ERROR_OFFSET_NONE G_MAXUINT64
 

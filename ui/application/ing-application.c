@@ -116,6 +116,16 @@ quit_cb (GSimpleAction *action, GVariant *parameter, gpointer user_data)
     gtk_window_close (GTK_WINDOW (self->window));
 }
 
+/* `inglenook --offline` beside a window that is not: the person means that one. */
+static void
+go_offline_cb (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (!ing_offline_enter (&error))
+    g_warning ("%s", error->message);
+}
+
 static gboolean
 signal_cb (gpointer user_data)
 {
@@ -157,7 +167,8 @@ static void
 ing_application_startup (GApplication *application)
 {
   IngApplication *self = ING_APPLICATION (application);
-  static const GActionEntry entries[] = { { .name = "quit", .activate = quit_cb } };
+  static const GActionEntry entries[] = { { .name = "quit", .activate = quit_cb },
+                                          { .name = "go-offline", .activate = go_offline_cb } };
 
   ing_application_register_resources ();
   G_APPLICATION_CLASS (ing_application_parent_class)->startup (application);

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Strict offline (in processes of their own: it is for good), addresses, and whom the client trusts. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "app-test.h"
+#include "ing-hub.h"
+#include "ing-offline.h"
+#include "ing-token.h"
+
+/* ------------------------------------------------------------------ strict offline */
+
+static int n_ready, n_checked, go;
+
+static void
+check_refused (void)
+{
+  static const int families[] = { AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_BLUETOOTH, AF_VSOCK };
+  for (gsize i = 0; i < G_N_ELEMENTS (families); i++)
+    {
+      errno = 0;
+      g_assert_cmpint (socket (families[i], SOCK_DGRAM, 0), ==, -1);
+      g_assert_cmpint (errno, ==, EACCES);
+    }
+  errno = 0;
+  g_assert_cmpint ((int) syscall (SYS_io_uring_setup, 4, NULL), ==, -1);
+  g_assert_cmpint (errno, ==, EPERM);
+#ifdef __x86_64__
+  /* The door for 32-bit programs: socket () by its old number. */
+  long result;
+  __asm__ volatile ("int $0x80" : "=a"(result) : "0"(359), "b"(AF_INET), "c"(SOCK_STREAM), "d"(0) : "memory");
+  g_assert_cmpint ((int) result, ==, -EPERM);
+#endif
+  int fd = socket (AF_UNIX, SOCK_STREAM, 0);
+  g_assert_cmpint (fd, >=, 0);
+  close (fd);
+}
+
+static gpointer
+early_thread (gpointer data)
+{
+  g_atomic_int_inc (&n_ready);
+  while (g_atomic_int_get (&go) == 0)
+    g_usleep (1000);
+  check_refused ();
+  g_atomic_int_inc (&n_checked);
+  return NULL;
+}
+
+static void
+test_offline (void)
+{
+  if (g_test_subprocess ())
+    {
+      g_autoptr (GError) error = NULL;
+      GThread *threads[3];
+      for (int i = 0; i < 3; i++)
+        threads[i] = g_thread_new ("early", early_thread, NULL);
+      while (g_atomic_int_get (&n_ready) < 3)
+        g_usleep (1000);
+      int before = socket (AF_INET, SOCK_STREAM, 0);
+      struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
+      socklen_t length = sizeof address;
+      g_assert_cmpint (bind (before, (struct sockaddr *) &address, sizeof address), ==, 0);
+      g_assert_cmpint (listen (before, 1), ==, 0);
+      g_assert_cmpint (getsockname (before, (struct sockaddr *) &address, &length), ==, 0);
+      g_assert_false (ing_offline_is_on ());
+      g_assert_true (ing_offline_enter (&error));
+      g_assert_no_error (error);
+      g_assert_true (ing_offline_enter (NULL));
+      g_assert_true (ing_offline_is_on ());
+      g_atomic_int_set (&go, 1);
+      check_refused ();
+      for (int i = 0; i < 3; i++)
+        g_thread_join (threads[i]);
+      g_assert_cmpint (n_checked, ==, 3);
+      g_assert_cmpint (accept (before, NULL, NULL), ==, -1); /* it was shut down */
+
+      g_autoptr (IngHttp) http = ing_http_new (NULL);
+      g_assert_null (ing_http_fetch (http, "https://127.0.0.1/", NULL, NULL, 10, NULL, &error));
+      g_assert_error (error, ING_ERROR, ING_ERROR_OFFLINE);
+
+      /* A child has it, too, whatever it runs. */
+      int status = -1;
+      const char *argv[] = { "/bin/sh", "-c",
+                             "bash -c 'exec 3<>/dev/udp/127.0.0.1/9' 2>/dev/null && exit 1; exit 0", NULL };
+      g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, 0, NULL, NULL, NULL, NULL, &status, NULL));
+      g_assert_cmpint (status, ==, 0);
+      return;
+    }
+  g_test_trap_subprocess (NULL, 0, 0);
+  g_test_trap_assert_passed ();
+}
+
+static void
+test_switch (void)
+{
+  g_autoptr (GError) error = NULL;
+  if (g_test_subprocess ())
+    {
+      char program[] = "inglenook", ask[] = "ask", option[] = "--offline", end[] = "--";
+      char *argv[] = { program, ask, end, option, NULL };
+      int argc = 4;
+      /* Behind "--" it is a word of the question. */
+      g_assert_true (ing_offline_start (&argc, argv, &error));
+      g_assert_cmpint (argc, ==, 4);
+      g_assert_false (ing_offline_is_on ());
+      g_assert_cmpstr (g_getenv ("GIO_USE_VFS"), ==, "local");
+      g_assert_true (ing_offline_set_switch (TRUE, &error));
+      g_assert_no_error (error);
+      g_assert_true (ing_offline_is_on ());
+      g_assert_true (ing_offline_get_switch ());
+      g_assert_true (ing_offline_set_switch (FALSE, &error));
+      g_assert_false (ing_offline_get_switch ());
+      g_assert_true (ing_offline_is_on ()); /* this process stays so */
+      char *argv2[] = { program, option, ask, NULL };
+      argc = 3;
+      g_assert_true (ing_offline_start (&argc, argv2, &error));
+      g_assert_cmpint (argc, ==, 2);
+      g_assert_cmpstr (argv2[1], ==, "ask");
+      g_assert_null (argv2[2]);
+      return;
+    }
+  g_autofree char *home = app_test_make_folder ();
+  g_setenv ("XDG_CONFIG_HOME", home, TRUE);
+  g_test_trap_subprocess (NULL, 0, 0);
+  g_test_trap_assert_passed ();
+}
+
+/* ------------------------------------------------------------------ the client's rules */
+
+static void
+test_private (void)
+{
+  static const struct
+  {
+    const char *address;
+    gboolean is_private;
+  } rows[] = {
+    { "127.0.0.1", TRUE },      { "127.9.9.9", TRUE },   { "10.1.2.3", TRUE },     { "172.16.0.1", TRUE },
+    { "172.32.0.1", FALSE },    { "192.168.1.1", TRUE }, { "169.254.169.254", TRUE }, { "0.0.0.0", TRUE },
+    { "100.64.0.1", TRUE },     { "100.128.0.1", FALSE }, { "8.8.8.8", FALSE },    { "::1", TRUE },
+    { "::", TRUE },             { "fe80::1", TRUE },     { "fc00::1", TRUE },      { "fd12::1", TRUE },
+    { "::ffff:127.0.0.1", TRUE }, { "::ffff:8.8.8.8", FALSE }, { "2001:4860:4860::8888", FALSE },
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autoptr (GInetAddress) address = g_inet_address_new_from_string (rows[i].address);
+      if (ing_http_address_is_private (address) != rows[i].is_private)
+        g_error ("%s", rows[i].address);
+    }
+}
+
+static void
+judge (const char *from, const char *to, gboolean from_private, gboolean to_private, gboolean allowed)
+{
+  g_autoptr (GUri) a = g_uri_parse (from, G_URI_FLAGS_NONE, NULL);
+  g_autoptr (GUri) b = g_uri_parse (to, G_URI_FLAGS_NONE, NULL);
+  const char *why = ing_http_judge_redirection (a, b, from_private, to_private);
+  if ((why == NULL) != allowed)
+    g_error ("%s → %s: %s", from, to, why != NULL ? why : "allowed");
+}
+
+static void
+test_redirection (void)
+{
+  judge ("https://a.example/x", "https://cdn.example/y", FALSE, FALSE, TRUE);
+  judge ("https://a.example/x", "http://cdn.example/y", FALSE, FALSE, FALSE);
+  judge ("https://a.example/x", "https://127.0.0.1/y", FALSE, TRUE, FALSE);
+  judge ("https://a.example/x", "file:///etc/passwd", FALSE, FALSE, FALSE);
+  judge ("https://a.example/x", "ftp://a.example/y", FALSE, FALSE, FALSE);
+  judge ("http://127.0.0.1/x", "http://localhost/y", TRUE, TRUE, TRUE);
+  judge ("http://127.0.0.1/x", "http://a.example/y", TRUE, FALSE, FALSE);
+  judge ("http://127.0.0.1/x", "https://a.example/y", TRUE, FALSE, TRUE);
+}
+
+static void
+test_range (void)
+{
+  static const struct
+  {
+    const char *text;
+    gboolean good;
+    guint64 start, end, total;
+  } rows[] = {
+    { "bytes 0-9/10", TRUE, 0, 10, 10 },
+    { "bytes 5-9/*", TRUE, 5, 10, ING_HTTP_UNKNOWN },
+    { "bytes */10", TRUE, ING_HTTP_UNKNOWN, ING_HTTP_UNKNOWN, 10 },
+    { "bytes 9-5/10", FALSE, 0, 0, 0 },
+    { "bytes 0-10/10", FALSE, 0, 0, 0 },
+    { "bytes 0-9/10 ", FALSE, 0, 0, 0 },
+    { "bytes -5-9/10", FALSE, 0, 0, 0 },
+    { "octets 0-9/10", FALSE, 0, 0, 0 },
+    { "bytes 0-99999999999999999999/*", FALSE, 0, 0, 0 },
+    { "bytes 0-18446744073709551615/*", FALSE, 0, 0, 0 },
+    { "", FALSE, 0, 0, 0 },
+    { NULL, FALSE, 0, 0, 0 },
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      guint64 start, end, total;
+      gboolean good = ing_http_parse_content_range (rows[i].text, &start, &end, &total);
+      g_assert_cmpint (good, ==, rows[i].good);
+      if (!good)
+        continue;
+      g_assert_cmpuint (start, ==, rows[i].start);
+      g_assert_cmpuint (end, ==, rows[i].end);
+      g_assert_cmpuint (total, ==, rows[i].total);
+    }
+}
+
+/* ------------------------------------------------------------------ hubs */
+
+static void
+test_addresses (void)
+{
+  static const struct
+  {
+    const char *text;
+    IngHub hub;
+    const char *repository, *revision, *file, *uri;
+  } rows[] = {
+    { "Qwen/Qwen3-4B-GGUF", ING_HUB_HUGGING_FACE, "Qwen/Qwen3-4B-GGUF", "main", NULL, NULL },
+    { " https://huggingface.co/Qwen/Qwen3-4B-GGUF/ ", ING_HUB_HUGGING_FACE, "Qwen/Qwen3-4B-GGUF", "main", NULL,
+      NULL },
+    { "hf.co/a/b/blob/main/sub/x%20y.gguf?download=true", ING_HUB_HUGGING_FACE, "a/b", "main", "sub/x y.gguf",
+      "https://huggingface.co/a/b/resolve/main/sub/x%20y.gguf" },
+    { "https://huggingface.co/a/b/tree/v1", ING_HUB_HUGGING_FACE, "a/b", "v1", NULL, NULL },
+    { "https://modelscope.cn/models/Qwen/Qwen3-4B-GGUF/files", ING_HUB_MODELSCOPE, "Qwen/Qwen3-4B-GGUF", "master",
+      NULL, NULL },
+    { "https://www.modelscope.cn/models/a/b/resolve/master/x.gguf", ING_HUB_MODELSCOPE, "a/b", "master", "x.gguf",
+      "https://www.modelscope.cn/models/a/b/resolve/master/x.gguf" },
+    { "https://modelscope.cn/models/a/b/file/view/master/x.gguf", ING_HUB_MODELSCOPE, "a/b", "master", "x.gguf",
+      "https://www.modelscope.cn/models/a/b/resolve/master/x.gguf" },
+    { "http://127.0.0.1:8000/files/x.gguf", ING_HUB_NONE, NULL, NULL, "x.gguf",
+      "http://127.0.0.1:8000/files/x.gguf" },
+  };
+  static const char *const bad[] = { "", "hello", "ftp://a/b", "file:///etc/passwd", "https://a.example/",
+                                     "https://huggingface.co/onlyowner", "javascript:alert(1)", "../../etc",
+                                     "https://huggingface.co/../../x" };
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (IngHubAddress) a = ing_hub_parse (rows[i].text, &error);
+      g_assert_no_error (error);
+      g_assert_cmpint (a->hub, ==, rows[i].hub);
+      g_assert_cmpstr (a->repository, ==, rows[i].repository);
+      g_assert_cmpstr (a->revision, ==, rows[i].revision);
+      g_assert_cmpstr (a->file, ==, rows[i].file);
+      g_assert_cmpstr (a->uri, ==, rows[i].uri);
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      if (ing_hub_parse (bad[i], &error) != NULL)
+        g_error ("taken: %s", bad[i]);
+      g_assert_error (error, ING_ERROR, ING_ERROR_ARGUMENT);
+    }
+}
+
+static void
+test_names (void)
+{
+  static const char *const rows[][2] = {
+    { "x.gguf", "x.gguf" },
+    { "a/b/x.gguf", "x.gguf" },
+    { "../../etc/passwd", "passwd" },
+    { "..", "model" },
+    { "/", "model" },
+    { "", "model" },
+    { ".hidden.gguf", "hidden.gguf" },
+    { "-rf.gguf", "rf.gguf" },
+    { "a\nb\x7f.gguf", "a_b_.gguf" },
+    { "a\xe2\x80\xae" "b.gguf", "a_b.gguf" },
+    { "..\\..\\x.gguf", "_.._x.gguf" },
+    { "con:aux.gguf", "con_aux.gguf" },
+    { "智谱.gguf", "智谱.gguf" },
+    { ".gguf", "model.gguf" },
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autofree char *name = ing_hub_dup_file_name (rows[i][0]);
+      g_assert_cmpstr (name, ==, rows[i][1]);
+    }
+  g_autofree char *longest = g_strnfill (5000, 'a');
+  g_autofree char *path = g_strconcat (longest, ".gguf", NULL);
+  g_autofree char *name = ing_hub_dup_file_name (path);
+  g_assert_cmpuint (strlen (name), ==, 180);
+  g_assert_true (g_str_has_suffix (name, ".gguf"));
+}
+
+static void
+test_lists (void)
+{
+#define HASH "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08"
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) files = ing_hub_parse_list (
+      ING_HUB_HUGGING_FACE,
+      "[{\"type\":\"directory\",\"path\":\"d\"},{\"type\":\"file\",\"path\":\"a.gguf\",\"size\":7,"
+      "\"oid\":\"abc\",\"lfs\":{\"oid\":\"" HASH "\",\"size\":7}},{\"type\":\"file\",\"path\":\"README.md\","
+      "\"size\":-3,\"lfs\":{\"oid\":\"xyz\"}}, 5]",
+      -1, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (files->len, ==, 2);
+  IngHubFile *file = g_ptr_array_index (files, 0);
+  g_assert_cmpstr (file->path, ==, "a.gguf");
+  g_assert_cmpuint (file->size, ==, 7);
+  g_assert_true (ing_hub_is_sha256 (file->sha256));
+  file = g_ptr_array_index (files, 1);
+  g_assert_null (file->sha256);
+  g_assert_cmpuint (file->size, ==, 0);
+  g_autoptr (GPtrArray) other = ing_hub_parse_list (
+      ING_HUB_MODELSCOPE,
+      "{\"Code\":200,\"Data\":{\"Files\":[{\"Type\":\"tree\",\"Path\":\"d\"},{\"Type\":\"blob\",\"Path\":\"b.gguf\","
+      "\"Size\":9,\"Sha256\":\"" HASH "\"}]}}",
+      -1, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (other->len, ==, 1);
+  static const char *const bad[] = { "", "{}", "[", "<html>", "{\"Data\":5}", "{\"Data\":{\"Files\":5}}" };
+  for (gsize i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_clear_error (&error);
+      g_assert_null (ing_hub_parse_list (ING_HUB_MODELSCOPE, bad[i], -1, &error));
+      g_assert_nonnull (error);
+    }
+}
+
+static void
+test_token (void)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean kept = TRUE;
+  /* No bus: kept for this run of the program alone. */
+  g_setenv ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent", TRUE);
+  g_assert_true (ing_token_store ("hub.example", "hf_secret", &kept, NULL, &error));
+  g_assert_false (kept);
+  char *token = ing_token_lookup ("hub.example", NULL);
+  g_assert_cmpstr (token, ==, "hf_secret");
+  ing_token_free (token);
+  g_assert_null (ing_token_lookup ("other.example", NULL));
+  g_assert_true (ing_token_store ("hub.example", NULL, &kept, NULL, &error));
+  g_assert_null (ing_token_lookup ("hub.example", NULL));
+  g_assert_false (ing_token_store ("hub.example", "a\r\nHost: evil", &kept, NULL, &error));
+  g_assert_error (error, ING_ERROR, ING_ERROR_ARGUMENT);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/network/offline/all-threads-and-children", test_offline);
+  g_test_add_func ("/network/offline/switch", test_switch);
+  g_test_add_func ("/network/private-addresses", test_private);
+  g_test_add_func ("/network/redirections", test_redirection);
+  g_test_add_func ("/network/content-range", test_range);
+  g_test_add_func ("/network/hub-addresses", test_addresses);
+  g_test_add_func ("/network/file-names", test_names);
+  g_test_add_func ("/network/hub-lists", test_lists);
+  g_test_add_func ("/network/token", test_token);
+  return g_test_run ();
+}
