@@ -79,6 +79,7 @@ static const Words words[] = {
   [ING_ERROR_NOT_A_MODEL] = { N_ ("The server sent something that is not a model"),
                               N_ ("A log-in page of the network may be in the way. Nothing was "
                                   "kept.") },
+  [ING_ERROR_NOT_CONNECTED] = { N_ ("The folder is not there"), NULL },
 };
 
 static char *
@@ -140,7 +141,10 @@ make_advice (const GError *error)
       return g_strdup_printf (_ ("%s are free. Nothing is lost: saving goes on when there is room."),
                               available_size);
     case ING_ERROR_READ_ONLY:
-      return g_strdup_printf (_ ("New conversations are not kept: “%s” is read-only."),
+      return g_strdup_printf (_ ("Nothing new can be kept there: “%s” is read-only."),
+                              field != NULL ? field : "?");
+    case ING_ERROR_NOT_CONNECTED:
+      return g_strdup_printf (_ ("“%s” may be on a drive that is not connected. Connect it, and it goes on."),
                               field != NULL ? field : "?");
     case ING_ERROR_PERMISSION:
       return field != NULL

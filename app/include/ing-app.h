@@ -5,6 +5,7 @@
 #include "ing-ask.h"
 #include "ing-conversation-list.h"
 #include "ing-conversation.h"
+#include "ing-downloads.h"
 #include "ing-error.h"
 #include "ing-generation-service.h"
 #include "ing-job-queue.h"

@@ -4,8 +4,8 @@
  *
  * A kind of job is a name and a function that starts one. What it needs stands in the payload (a JSON
  * object), what it has done so far in the checkpoint (another): after a restart the job starts again
- * with both. A job that was running when the program died twice is failed and not tried again by
- * itself, so that a bad file cannot make a crash loop. */
+ * with both. A job that was running when the program died twice without a checkpoint between is failed
+ * and not tried again by itself, so that a bad file cannot make a crash loop. */
 #pragma once
 
 #include <gio/gio.h>
@@ -52,8 +52,8 @@ void ing_job_set_result (IngJob *self, const char *json);
 
 /* Start @job and complete @task with g_task_return_boolean() or _error(), from wherever that suits
  * (g_task_run_in_thread() for blocking work). @task's cancellable fires when the job is cancelled or
- * paused or the program ends. Runs on the main thread. ING_ERROR_DISK_FULL, _READ_ONLY and _BUSY pause the
- * job; other errors fail it. */
+ * paused or the program ends. Runs on the main thread. ING_ERROR_DISK_FULL, _READ_ONLY, _NOT_CONNECTED, _NETWORK,
+ * _OFFLINE and _BUSY pause the job; other errors fail it. */
 typedef void (*IngJobStart) (IngJob *job, GTask *task, gpointer user_data);
 
 #define ING_TYPE_JOB_QUEUE (ing_job_queue_get_type ())

@@ -137,6 +137,9 @@ error_pauses (const GError *error)
   return g_error_matches (error, ING_ERROR, ING_ERROR_DISK_FULL)
          || g_error_matches (error, ING_ERROR, ING_ERROR_READ_ONLY)
          || g_error_matches (error, ING_ERROR, ING_ERROR_BUSY)
+         || g_error_matches (error, ING_ERROR, ING_ERROR_NETWORK)
+         || g_error_matches (error, ING_ERROR, ING_ERROR_OFFLINE)
+         || g_error_matches (error, ING_ERROR, ING_ERROR_NOT_CONNECTED)
          || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE);
 }
 

@@ -99,6 +99,14 @@ write_func (IngDatabase *db, gpointer data, GError **error)
   return ing_job_table_write (db, data, error) ? db : NULL;
 }
 
+/* It gets somewhere: deaths so far were not its own doing. */
+static gpointer
+checkpoint_func (IngDatabase *db, gpointer data, GError **error)
+{
+  const IngJobRow *row = data;
+  return ing_job_table_write (db, row, error) && ing_job_table_forgive (db, row->id, error) ? db : NULL;
+}
+
 void
 ing_job_set_state (IngJob *self, IngJobState state, const GError *error)
 {
@@ -175,7 +183,7 @@ ing_job_checkpoint (IngJob *self, const char *json, GError **error)
   g_mutex_unlock (&self->lock);
   g_autoptr (GError) local = NULL;
   IngJobRow *row = ing_job_dup_row (self);
-  ing_database_run_sync (self->database, write_func, row, &local);
+  ing_database_run_sync (self->database, checkpoint_func, row, &local);
   ing_job_row_free (row);
   if (local == NULL)
     return TRUE;

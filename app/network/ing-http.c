@@ -9,7 +9,8 @@
 #include "ing-offline.h"
 
 #define MAX_REDIRECTIONS 10
-#define SILENCE_S 30
+
+guint ing_http_silence_s = 30;
 
 struct _IngHttp
 {
@@ -22,7 +23,7 @@ ing_http_new (const char *proxy)
 {
   IngHttp *http = g_new0 (IngHttp, 1);
   http->session
-      = soup_session_new_with_options ("timeout", SILENCE_S, "idle-timeout", SILENCE_S,
+      = soup_session_new_with_options ("timeout", ing_http_silence_s, "idle-timeout", ing_http_silence_s,
                                        "user-agent", "inglenook/" ING_VERSION, NULL);
   soup_session_remove_feature_by_type (http->session, SOUP_TYPE_CONTENT_DECODER);
   soup_session_remove_feature_by_type (http->session, SOUP_TYPE_AUTH_MANAGER);

@@ -17,6 +17,9 @@
 #define ING_HTTP_UNKNOWN G_MAXUINT64
 #define ING_HTTP_MAX_METADATA (4u * 1024 * 1024)
 
+/* Seconds without a byte that end a request; tests have less. */
+extern guint ing_http_silence_s;
+
 typedef struct _IngHttp IngHttp;
 
 /* @proxy: "http://…", "socks5://…" or NULL = as the desktop says. */

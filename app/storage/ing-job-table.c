@@ -78,6 +78,12 @@ ing_job_table_write (IngDatabase *db, const IngJobRow *row, GError **error)
 }
 
 gboolean
+ing_job_table_forgive (IngDatabase *db, gint64 id, GError **error)
+{
+  return ing_database_exec (db, error, "UPDATE jobs SET deaths = 0 WHERE id = ?1 AND deaths > 0", "i", id);
+}
+
+gboolean
 ing_job_table_delete (IngDatabase *db, gint64 id, GError **error)
 {
   return ing_database_exec (db, error, "DELETE FROM jobs WHERE id = ?1", "i", id);

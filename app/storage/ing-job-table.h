@@ -24,6 +24,8 @@ void ing_job_row_free (IngJobRow *row);
 /* Those that have not ended. */
 GPtrArray *ing_job_table_read (IngDatabase *database, GError **error);
 gboolean ing_job_table_write (IngDatabase *database, const IngJobRow *row, GError **error);
+/* Count no deaths of it so far. */
+gboolean ing_job_table_forgive (IngDatabase *database, gint64 id, GError **error);
 gboolean ing_job_table_delete (IngDatabase *database, gint64 id, GError **error);
 /* After a start: what was running waits again, or has failed if it took the program down twice; ended
  * ones older than 30 days are forgotten. */

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The blocking half of a download: payload in, file under its final name out. */
+#pragma once
+
+#include "ing-fetch.h"
+#include "ing-job-queue.h"
+
+typedef struct
+{
+  IngJob *job;
+  char *uri, *page, *folder, *name, *sha256, *proxy;
+  guint64 size; /* ING_PART_UNKNOWN */
+  guint n_connections;
+  /* Is the whole file at @path one the engine can read? Called on the worker thread; NULL = not asked. */
+  gboolean (*look) (const char *path, gpointer data, GCancellable *cancellable, GError **error);
+  gpointer look_data;
+} IngDownloadRun;
+
+/* From the job's payload; NULL with ING_ERROR_FORMAT. */
+IngDownloadRun *ing_download_run_new (IngJob *job, GError **error);
+void ing_download_run_free (IngDownloadRun *run);
+char *ing_download_run_dup_part_path (IngDownloadRun *run);
+
+/* Sets the job's result: {"path", "sha256", "size", "blocks", "uri"}. */
+gboolean ing_download_run (IngDownloadRun *run, GCancellable *cancellable, GError **error);
+
+/* Give @part the name @folder/@name, or, where that is taken, "@name (2)" and so on; nothing is ever replaced.
+ * Synced. Returns the path. */
+char *ing_download_publish (const char *part, const char *folder, const char *name, GError **error);

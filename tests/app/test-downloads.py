@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Downloads against a server that misbehaves in every way of hostile_server.py, by a process that is killed at random
+moments: the verified file, or a part that can go on; never a wrong byte under the final name.
+
+    test-downloads.py TOOL [KILLS]
+"""
+import hashlib
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import hostile_server
+from tap import Tap
+
+TOOL = sys.argv[1]
+KILLS = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+SIZE = 1 << 20
+# IngErrorCode by name, from the header, so that the numbers are its own.
+HEADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "app", "include", "ing-error.h")
+DONE, PAUSED, FAILED = 4, 3, 5
+
+
+def error_names():
+    with open(HEADER, encoding="utf-8") as source:
+        text = source.read()
+    body = text[text.index("ING_ERROR_FAILED"):text.index("} IngErrorCode")]
+    names = [line.strip().split(",")[0].split(" ")[0] for line in body.splitlines() if line.strip().startswith("ING_ERROR")]
+    return [name.removeprefix("ING_ERROR_") for name in names]
+
+
+ERRORS = error_names()
+n_killed = [0]
+
+
+class Place:
+    """A data folder and a folder of models."""
+
+    def __init__(self, root):
+        self.data, self.models = os.path.join(root, "data"), os.path.join(root, "models")
+        os.makedirs(self.data)
+        os.makedirs(self.models)
+
+    def command(self, uri, size=None, sha256=None):
+        return [TOOL, self.data, self.models, uri, *([str(size or 0), sha256] if sha256 else [str(size)] if size else [])]
+
+    def run(self, command, timeout=60, kill=False, **environment):
+        """(state, error, path, words); None if it was killed after `timeout` as `kill` asks."""
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              env=dict(os.environ, DBUS_SESSION_BUS_ADDRESS="unix:path=/nonexistent",
+                                       **environment)) as process:
+            try:
+                out, words = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                assert kill, "it takes more than %g s" % timeout
+                return None
+        assert process.returncode == 0, (process.returncode, words)
+        state, code, path = out.strip().split(" ", 2)
+        return int(state), ERRORS[int(code)] if int(code) >= 0 else "", path, words
+
+    def files(self):
+        return sorted(os.listdir(self.models))
+
+    def final(self):
+        return [name for name in self.files() if not name.endswith(".part")]
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def good_hashes(server, behaviour, key):
+    """Without a promised hash any file that the server really had, whole, is right."""
+    n = max([count for path, count in server.counts.items() if "/%s/" % key in path] or [0])
+    made = [key, key + "-old", key + "-new"] + [key + str(i) for i in range(1, n + 1)]
+    hashes = {hostile_server.sha256(k, SIZE) for k in made}
+    return hashes | {hostile_server.sha256(key + "-old", SIZE // 2)} if behaviour == "grows" else hashes
+
+
+def check_behaviour(server, behaviour, rng):
+    _, expected, promises = hostile_server.BEHAVIOURS[behaviour]
+    key = "%s-%d" % (behaviour, rng.randrange(1 << 30))
+    promised = hostile_server.sha256(key, SIZE) if "hash" in promises else None
+    right = {promised} if promised else None
+    with tempfile.TemporaryDirectory() as root:
+        place = Place(root)
+        command = place.command(server.uri(behaviour, key, SIZE), SIZE if "size" in promises else None, promised)
+        result = None
+        for _ in range(KILLS):
+            result = place.run(command, rng.uniform(0.005, 0.15), kill=True)
+            n_killed[0] += result is None
+            for name in place.final():
+                found = sha256(os.path.join(place.models, name))
+                assert found in (right or good_hashes(server, behaviour, key)), "wrong bytes in %s" % name
+            if result is not None:
+                break
+        state, error, path, words = result or place.run(command)
+        outcome = "done" if state == DONE else error
+        # Kills use up what a behaviour does the first times only: it may then go better than expected.
+        assert outcome in expected.split() or (KILLS and outcome == "done" and expected != "HASH"), \
+            "%s, expected %s: %s" % (outcome, expected, words)
+        if state == DONE:
+            found = sha256(path)
+            assert found in (right or good_hashes(server, behaviour, key)), "wrong bytes"
+            assert place.final() == [os.path.basename(path)], place.files()
+            assert len(place.files()) == 1, "left behind: %s" % place.files()
+            assert os.path.basename(path).startswith("model"), path
+        else:
+            assert not place.final(), "a failed download has a name: %s" % place.files()
+        if outcome in ("HASH", "NOT_A_MODEL"):
+            assert not place.files(), "bytes kept of what is no good: %s" % place.files()
+
+
+def test_drops(tap, server):
+    with tap.case("20 drops of a file cost less than 1 % more bytes"), tempfile.TemporaryDirectory() as root:
+        size, place = 1 << 30 if os.environ.get("INGLENOOK_LONG") else 32 << 20, Place(root)
+        before = server.n_bytes
+        state, error, path, words = place.run(place.command(server.uri("drop-every", "drops", size), size,
+                                                            hostile_server.sha256("drops", size)), 400)
+        assert state == DONE, (error, words)
+        more = server.n_bytes - before - size
+        print("# %d bytes sent for a file of %d: %.3f %% more" % (server.n_bytes - before, size, 100 * more / size))
+        assert more <= size // 100
+
+
+def test_token(tap, server):
+    with tap.case("a token goes to its own host alone, and into no file"), tempfile.TemporaryDirectory() as root:
+        place, key = Place(root), "token"
+        state, error, _, words = place.run(
+            place.command(server.uri("gated", key, SIZE), SIZE, hostile_server.sha256(key, SIZE)),
+            DOWNLOAD_TOOL_TOKEN="hf_secret")
+        assert state == DONE, (error, words)
+        for path, heads in server.seen:
+            assert "authorization" not in heads or path.startswith("/gated/"), path
+        for folder, _, names in os.walk(root):
+            for name in names:
+                with open(os.path.join(folder, name), "rb") as file:
+                    assert b"hf_secret" not in file.read(), name
+
+
+def test_names(tap, server):
+    for name in ("..%2f..%2fevil.gguf", ".hidden.gguf", "a%00b.gguf", "%e2%80%aeffug.gguf", "x" * 3000 + ".gguf"):
+        with tap.case("a hostile name stays in the folder: %.20s" % name), tempfile.TemporaryDirectory() as root:
+            place = Place(root)
+            state, error, path, words = place.run(place.command(server.uri("plain", "name", SIZE, name)))
+            if state != DONE:
+                assert error in ("ARGUMENT", "FORMAT"), (error, words)
+                assert not place.files()
+                continue
+            assert os.path.dirname(path) == place.models and not os.path.basename(path).startswith("."), path
+            assert place.files() == [os.path.basename(path)]
+            assert os.listdir(root) == ["data", "models"] or sorted(os.listdir(root)) == ["data", "models"]
+
+
+def test_same_name(tap, server):
+    with tap.case("a file that is there is never replaced"), tempfile.TemporaryDirectory() as root:
+        place = Place(root)
+        with open(os.path.join(place.models, "model.gguf"), "w", encoding="utf-8") as other:
+            other.write("mine")
+        state, _, path, _ = place.run(place.command(server.uri("plain", "same", SIZE)))
+        assert state == DONE and os.path.basename(path) == "model (2).gguf", path
+        with open(os.path.join(place.models, "model.gguf"), encoding="utf-8") as other:
+            assert other.read() == "mine"
+
+
+def test_tls(tap):
+    if not shutil.which("openssl"):
+        tap.skip("certificates", "no openssl")
+        return
+    with tempfile.TemporaryDirectory() as root:
+        for case, days, name in (("self-signed", "30", "127.0.0.1"), ("of another host", "30", "evil.example")):
+            pair = os.path.join(root, "c.pem"), os.path.join(root, "k.pem")
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=" + name, "-days", days,
+                            "-out", pair[0], "-keyout", pair[1]], check=True, capture_output=True)
+            with tap.case("a certificate %s is refused" % case):
+                server, place = hostile_server.Server(pair), Place(os.path.join(root, case))
+                state, error, _, words = place.run(place.command(server.uri("plain", "tls", SIZE)))
+                assert state == FAILED and error == "NOT_TRUSTED", (state, error, words)
+                assert not server.seen, "a request was sent"
+                assert not place.files()
+
+
+def test_folder(tap, server):
+    with tap.case("an absent folder pauses; it goes on when the folder is back"), tempfile.TemporaryDirectory() as root:
+        place = Place(root)
+        os.rmdir(place.models)
+        command = place.command(server.uri("plain", "folder", SIZE), SIZE, hostile_server.sha256("folder", SIZE))
+        state, error, _, _ = place.run(command)
+        assert state == PAUSED and error == "NOT_CONNECTED", (state, error)
+        assert not os.path.exists(place.models), "an absent drive's folder was made"
+        os.mkdir(place.models)
+        state, error, path, words = place.run(command)
+        assert state == DONE, (error, words)
+    with tap.case("a lost part starts over"), tempfile.TemporaryDirectory() as root:
+        place = Place(root)
+        command = place.command(server.uri("fails", "lost", SIZE), SIZE, hostile_server.sha256("lost", SIZE))
+        place.run(command)
+        for name in place.files():
+            os.unlink(os.path.join(place.models, name))
+        assert place.run(command)[1] == "NETWORK"
+
+
+def main():
+    tap = Tap()
+    seed = int(os.environ.get("SEED", time.time_ns() & 0xffffffff))
+    print("# seed %d, %d kills each" % (seed, KILLS))
+    server, rng = hostile_server.Server(), random.Random(seed)
+    only = os.environ.get("ONLY")
+    server.pause_s = 0.02 if KILLS else 0
+    for behaviour in hostile_server.BEHAVIOURS:
+        if only and behaviour != only:
+            continue
+        with tap.case(behaviour):
+            check_behaviour(server, behaviour, rng)
+    print("# killed %d times" % n_killed[0])
+    server.pause_s = 0
+    if not only:
+        test_drops(tap, server)
+        test_token(tap, server)
+        test_names(tap, server)
+        test_same_name(tap, server)
+        test_folder(tap, server)
+        test_tls(tap)
+    sys.exit(tap.done())
+
+
+main()
