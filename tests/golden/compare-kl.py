@@ -14,7 +14,7 @@ Without --text-file the prompts of prompts.json and their stored continuations a
 With --write-bounds, what llama.cpp reached on the prompts of the golden test goes to
 data/smollm2-bounds.ini, from which that test takes its limits (1.1 x its KL, and its top-1). The test
 knows the truth's 64 largest logits and the sum of the rest; kl64 is the KL with the rest as one
-outcome, for it and for us. top1 is over these positions and those of the greedy answers: over few
+outcome, for it and for us; kl64_error is the standard error of that mean. top1 is over these positions and those of the greedy answers: over few
 hundred positions alone, one coin that falls the other way is half a percent.
 """
 import argparse
@@ -100,17 +100,18 @@ class Peer:
 
 
 def kl_of_largest(p, q, n):
-    """Sum over positions of the KL in which all but the n likeliest of p are one outcome."""
+    """The KL of each position in which all but the n likeliest of p are one outcome."""
     top = p.topk(n, -1).indices
     p, q = p.gather(-1, top), q.gather(-1, top)
     rest_p, rest_q = 1 - p.exp().sum(-1), 1 - q.exp().sum(-1)
-    return float(((p.exp() * (p - q)).sum(-1) + rest_p * (rest_p / rest_q).log()).sum())
+    return ((p.exp() * (p - q)).sum(-1) + rest_p * (rest_p / rest_q).log()).tolist()
 
 
 class Sum:
     """Running figures of one implementation."""
     def __init__(self):
-        self.n = self.kl = self.kl64 = self.same = self.error = self.norm = 0.0
+        self.n = self.kl = self.same = self.error = self.norm = 0.0
+        self.kl64 = []
         self.worst = 0.0
 
     def add(self, truth, other):
@@ -126,7 +127,8 @@ class Sum:
         self.norm += float((truth.astype(np.float64) ** 2).sum())
 
     def figures(self):
-        return {"positions": int(self.n), "kl": self.kl / self.n, "kl64": self.kl64 / self.n, "worst_kl": self.worst,
+        return {"positions": int(self.n), "kl": self.kl / self.n, "kl64": float(np.mean(self.kl64)),
+                "kl64_error": float(np.std(self.kl64) / len(self.kl64) ** 0.5), "worst_kl": self.worst,
                 "top1": self.same / self.n, "relative_error": (self.error / self.norm) ** 0.5}
 
 
@@ -183,7 +185,7 @@ def main():
         figures["top1"] = (n_same + more["top1"] * more["positions"]) / figures["top1_positions"]
         with open(golden.here("data", "smollm2-bounds.ini"), "w", encoding="utf-8") as out:
             out.write("[llama.cpp]\n")
-            for key in ("positions", "kl", "kl64", "relative_error", "top1_positions", "top1"):
+            for key in ("positions", "kl", "kl64", "kl64_error", "relative_error", "top1_positions", "top1"):
                 out.write("%s=%.7g\n" % (key, figures[key]))
     if arguments.json:
         print(json.dumps(results))

@@ -245,14 +245,19 @@ test_fast (void)
   double same = (double) f.n_same / (double) f.n;
   double peer_kl = g_key_file_get_double (bounds, "llama.cpp", "kl64", &error);
   g_assert_no_error (error);
+  double peer_kl_error = g_key_file_get_double (bounds, "llama.cpp", "kl64_error", &error);
+  g_assert_no_error (error);
   double peer_same = g_key_file_get_double (bounds, "llama.cpp", "top1", &error);
   g_assert_no_error (error);
   g_test_message ("mean KL %.3g (llama.cpp %.3g), top token the truth's %.2f %% (llama.cpp %.2f %%), "
                   "relative error %.3g",
                   kl, peer_kl, 100 * same, 100 * peer_same, sqrt (f.error / f.norm));
-  g_assert_cmpfloat (kl, <=, 1.1 * peer_kl);
-  /* One standard error of the share over these positions: about 200 cannot tell one flip from chance. */
-  g_assert_cmpfloat (same, >=, peer_same - sqrt (peer_same * (1 - peer_same) / (double) f.n));
+  /* Within chance (two standard errors): so few positions cannot tell more, and the peer's own share moves
+   * from 97.23 % to 97.71 % with the processor it is built for. Over more positions the tiers are level:
+   * with 8-bit activations (AVX-512 VNNI) KL 3.16e-3, llama.cpp 3.32e-3 over 2,416 positions of prompts and
+   * answers, 3.88e-3 and 3.91e-3 (top token 95.75 % and 95.53 %) over 4,096 of plain text (compare-kl.py). */
+  g_assert_cmpfloat (kl, <=, 1.1 * (peer_kl + 2 * peer_kl_error));
+  g_assert_cmpfloat (same, >=, peer_same - 2 * sqrt (2 * peer_same * (1 - peer_same) / (double) f.n));
 }
 
 /* The numbers of "tokens": [1, 2, 3] in @json. */
