@@ -121,6 +121,16 @@ def click(node, action=None):
         raise AssertionError("%r refused %s of %s" % (node.get_name(), action, names))
 
 
+def press(root, name, role="push button", timeout=10.0):
+    """Presses the button of this name as soon as it is there and can be pressed."""
+    def attempt():
+        node = find_now(root, role, name)
+        if node is None or not has_state(node, "sensitive"):
+            return False
+        return Atspi.Action.get_n_actions(node) > 0 and Atspi.Action.do_action(node, 0)
+    wait(attempt, "%s %r that can be pressed" % (role, name), timeout)
+
+
 def states(node):
     return {state.value_nick for state in node.get_state_set().get_states()}
 

@@ -9,29 +9,10 @@ import sys
 import tempfile
 
 import atspi
+from conversation import STARTER, answer_text, start
 from tap import Tap
 
-STARTER = "SmolLM2-135M-Instruct-Q4_1.gguf"
 QUESTION = "Write a long story about a lighthouse keeper, a storm and a ship. Run %d, 灯塔。"
-
-
-def answers(root):
-    return [node for node, _ in atspi.walk(root)
-            if node.get_name() == "Answer" and node.get_role_name() in ("panel", "grouping", "filler")]
-
-
-def answer_text(root):
-    """What labels below the last answer say, its buttons aside."""
-    found = answers(root)
-    if not found:
-        return ""
-    return " ".join(atspi.text(node) for node in atspi.find_all(found[-1], "label"))
-
-
-def start(program, home, log):
-    folders = {"XDG_DATA_HOME": home + "/data", "XDG_CONFIG_HOME": home + "/config",
-               "G_DEBUG": "fatal-warnings"}
-    return atspi.Program([program], folders, log=log)
 
 
 def one_run(program, run):
@@ -41,10 +22,10 @@ def one_run(program, run):
         try:
             with start(program, home, log) as app:
                 atspi.set_text(atspi.find(app.root, "text", "Question"), question)
-                atspi.click(atspi.find(app.root, "push button", "Send"))
+                atspi.press(app.root, "Send")
                 atspi.wait(lambda: len(answer_text(app.root)) > 40, "text of an answer", 60)
                 before = answer_text(app.root)
-                atspi.click(atspi.find(app.root, "push button", "Stop"))
+                atspi.press(app.root, "Stop")
                 atspi.find(app.root, "push button", "Send")
                 atspi.find(app.root, "label", "Stopped")
                 assert answer_text(app.root)[:20] == before[:20]
