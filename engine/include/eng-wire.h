@@ -41,8 +41,8 @@ typedef enum
    *  "force": false}. Replaces the chat model. PROGRESS stage "load". FAILED too-large carries needed and
    * available bytes: send again with "force" to load anyway.
    * DONE {"name", "architecture", "parameters", "file_bytes", "type": "Q4_1", "context", "context_train",
-   *  "has_template", "device": "CPU · AVX2", "memory": {"weights", "kv", "scratch"},
-   *  "load_us"}. Loading what is loaded already with the same options is answered at once. */
+   *  "has_template", "device": "CPU · AVX2", "memory": {"weights", "kv", "scratch",
+   *  "host": of these on the CPU, "available": host memory free}, "load_us"}. Loading what is loaded already with the same options is answered at once. */
   ENG_WIRE_LOAD = 2,
 
   /* {} → DONE {}. Frees the chat model. */
@@ -66,7 +66,8 @@ typedef enum
   ENG_WIRE_COUNT = 5,
 
   /* {"path"} → DONE {"architecture", "name", "parameters", "file_bytes", "type", "context_train",
-   *  "has_template", "memory": plan at "context" (default 4096)}; FAILED as LOAD would. Header only. */
+   *  "has_template", "is_encoder", "device", "memory": plan at "context" (default 4096)}; options as LOAD's;
+   * FAILED as LOAD would, but for too-large. Header only: what stands behind it may be a hole. */
   ENG_WIRE_INSPECT = 6,
 
   /* {"path": embedding model (file or folder), "texts": [strings], "kind": "document|query",

@@ -154,6 +154,8 @@ write_memory (EngJsonWriter *w, const EngSessionPlan *plan)
   eng_json_write_member_int64 (w, "weights", (int64_t) plan->weight_bytes);
   eng_json_write_member_int64 (w, "kv", (int64_t) plan->kv_bytes);
   eng_json_write_member_int64 (w, "scratch", (int64_t) plan->scratch_bytes);
+  eng_json_write_member_int64 (w, "host", (int64_t) plan->host_bytes);
+  eng_json_write_member_int64 (w, "available", (int64_t) plan->available_bytes);
   eng_json_write_end_object (w);
 }
 
@@ -269,6 +271,7 @@ eng_service_inspect (EngService *s, EngRequest *request, EngError *error)
   EngJsonWriter w = eng_service_begin (s);
   write_model (&w, eng_model_get_info (model));
   eng_json_write_member_int64 (&w, "context", plan.n_ctx);
+  eng_json_write_member_string (&w, "device", plan.device);
   write_memory (&w, &plan);
   eng_service_send (s, request, ENG_WIRE_DONE, &w);
   eng_model_unref (&model);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Will it run here? What the engine's plan of a model says, in three words and with the numbers. */
+#pragma once
+
+#include <gio/gio.h>
+
+G_BEGIN_DECLS
+
+typedef enum
+{
+  ING_FIT_UNKNOWN,
+  ING_FIT_GPU,      /* all but a tenth of it on graphics cards */
+  ING_FIT_SPLIT,    /* part on a graphics card, the rest on the processor */
+  ING_FIT_CPU,      /* on the processor */
+  ING_FIT_TOO_LARGE /* not in the memory that is free now */
+} IngFitWord;
+
+typedef struct
+{
+  IngFitWord word;
+  guint64 weights, kv, scratch; /* bytes, all devices */
+  guint64 host;                 /* of these in main memory */
+  guint64 free_host;            /* main memory free now */
+  guint context;                /* tokens that kv is for */
+} IngFit;
+
+/* @json: the engine's answer to INSPECT. UNKNOWN if it has no plan. */
+void ing_fit_from_json (IngFit *fit, const char *json);
+/* "Fits on the graphics card", "Runs split", …; translated. */
+const char *ing_fit_get_words (const IngFit *fit);
+/* "Needs 3.2 GB (weights 2.5 GB, 8,192 tokens of context 0.5 GB, work 0.2 GB); 12 GB of memory are free". Caller frees. */
+char *ing_fit_dup_numbers (const IngFit *fit);
+
+G_END_DECLS

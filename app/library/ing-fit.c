@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ing-fit.h"
+
+#include <glib/gi18n-lib.h>
+#include <string.h>
+
+#include "ing-json.h"
+
+static guint64
+get_bytes (JsonObject *object, const char *name)
+{
+  return (guint64) MAX (0, ing_json_get_int (object, name, 0));
+}
+
+void
+ing_fit_from_json (IngFit *fit, const char *json)
+{
+  memset (fit, 0, sizeof *fit);
+  g_autoptr (JsonObject) object = json != NULL ? ing_json_parse_object (json, -1, NULL) : NULL;
+  JsonObject *memory = object != NULL ? ing_json_get_object (object, "memory") : NULL;
+  if (memory == NULL || !json_object_has_member (memory, "host"))
+    return;
+  fit->weights = get_bytes (memory, "weights");
+  fit->kv = get_bytes (memory, "kv");
+  fit->scratch = get_bytes (memory, "scratch");
+  fit->host = get_bytes (memory, "host");
+  fit->free_host = get_bytes (memory, "available");
+  fit->context = (guint) CLAMP (ing_json_get_int (object, "context", 0), 0, G_MAXINT);
+  guint64 all = fit->weights + fit->kv + fit->scratch;
+  if (fit->host > fit->free_host)
+    fit->word = ING_FIT_TOO_LARGE;
+  else if (fit->host >= all)
+    fit->word = ING_FIT_CPU;
+  else
+    fit->word = fit->host <= all / 10 ? ING_FIT_GPU : ING_FIT_SPLIT;
+}
+
+const char *
+ing_fit_get_words (const IngFit *fit)
+{
+  switch (fit->word)
+    {
+    case ING_FIT_GPU:
+      return _ ("Fits on the graphics card");
+    case ING_FIT_SPLIT:
+      return _ ("Runs split");
+    case ING_FIT_CPU:
+      return _ ("Runs on the processor");
+    case ING_FIT_TOO_LARGE:
+      return _ ("Too large");
+    default:
+      return _ ("Not known yet");
+    }
+}
+
+char *
+ing_fit_dup_numbers (const IngFit *fit)
+{
+  if (fit->word == ING_FIT_UNKNOWN)
+    return g_strdup ("");
+  g_autofree char *all = g_format_size (fit->weights + fit->kv + fit->scratch);
+  g_autofree char *weights = g_format_size (fit->weights);
+  g_autofree char *kv = g_format_size (fit->kv);
+  g_autofree char *scratch = g_format_size (fit->scratch);
+  g_autofree char *room = g_format_size (fit->free_host);
+  return g_strdup_printf (_ ("Needs %s: weights %s, %'u tokens of context %s, work %s. %s of main memory are free."), all,
+                          weights, fit->context, kv, scratch, room);
+}
