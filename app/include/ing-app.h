@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ing-ask.h"
+#include "ing-catalogue.h"
 #include "ing-conversation-list.h"
 #include "ing-conversation.h"
 #include "ing-downloads.h"

@@ -6,6 +6,9 @@
 #include "app-test.h"
 #include "ing-remote-model.h"
 
+/* The engine's list of architectures; its header wants the engine's folders. */
+const void *eng_arch_find (const char *name, guint64 n_bytes);
+
 #define STARTER "SmolLM2-135M-Instruct-Q4_1.gguf"
 
 static guint64 n_sent;
@@ -117,12 +120,49 @@ test_words (void)
     }
 }
 
+static void
+test_catalogue (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GListModel) chinese = ing_catalogue_new (NULL, "zh_CN", &error);
+  g_assert_no_error (error);
+  g_autoptr (GListModel) english = ing_catalogue_new (NULL, "en_US", &error);
+  g_assert_no_error (error);
+  guint n = g_list_model_get_n_items (chinese);
+  g_assert_cmpuint (n, >=, 30);
+  /* Good at Chinese first for those who read it; the smallest first for others. */
+  g_autoptr (IngCatalogueEntry) first = g_list_model_get_item (chinese, 0);
+  g_assert_true (g_str_has_prefix (ing_catalogue_entry_get_languages (first), "zh"));
+  g_autoptr (IngCatalogueEntry) small = g_list_model_get_item (english, 0);
+  g_assert_cmpuint (ing_catalogue_entry_get_parameters (small), <, 200 * 1000 * 1000);
+  /* Only what the engine can run: its own list, asked of its own program. */
+  for (guint i = 0; i < n; i++)
+    {
+      g_autoptr (IngCatalogueEntry) entry = g_list_model_get_item (chinese, i);
+      g_autofree char *address = ing_catalogue_entry_dup_address (entry, TRUE);
+      g_assert_nonnull (address);
+      g_assert_nonnull (eng_arch_find (ing_catalogue_entry_get_architecture (entry),
+                                       strlen (ing_catalogue_entry_get_architecture (entry))));
+      guint64 q4 = ing_catalogue_entry_estimate_bytes (entry, "Q4_K_M");
+      g_assert_cmpuint (q4, >, ing_catalogue_entry_get_parameters (entry) / 2);
+      g_assert_cmpuint (q4, <, ing_catalogue_entry_estimate_bytes (entry, "Q8_0"));
+    }
+  static const char *const bad[] = { "", "{}", "{\"models\":5}", "{\"models\":[5]}", "{\"models\":[{\"name\":\"x\"}]}" };
+  for (gsize i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_clear_error (&error);
+      g_assert_null (ing_catalogue_new (bad[i], NULL, &error));
+      g_assert_nonnull (error);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_autofree char *cache = app_test_make_folder ();
   g_setenv ("XDG_CACHE_HOME", cache, TRUE);
+  g_test_add_func ("/library/catalogue", test_catalogue);
   g_test_add_func ("/library/fit/words", test_words);
   g_test_add_func ("/library/fit/remote-header", test_remote_plan);
   return g_test_run ();
