@@ -11,6 +11,7 @@
 #include "ing-fit.h"
 #include "ing-generation-service.h"
 #include "ing-job-queue.h"
+#include "ing-library.h"
 #include "ing-log.h"
 #include "ing-message.h"
 #include "ing-offline.h"

@@ -11,6 +11,7 @@
 #include "ing-error.h"
 #include "ing-generation-service.h"
 #include "ing-job-queue.h"
+#include "ing-library.h"
 #include "ing-settings.h"
 
 G_BEGIN_DECLS
@@ -54,6 +55,7 @@ IngSettings *ing_workspace_get_settings (IngWorkspace *self);
 IngConversationList *ing_workspace_get_conversations (IngWorkspace *self);
 IngGenerationService *ing_workspace_get_generation (IngWorkspace *self);
 IngJobQueue *ing_workspace_get_jobs (IngWorkspace *self);
+IngLibrary *ing_workspace_get_library (IngWorkspace *self);
 
 IngStorageState ing_workspace_get_storage_state (IngWorkspace *self);
 const GError *ing_workspace_get_storage_problem (IngWorkspace *self);

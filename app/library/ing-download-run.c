@@ -151,8 +151,8 @@ set_result (IngDownloadRun *run, const char *path, const char *sha256, guint64 s
   return TRUE;
 }
 
-static char *
-hash_file (const char *path, guint64 *size, GArray **blocks, GCancellable *cancellable)
+char *
+ing_download_hash_file (const char *path, guint64 *size, GArray **blocks, GCancellable *cancellable)
 {
   int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   struct stat st;
@@ -190,7 +190,7 @@ find_published (IngDownloadRun *run, const char *part_path, const char *checkpoi
   guint64 size = 0;
   g_autoptr (GArray) blocks = NULL;
   g_autofree char *path = g_build_filename (run->folder, run->name, NULL);
-  g_autofree char *found = hash_file (path, &size, &blocks, cancellable);
+  g_autofree char *found = ing_download_hash_file (path, &size, &blocks, cancellable);
   return g_strcmp0 (found, verified) == 0 && set_result (run, path, verified, size, blocks);
 }
 

@@ -27,3 +27,6 @@ gboolean ing_download_run (IngDownloadRun *run, GCancellable *cancellable, GErro
 /* Give @part the name @folder/@name, or, where that is taken, "@name (2)" and so on; nothing is ever replaced.
  * Synced. Returns the path. */
 char *ing_download_publish (const char *part, const char *folder, const char *name, GError **error);
+
+/* SHA-256 of the regular file at @path, and its blocks' sums; NULL if it cannot be read to its end. */
+char *ing_download_hash_file (const char *path, guint64 *size, GArray **blocks, GCancellable *cancellable);

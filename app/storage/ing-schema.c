@@ -6,6 +6,7 @@
 #include "ing-conversation-table.h"
 #include "ing-job-table.h"
 #include "ing-message-table.h"
+#include "ing-model-file-table.h"
 
 static const char version_1[]
     = "CREATE TABLE conversations("
@@ -68,6 +69,7 @@ recover (IngDatabase *database, GError **error)
 
 static const IngMigration migrations[] = {
   { 1, version_1, NULL },
+  { 2, ing_model_file_table_sql, NULL },
 };
 
 const IngSchema ing_schema = {

@@ -11,6 +11,7 @@
 #include "ing-engine-link.h"
 #include "ing-error-private.h"
 #include "ing-job-private.h"
+#include "ing-library-private.h"
 #include "ing-log.h"
 #include "ing-paths-private.h"
 #include "ing-schema.h"
@@ -31,6 +32,7 @@ struct _IngWorkspace
   IngChatContext *chat;
   IngConversationList *conversations;
   IngJobQueue *jobs;
+  IngLibrary *library;
   IngDataLock *lock;
   IngStorageState state;
   GError *problem;      /* why it is not ING_STORAGE_OK */
@@ -60,6 +62,7 @@ ing_workspace_dispose (GObject *object)
   if (self->chat != NULL)
     g_signal_handlers_disconnect_by_data (self->chat, self);
   g_clear_object (&self->conversations);
+  g_clear_object (&self->library);
   g_clear_object (&self->jobs);
   g_clear_object (&self->chat);
   g_clear_object (&self->generation);
@@ -180,6 +183,7 @@ ing_workspace_new_full (const char *data_folder, const char *owner, const char *
   self->chat = ing_chat_context_new (self->database, self->generation);
   self->conversations = ing_conversation_list_new (self->chat);
   self->jobs = ing_job_queue_new (self->database);
+  self->library = ing_library_new (self->database, self->settings, self->jobs, self->generation);
   apply_system_prompt (self);
   g_signal_connect_object (self->settings, "changed::chat-system",
                            G_CALLBACK (on_system_prompt_changed), self, 0);
@@ -584,6 +588,12 @@ IngDatabase *
 ing_workspace_get_database (IngWorkspace *self)
 {
   return self->database;
+}
+
+IngLibrary *
+ing_workspace_get_library (IngWorkspace *self)
+{
+  return self->library;
 }
 
 IngStorageState

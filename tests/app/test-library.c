@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a model far away would take here, read from its header alone. */
+#include <glib/gstdio.h>
 #include <libsoup/soup.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@ const void *eng_arch_find (const char *name, guint64 n_bytes);
 #define STARTER "SmolLM2-135M-Instruct-Q4_1.gguf"
 
 static guint64 n_sent;
+static char *starter_folder;
 
 static void
 on_wrote (SoupServerMessage *message, guint n, gpointer data)
@@ -40,8 +42,7 @@ on_request (SoupServer *server, SoupServerMessage *message, const char *path, GH
 static void
 test_remote_plan (void)
 {
-  const char *models = g_getenv ("INGLENOOK_MODELS");
-  g_autofree char *path = g_build_filename (models != NULL ? models : "", STARTER, NULL);
+  g_autofree char *path = g_build_filename (starter_folder != NULL ? starter_folder : "", STARTER, NULL);
   g_autoptr (GMappedFile) file = g_mapped_file_new (path, FALSE, NULL);
   if (file == NULL)
     {
@@ -156,12 +157,165 @@ test_catalogue (void)
     }
 }
 
+/* ------------------------------------------------------------------ files */
+
+static IngModelFile *
+find_file (IngLibrary *library, const char *name)
+{
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (library)); i++)
+    {
+      g_autoptr (IngModelFile) file = g_list_model_get_item (G_LIST_MODEL (library), i);
+      if (strcmp (ing_model_file_get_name (file), name) == 0)
+        return g_steal_pointer (&file);
+    }
+  return NULL;
+}
+
+static gboolean
+has_own_set (IngLibrary *library)
+{
+  g_autoptr (IngModelFile) set = find_file (library, "set-00001-of-00002.gguf");
+  return set != NULL && ing_model_file_get_is_own (set);
+}
+
+static char *
+write_file (const char *folder, const char *name, const char *text)
+{
+  g_autoptr (GError) error = NULL;
+  char *path = g_build_filename (folder, name, NULL);
+  g_autofree char *above = g_path_get_dirname (path);
+  g_assert_cmpint (g_mkdir_with_parents (above, 0700), ==, 0);
+  g_assert_true (g_file_set_contents (path, text, -1, &error));
+  return path;
+}
+
+static void
+check_file (IngLibrary *library, const char *name, gboolean good, guint n_bad, int code)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (IngModelFile) file = find_file (library, name);
+  guint bad = 99, blocks = 99;
+  ing_library_check_async (library, file, NULL, app_test_keep_result, &result);
+  app_test_wait (result != NULL);
+  g_assert_cmpint (ing_library_check_finish (library, result, &bad, &blocks, &error), ==, good);
+  if (code >= 0)
+    g_assert_error (error, ING_ERROR, code);
+  else
+    {
+      g_assert_no_error (error);
+      g_assert_cmpuint (bad, ==, n_bad);
+      g_assert_cmpuint (blocks, ==, 1);
+    }
+  g_clear_object (&file);
+  ing_library_refresh (library);
+  app_test_run_ms (100);
+}
+
+static void
+test_files (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *data = app_test_make_folder (), *other = app_test_make_folder ();
+  g_autofree char *foreign = write_file (ing_paths_get_models (), "foreign.gguf", "GGUFforeign");
+  g_autofree char *part = write_file (ing_paths_get_models (), "x.gguf.9.part", "GGUF");
+  g_autofree char *one = write_file (other, "set-00001-of-00002.gguf", "GGUFone");
+  g_autofree char *two = write_file (other, "set-00002-of-00002.gguf", "GGUFtwo");
+  g_autofree char *page = write_file (other, "page.gguf", "<html>");
+  IngWorkspace *workspace = app_test_open (data, APP_TEST_FAKE_THREAD);
+  IngLibrary *library = ing_workspace_get_library (workspace);
+  ing_library_refresh (library);
+  app_test_wait (g_list_model_get_n_items (G_LIST_MODEL (library)) == 2);
+  g_autoptr (IngModelFile) theirs = find_file (library, "foreign.gguf");
+  g_assert_false (ing_model_file_get_is_own (theirs));
+  g_autoptr (IngModelFile) left = find_file (library, "x.gguf.9.part");
+  g_assert_cmpint (ing_model_file_get_kind (left), ==, ING_FILE_PART);
+
+  /* What the program did not make is not its to delete. */
+  g_autoptr (GAsyncResult) refused = NULL, bad = NULL, good = NULL, gone = NULL;
+  ing_library_trash_async (library, theirs, NULL, app_test_keep_result, &refused);
+  app_test_wait (refused != NULL);
+  g_assert_false (ing_library_trash_finish (library, refused, &error));
+  g_assert_error (error, ING_ERROR, ING_ERROR_PERMISSION);
+  g_assert_true (g_file_test (foreign, G_FILE_TEST_EXISTS));
+  g_clear_error (&error);
+
+  ing_library_import_async (library, page, NULL, app_test_keep_result, &bad);
+  app_test_wait (bad != NULL);
+  g_assert_null (ing_library_import_finish (library, bad, &error));
+  g_assert_error (error, ING_ERROR, ING_ERROR_FORMAT);
+  g_clear_error (&error);
+
+  /* A set comes whole, is one entry, is ours, and can be checked. */
+  ing_library_import_async (library, one, NULL, app_test_keep_result, &good);
+  app_test_wait (good != NULL);
+  g_autofree char *copy = ing_library_import_finish (library, good, &error);
+  g_assert_no_error (error);
+  app_test_wait (has_own_set (library) && g_list_model_get_n_items (G_LIST_MODEL (library)) == 3);
+  g_autoptr (IngModelFile) set = find_file (library, "set-00001-of-00002.gguf");
+  g_assert_cmpuint (ing_model_file_get_bytes (set), ==, 14);
+  g_assert_true (ing_model_file_get_is_own (set));
+  check_file (library, "set-00001-of-00002.gguf", FALSE, 0, ING_ERROR_NOT_FOUND);
+  check_file (library, "set-00001-of-00002.gguf", TRUE, 0, -1);
+  g_assert_true (g_file_set_contents (copy, "GGUFonE", -1, NULL));
+  check_file (library, "set-00001-of-00002.gguf", FALSE, 1, -1);
+
+  /* A folder of one's own, and the same when its drive is away. */
+  ing_library_add_folder (library, other);
+  app_test_wait (g_list_model_get_n_items (G_LIST_MODEL (library)) == 5);
+  g_autofree char *away = g_strconcat (other, ".away", NULL);
+  g_assert_cmpint (g_rename (other, away), ==, 0);
+  ing_library_refresh (library);
+  app_test_wait (g_list_model_get_n_items (G_LIST_MODEL (library)) == 4);
+  g_autoptr (IngModelFile) absent = find_file (library, other);
+  g_assert_cmpint (ing_model_file_get_kind (absent), ==, ING_FILE_ABSENT);
+  g_assert_cmpint (g_rename (away, other), ==, 0);
+  ing_library_remove_folder (library, other);
+
+  ing_library_trash_async (library, set, NULL, app_test_keep_result, &gone);
+  app_test_wait (gone != NULL);
+  if (ing_library_trash_finish (library, gone, &error))
+    g_assert_false (g_file_test (copy, G_FILE_TEST_EXISTS));
+  else
+    {
+      g_assert_error (error, ING_ERROR, ING_ERROR_UNSUPPORTED); /* this drive has none */
+      g_assert_true (g_file_test (copy, G_FILE_TEST_EXISTS));
+    }
+  g_assert_true (g_file_test (one, G_FILE_TEST_EXISTS));
+  app_test_run_ms (100);
+  app_test_close (workspace);
+}
+
+static void
+test_ollama (void)
+{
+#define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+  g_autofree char *root = app_test_make_folder ();
+  g_autofree char *blob = write_file (root, "blobs/sha256-" HEX, "GGUF");
+  g_autofree char *a = write_file (root, "manifests/registry.ollama.ai/library/qwen3/4b",
+                                   "{\"layers\":[{\"mediaType\":\"application/vnd.ollama.image.license\",\"digest\":\"sha256:x\"},"
+                                   "{\"mediaType\":\"application/vnd.ollama.image.model\",\"digest\":\"sha256:" HEX "\"}]}");
+  g_autofree char *b = write_file (root, "manifests/registry.ollama.ai/library/evil/x",
+                                   "{\"layers\":[{\"mediaType\":\"application/vnd.ollama.image.model\","
+                                   "\"digest\":\"sha256:../../../etc/passwd\"}]}");
+  g_autofree char *c = write_file (root, "manifests/registry.ollama.ai/library/broken/x", "[[[[");
+  g_auto (GStrv) found = ing_library_find_ollama (root);
+  g_assert_cmpuint (g_strv_length (found), ==, 2);
+  g_assert_cmpstr (found[0], ==, "registry.ollama.ai/library/qwen3/4b");
+  g_assert_cmpstr (found[1], ==, blob);
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_autofree char *cache = app_test_make_folder ();
+  g_autofree char *cache = app_test_make_folder (), *share = app_test_make_folder (), *models = app_test_make_folder ();
+  starter_folder = g_strdup (g_getenv ("INGLENOOK_MODELS"));
   g_setenv ("XDG_CACHE_HOME", cache, TRUE);
+  g_setenv ("XDG_DATA_HOME", share, TRUE);
+  g_setenv ("INGLENOOK_MODELS", models, TRUE);
+  g_test_add_func ("/library/files", test_files);
+  g_test_add_func ("/library/ollama", test_ollama);
   g_test_add_func ("/library/catalogue", test_catalogue);
   g_test_add_func ("/library/fit/words", test_words);
   g_test_add_func ("/library/fit/remote-header", test_remote_plan);

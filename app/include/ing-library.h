@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Model files on this machine: a GListModel of IngModelFile over the folder of models and others that the person named.
+ * What the program itself downloaded, copied or made is known by its hash in the database; only that can be moved to the
+ * trash from here. A folder that is not there (an absent drive) keeps its place and says so. Main thread only; disks are
+ * read on threads of its own. */
+#pragma once
+
+#include "ing-downloads.h"
+
+G_BEGIN_DECLS
+
+#define ING_SETTING_FOLDERS "library.folders" /* string: absolute paths, one a line, besides the folder of models */
+
+#define ING_TYPE_MODEL_FILE (ing_model_file_get_type ())
+G_DECLARE_FINAL_TYPE (IngModelFile, ing_model_file, ING, MODEL_FILE, GObject)
+
+typedef enum
+{
+  ING_FILE_MODEL,  /* a GGUF file; the first of a split set stands for all of it */
+  ING_FILE_PART,   /* unfinished: a download that goes on, or one nobody knows any more */
+  ING_FILE_ABSENT  /* a folder that is not connected */
+} IngFileKind;
+
+IngFileKind ing_model_file_get_kind (IngModelFile *self);
+const char *ing_model_file_get_path (IngModelFile *self);
+const char *ing_model_file_get_name (IngModelFile *self);       /* valid UTF-8 */
+guint64 ing_model_file_get_bytes (IngModelFile *self);          /* on the disk, all files of a set */
+gboolean ing_model_file_get_is_own (IngModelFile *self);        /* this program made it */
+guint ing_model_file_get_n_conversations (IngModelFile *self);  /* whose last answer, or choice, is of it */
+const char *ing_model_file_get_sha256 (IngModelFile *self);     /* NULL = never known */
+const char *ing_model_file_get_uri (IngModelFile *self);        /* where it came from; NULL */
+
+#define ING_TYPE_LIBRARY (ing_library_get_type ())
+G_DECLARE_FINAL_TYPE (IngLibrary, ing_library, ING, LIBRARY, GObject)
+
+/* Read folders and database again; the list changes when that is done. Downloads that end do it by themselves. */
+void ing_library_refresh (IngLibrary *self);
+IngDownloads *ing_library_get_downloads (IngLibrary *self);
+
+/* Own folders besides the folder of models; NULL-terminated, caller frees. */
+char **ing_library_dup_folders (IngLibrary *self);
+void ing_library_add_folder (IngLibrary *self, const char *path);
+void ing_library_remove_folder (IngLibrary *self, const char *path);
+
+/* Move to the trash. ING_ERROR_PERMISSION for what the program did not make, ING_ERROR_UNSUPPORTED where the drive has
+ * no trash. */
+void ing_library_trash_async (IngLibrary *self, IngModelFile *file, GCancellable *cancellable,
+                              GAsyncReadyCallback callback, gpointer user_data);
+gboolean ing_library_trash_finish (IngLibrary *self, GAsyncResult *result, GError **error);
+
+/* Copy a GGUF file, with the others of its set, into the folder of models: sharing its blocks where the file system can
+ * (no room is taken), else byte by byte. Returns the new path. ING_ERROR_FORMAT, _DISK_FULL, … leave nothing behind. */
+void ing_library_import_async (IngLibrary *self, const char *path, GCancellable *cancellable,
+                               GAsyncReadyCallback callback, gpointer user_data);
+char *ing_library_import_finish (IngLibrary *self, GAsyncResult *result, GError **error);
+
+/* Read all of it and compare with the hash kept. TRUE: as it was. *@n_bad, *@n_blocks: of its blocks of 16 MiB.
+ * ING_ERROR_NOT_FOUND if no hash was ever known: it is kept now. */
+void ing_library_check_async (IngLibrary *self, IngModelFile *file, GCancellable *cancellable,
+                              GAsyncReadyCallback callback, gpointer user_data);
+gboolean ing_library_check_finish (IngLibrary *self, GAsyncResult *result, guint *n_bad, guint *n_blocks, GError **error);
+
+/* Models of Ollama on this machine, by its manifests: pairs of name and path, NULL-terminated. Blocks a little: worker
+ * threads. @root NULL = its usual folders. */
+char **ing_library_find_ollama (const char *root);
+
+G_END_DECLS

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "ing-database.h"
+#include "ing-library.h"
+#include "ing-model-file-table.h"
+
+IngLibrary *ing_library_new (IngDatabase *database, IngSettings *settings, IngJobQueue *jobs,
+                             IngGenerationService *service);
+
+/* @kind, @path taken; on any thread. */
+IngModelFile *ing_model_file_new (IngFileKind kind, char *path, guint64 bytes);
+void ing_model_file_set_known (IngModelFile *self, const IngModelFileRow *row, guint n_conversations);
+const char *ing_model_file_get_blocks (IngModelFile *self);
+
+/* What is in @folder and one folder deep: GPtrArray of IngModelFile. An absent folder is one entry. */
+GPtrArray *ing_library_scan (const char *folder);
+/* "x-00001-of-00003.gguf" → 3, its number in *@index, the length of what stands before it in *@stem; 0 = no split file. */
+guint ing_library_parse_split (const char *name, guint *index, gsize *stem);
+/* Files of the set that @path is of, itself alone if it is of none: GPtrArray of paths. */
+GPtrArray *ing_library_list_set (const char *path);

@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Invariant: what the list shows was read together by one thread; a refresh asked for meanwhile follows behind it. */
+#include "ing-library-private.h"
+
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ing-download-run.h"
+#include "ing-hub.h"
+
+#define COPY_BYTES (1u << 20)
+
+struct _IngLibrary
+{
+  GObject parent_instance;
+  IngDatabase *database;
+  IngSettings *settings;
+  IngDownloads *downloads;
+  GPtrArray *files; /* of IngModelFile */
+  gboolean refreshing, again;
+};
+
+static GType
+get_item_type (GListModel *model)
+{
+  return ING_TYPE_MODEL_FILE;
+}
+
+static guint
+get_n_items (GListModel *model)
+{
+  return ING_LIBRARY (model)->files->len;
+}
+
+static gpointer
+get_item (GListModel *model, guint position)
+{
+  IngLibrary *self = ING_LIBRARY (model);
+  return position < self->files->len ? g_object_ref (g_ptr_array_index (self->files, position)) : NULL;
+}
+
+static void
+list_model_init (GListModelInterface *iface)
+{
+  iface->get_item_type = get_item_type;
+  iface->get_n_items = get_n_items;
+  iface->get_item = get_item;
+}
+
+G_DEFINE_FINAL_TYPE_WITH_CODE (IngLibrary, ing_library, G_TYPE_OBJECT,
+                               G_IMPLEMENT_INTERFACE (G_TYPE_LIST_MODEL, list_model_init))
+
+/* ------------------------------------------------------------------ reading */
+
+typedef struct
+{
+  IngDatabase *database;
+  char **folders;
+} Scan;
+
+static void
+scan_free (gpointer data)
+{
+  Scan *scan = data;
+  g_object_unref (scan->database);
+  g_strfreev (scan->folders);
+  g_free (scan);
+}
+
+typedef struct
+{
+  GPtrArray *rows;
+  GHashTable *users;
+} Known;
+
+static gpointer
+read_known_func (IngDatabase *db, gpointer data, GError **error)
+{
+  Known *known = data;
+  known->rows = ing_model_file_table_read (db, error);
+  known->users = known->rows != NULL ? ing_model_file_table_count_users (db, error) : NULL;
+  return known->users;
+}
+
+static void
+describe_file (IngModelFile *file, const Known *known)
+{
+  const IngModelFileRow *own = NULL;
+  const char *path = ing_model_file_get_path (file);
+  for (guint i = 0; known->rows != NULL && i < known->rows->len; i++)
+    {
+      const IngModelFileRow *row = g_ptr_array_index (known->rows, i);
+      if (strcmp (row->path, path) == 0)
+        own = row;
+    }
+  ing_model_file_set_known (file, own,
+                            known->users != NULL ? GPOINTER_TO_UINT (g_hash_table_lookup (known->users, path)) : 0);
+}
+
+static void
+scan_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+  Scan *scan = task_data;
+  Known known = { 0 };
+  GPtrArray *all = g_ptr_array_new_with_free_func (g_object_unref);
+  ing_database_run_sync (scan->database, read_known_func, &known, NULL);
+  for (guint i = 0; scan->folders[i] != NULL; i++)
+    {
+      g_autoptr (GPtrArray) files = ing_library_scan (scan->folders[i]);
+      for (guint j = 0; j < files->len; j++)
+        {
+          describe_file (g_ptr_array_index (files, j), &known);
+          g_ptr_array_add (all, g_object_ref (g_ptr_array_index (files, j)));
+        }
+    }
+  g_clear_pointer (&known.rows, g_ptr_array_unref);
+  g_clear_pointer (&known.users, g_hash_table_unref);
+  g_task_return_pointer (task, all, (GDestroyNotify) g_ptr_array_unref);
+}
+
+static void
+on_scanned (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  IngLibrary *self = ING_LIBRARY (source);
+  g_autoptr (GPtrArray) files = g_task_propagate_pointer (G_TASK (result), NULL);
+  self->refreshing = FALSE;
+  if (files != NULL)
+    {
+      guint n_old = self->files->len;
+      g_ptr_array_unref (self->files);
+      self->files = g_steal_pointer (&files);
+      g_list_model_items_changed (G_LIST_MODEL (self), 0, n_old, self->files->len);
+    }
+  if (self->again)
+    ing_library_refresh (self);
+}
+
+char **
+ing_library_dup_folders (IngLibrary *self)
+{
+  g_autofree char *text = ing_settings_dup_string (self->settings, ING_SETTING_FOLDERS, "");
+  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+  g_autoptr (GStrvBuilder) folders = g_strv_builder_new ();
+  for (guint i = 0; lines[i] != NULL; i++)
+    if (g_path_is_absolute (lines[i]) && strcmp (lines[i], ing_paths_get_models ()) != 0)
+      g_strv_builder_add (folders, lines[i]);
+  return g_strv_builder_end (folders);
+}
+
+void
+ing_library_refresh (IngLibrary *self)
+{
+  self->again = self->refreshing;
+  if (self->refreshing)
+    return;
+  self->refreshing = TRUE;
+  g_auto (GStrv) own = ing_library_dup_folders (self);
+  g_autoptr (GStrvBuilder) folders = g_strv_builder_new ();
+  Scan *scan = g_new0 (Scan, 1);
+  /* The folder of models is made when something comes: until then it is empty rather than absent. */
+  if (g_file_test (ing_paths_get_models (), G_FILE_TEST_IS_DIR))
+    g_strv_builder_add (folders, ing_paths_get_models ());
+  g_strv_builder_addv (folders, (const char **) own);
+  scan->database = g_object_ref (self->database);
+  scan->folders = g_strv_builder_end (folders);
+  g_autoptr (GTask) task = g_task_new (self, NULL, on_scanned, NULL);
+  g_task_set_task_data (task, scan, scan_free);
+  g_task_run_in_thread (task, scan_thread);
+}
+
+static void
+set_folders (IngLibrary *self, char **folders, const char *without, const char *with)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  for (guint i = 0; folders[i] != NULL; i++)
+    if (g_strcmp0 (folders[i], without) != 0 && g_strcmp0 (folders[i], with) != 0)
+      g_string_append_printf (text, "%s\n", folders[i]);
+  if (with != NULL && g_path_is_absolute (with) && strchr (with, '\n') == NULL)
+    g_string_append_printf (text, "%s\n", with);
+  ing_settings_set_string (self->settings, ING_SETTING_FOLDERS, text->str);
+  ing_library_refresh (self);
+}
+
+void
+ing_library_add_folder (IngLibrary *self, const char *path)
+{
+  g_auto (GStrv) folders = ing_library_dup_folders (self);
+  set_folders (self, folders, NULL, path);
+}
+
+void
+ing_library_remove_folder (IngLibrary *self, const char *path)
+{
+  g_auto (GStrv) folders = ing_library_dup_folders (self);
+  set_folders (self, folders, path, NULL);
+}
+
+/* ------------------------------------------------------------------ trash */
+
+static gpointer
+forget_func (IngDatabase *db, gpointer data, GError **error)
+{
+  return ing_model_file_table_delete (db, data, error) ? db : NULL;
+}
+
+typedef struct
+{
+  IngDatabase *database;
+  IngModelFile *file;
+  char *path; /* import: from */
+  guint n_bad, n_blocks;
+} Work;
+
+static void
+work_free (gpointer data)
+{
+  Work *work = data;
+  g_object_unref (work->database);
+  g_clear_object (&work->file);
+  g_free (work->path);
+  g_free (work);
+}
+
+static GTask *
+new_work (IngLibrary *self, IngModelFile *file, const char *path, GCancellable *cancellable, GAsyncReadyCallback callback,
+          gpointer user_data)
+{
+  GTask *task = g_task_new (self, cancellable, callback, user_data);
+  Work *work = g_new0 (Work, 1);
+  work->database = g_object_ref (self->database);
+  work->file = file != NULL ? g_object_ref (file) : NULL;
+  work->path = g_strdup (path);
+  g_task_set_task_data (task, work, work_free);
+  return task;
+}
+
+static void
+trash_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+  Work *work = task_data;
+  const char *path = ing_model_file_get_path (work->file);
+  g_autoptr (GPtrArray) paths = ing_library_list_set (path);
+  for (guint i = 0; i < paths->len; i++)
+    {
+      g_autoptr (GFile) file = g_file_new_for_path (g_ptr_array_index (paths, i));
+      g_autoptr (GError) error = NULL;
+      if (g_file_trash (file, cancellable, &error) || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND))
+        continue;
+      g_task_return_error (task, g_error_matches (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED)
+                                     ? ing_error_new (ING_ERROR_UNSUPPORTED, path, 0, 0, "the drive has no trash")
+                                     : g_steal_pointer (&error));
+      return;
+    }
+  ing_database_run_sync (work->database, forget_func, (gpointer) path, NULL);
+  g_task_return_boolean (task, TRUE);
+}
+
+void
+ing_library_trash_async (IngLibrary *self, IngModelFile *file, GCancellable *cancellable, GAsyncReadyCallback callback,
+                         gpointer user_data)
+{
+  g_autoptr (GTask) task = new_work (self, file, NULL, cancellable, callback, user_data);
+  /* An unfinished part has a name only this program gives. */
+  if (ing_model_file_get_is_own (file) || ing_model_file_get_kind (file) == ING_FILE_PART)
+    g_task_run_in_thread (task, trash_thread);
+  else
+    g_task_return_error (task, ing_error_new (ING_ERROR_PERMISSION, ing_model_file_get_name (file), 0, 0,
+                                              "this program did not make the file"));
+}
+
+gboolean
+ing_library_trash_finish (IngLibrary *self, GAsyncResult *result, GError **error)
+{
+  ing_library_refresh (self);
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+/* ------------------------------------------------------------------ copies */
+
+static gboolean
+copy_bytes (int from, int to, const char *to_path, GCancellable *cancellable, GError **error)
+{
+  g_autofree guint8 *buffer = g_malloc (COPY_BYTES);
+  gssize n;
+  if (ioctl (to, FICLONE, from) == 0)
+    return TRUE;
+  while ((n = read (from, buffer, COPY_BYTES)) != 0)
+    {
+      if (g_cancellable_set_error_if_cancelled (cancellable, error))
+        return FALSE;
+      for (gssize done = 0; n > 0 && done < n;)
+        {
+          gssize wrote = write (to, buffer + done, (gsize) (n - done));
+          if (wrote < 0 && errno != EINTR)
+            {
+              g_propagate_error (error, ing_error_from_system (errno, to_path, "write"));
+              return FALSE;
+            }
+          done += MAX (wrote, 0);
+        }
+      if (n < 0 && errno != EINTR)
+        {
+          g_propagate_error (error, ing_error_from_system (errno, to_path, "read"));
+          return FALSE;
+        }
+    }
+  return TRUE;
+}
+
+/* Into "NAME.import.part", synced. Returns its path. */
+static char *
+copy_file (const char *path, const char *name, GCancellable *cancellable, GError **error)
+{
+  char magic[4] = "";
+  struct stat st;
+  int from = open (path, O_RDONLY | O_CLOEXEC);
+  if (from < 0 || fstat (from, &st) != 0)
+    {
+      g_propagate_error (error, ing_error_from_system (errno, path, "open"));
+      if (from >= 0)
+        close (from);
+      return NULL;
+    }
+  g_autofree char *part_name = g_strconcat (name, ".import.part", NULL);
+  g_autofree char *part = g_build_filename (ing_paths_get_models (), part_name, NULL);
+  guint64 room = ing_paths_get_free_bytes (part);
+  int to = -1;
+  gboolean ok = FALSE;
+  if (!S_ISREG (st.st_mode) || pread (from, magic, 4, 0) != 4 || memcmp (magic, "GGUF", 4) != 0)
+    g_propagate_error (error, ing_error_new (ING_ERROR_FORMAT, "magic", 0, 0, "%s is not a GGUF file", path));
+  else if ((to = open (part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644)) < 0)
+    g_propagate_error (error, ing_error_from_system (errno, part, "create"));
+  else if (ioctl (to, FICLONE, from) != 0 && (guint64) st.st_size > room)
+    g_propagate_error (error, ing_error_new (ING_ERROR_DISK_FULL, ing_paths_get_models (), (guint64) st.st_size, room,
+                                             "no room for a copy"));
+  else
+    ok = copy_bytes (from, to, part, cancellable, error) && fsync (to) == 0;
+  close (from);
+  if (to >= 0)
+    close (to);
+  if (ok)
+    return g_steal_pointer (&part);
+  if (to >= 0)
+    g_unlink (part);
+  if (error != NULL && *error == NULL)
+    *error = ing_error_from_system (errno, part, "sync");
+  return NULL;
+}
+
+static gpointer
+write_row_func (IngDatabase *db, gpointer data, GError **error)
+{
+  return ing_model_file_table_write (db, data, error) ? db : NULL;
+}
+
+static void
+remember_file (IngDatabase *database, const char *path, guint64 bytes, const char *sha256, const char *blocks, const char *uri)
+{
+  IngModelFileRow row = { .path = (char *) path, .sha256 = (char *) sha256, .blocks = (char *) blocks, .uri = (char *) uri,
+                          .bytes = bytes };
+  ing_database_run_sync (database, write_row_func, &row, NULL);
+}
+
+static void
+import_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+  Work *work = task_data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) paths = ing_library_list_set (work->path);
+  g_autoptr (GPtrArray) made = g_ptr_array_new_with_free_func (g_free);
+  gboolean ok = ing_paths_ensure_folder (ing_paths_get_models (), &error);
+  for (guint i = 0; ok && i < paths->len; i++)
+    {
+      g_autofree char *base = g_path_get_basename (g_ptr_array_index (paths, i));
+      g_autofree char *name = ing_hub_dup_file_name (base);
+      g_autofree char *part = copy_file (g_ptr_array_index (paths, i), name, cancellable, &error);
+      char *path = part != NULL ? ing_download_publish (part, ing_paths_get_models (), name, &error) : NULL;
+      ok = path != NULL;
+      if (ok)
+        g_ptr_array_add (made, path);
+    }
+  for (guint i = 0; i < made->len; i++)
+    {
+      struct stat st = { 0 };
+      const char *path = g_ptr_array_index (made, i);
+      if (!ok)
+        g_unlink (path); /* half a set is of no use */
+      else if (stat (path, &st) == 0)
+        remember_file (work->database, path, (guint64) st.st_size, NULL, NULL, NULL);
+    }
+  if (ok)
+    g_task_return_pointer (task, g_strdup (g_ptr_array_index (made, 0)), g_free);
+  else
+    g_task_return_error (task, g_steal_pointer (&error));
+}
+
+void
+ing_library_import_async (IngLibrary *self, const char *path, GCancellable *cancellable, GAsyncReadyCallback callback,
+                          gpointer user_data)
+{
+  g_autoptr (GTask) task = new_work (self, NULL, path, cancellable, callback, user_data);
+  g_task_run_in_thread (task, import_thread);
+}
+
+char *
+ing_library_import_finish (IngLibrary *self, GAsyncResult *result, GError **error)
+{
+  ing_library_refresh (self);
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/* ------------------------------------------------------------------ checks */
+
+static void
+compare_blocks (Work *work, const GArray *now)
+{
+  g_autoptr (GArray) then = ing_hasher_blocks_from_text (ing_model_file_get_blocks (work->file));
+  work->n_blocks = now->len;
+  work->n_bad = 0;
+  for (guint i = 0; then != NULL && i < MAX (then->len, now->len); i++)
+    if (i >= then->len || i >= now->len || g_array_index (then, guint64, i) != g_array_index (now, guint64, i))
+      work->n_bad++;
+}
+
+static void
+check_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+  Work *work = task_data;
+  guint64 bytes = 0;
+  g_autoptr (GArray) blocks = NULL;
+  const char *path = ing_model_file_get_path (work->file), *then = ing_model_file_get_sha256 (work->file);
+  g_autofree char *now = ing_download_hash_file (path, &bytes, &blocks, cancellable);
+  GError *error = NULL;
+  if (g_cancellable_set_error_if_cancelled (cancellable, &error))
+    g_task_return_error (task, error);
+  else if (now == NULL)
+    g_task_return_error (task, ing_error_new (ING_ERROR_IO, ing_model_file_get_name (work->file), 0, 0, "it cannot be read"));
+  else if (then == NULL)
+    {
+      g_autofree char *text = ing_hasher_blocks_to_text (blocks);
+      if (ing_model_file_get_is_own (work->file))
+        remember_file (work->database, path, bytes, now, text, ing_model_file_get_uri (work->file));
+      g_task_return_error (task, ing_error_new (ING_ERROR_NOT_FOUND, NULL, 0, 0, "no hash was known"));
+    }
+  else
+    {
+      compare_blocks (work, blocks);
+      g_task_return_boolean (task, strcmp (now, then) == 0);
+    }
+}
+
+void
+ing_library_check_async (IngLibrary *self, IngModelFile *file, GCancellable *cancellable, GAsyncReadyCallback callback,
+                         gpointer user_data)
+{
+  g_autoptr (GTask) task = new_work (self, file, NULL, cancellable, callback, user_data);
+  g_task_run_in_thread (task, check_thread);
+}
+
+gboolean
+ing_library_check_finish (IngLibrary *self, GAsyncResult *result, guint *n_bad, guint *n_blocks, GError **error)
+{
+  Work *work = g_task_get_task_data (G_TASK (result));
+  *n_bad = work->n_bad;
+  *n_blocks = work->n_blocks;
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+/* ------------------------------------------------------------------ class */
+
+static void
+on_job_state (IngJob *job, GParamSpec *pspec, gpointer data)
+{
+  IngJobState state = ing_job_get_state (job);
+  if (state == ING_JOB_DONE || state == ING_JOB_CANCELLED)
+    ing_library_refresh (data);
+}
+
+static void
+on_jobs (GListModel *jobs, guint position, guint n_removed, guint n_added, gpointer data)
+{
+  for (guint i = position; i < position + n_added; i++)
+    {
+      g_autoptr (IngJob) job = g_list_model_get_item (jobs, i);
+      g_signal_connect_object (job, "notify::state", G_CALLBACK (on_job_state), data, 0);
+    }
+}
+
+IngDownloads *
+ing_library_get_downloads (IngLibrary *self)
+{
+  return self->downloads;
+}
+
+static void
+ing_library_dispose (GObject *object)
+{
+  IngLibrary *self = ING_LIBRARY (object);
+  g_clear_object (&self->database);
+  g_clear_object (&self->settings);
+  g_clear_object (&self->downloads);
+  g_clear_pointer (&self->files, g_ptr_array_unref);
+  G_OBJECT_CLASS (ing_library_parent_class)->dispose (object);
+}
+
+static void
+ing_library_class_init (IngLibraryClass *klass)
+{
+  G_OBJECT_CLASS (klass)->dispose = ing_library_dispose;
+}
+
+static void
+ing_library_init (IngLibrary *self)
+{
+  self->files = g_ptr_array_new_with_free_func (g_object_unref);
+}
+
+IngLibrary *
+ing_library_new (IngDatabase *database, IngSettings *settings, IngJobQueue *jobs, IngGenerationService *service)
+{
+  IngLibrary *self = g_object_new (ING_TYPE_LIBRARY, NULL);
+  self->database = g_object_ref (database);
+  self->settings = g_object_ref (settings);
+  self->downloads = ing_downloads_new (jobs, settings, service);
+  g_signal_connect_object (jobs, "items-changed", G_CALLBACK (on_jobs), self, 0);
+  return self;
+}
