@@ -63,7 +63,7 @@ class Session:
 
     def ask(self, question):
         atspi.set_text(atspi.find(self.app.root, "text", self.words["question"]), question)
-        atspi.click(self.button("send"))
+        atspi.press(self.app.root, self.words["send"], timeout=60)
 
     def ask_and_wait(self, question):
         """A short answer may end before its stop button is seen: its speed is what tells that it came."""
