@@ -12,8 +12,28 @@
 
 typedef struct
 {
-  char *data, *models, *config, *cache, *engine;
+  char *data, *models, *config, *cache, *engine, *reader;
 } Paths;
+
+/* A program of ours: as the environment names it, beside this one, in the build, or where it is installed. */
+static char *
+find_program (const char *variable, const char *name, const char *built, const char *installed)
+{
+  const char *named = g_getenv (variable);
+  if (named != NULL && *named != '\0')
+    return g_strdup (named);
+  g_autofree char *self = g_file_read_link ("/proc/self/exe", NULL);
+  g_autofree char *folder = self != NULL ? g_path_get_dirname (self) : g_strdup ("/");
+  char *candidates[] = { g_build_filename (folder, name, NULL), g_build_filename (folder, built, name, NULL),
+                         g_build_filename (installed, name, NULL) };
+  char *found = NULL;
+  for (guint i = 0; i < G_N_ELEMENTS (candidates); i++)
+    if (found == NULL && g_file_test (candidates[i], G_FILE_TEST_IS_EXECUTABLE))
+      found = candidates[i];
+    else
+      g_free (candidates[i]);
+  return found;
+}
 
 static const Paths *
 get_paths (void)
@@ -29,21 +49,9 @@ get_paths (void)
       paths.models = models != NULL && *models != '\0'
                          ? g_canonicalize_filename (models, NULL)
                          : g_build_filename (paths.data, "models", NULL);
-      const char *named = g_getenv ("INGLENOOK_ENGINE");
-      g_autofree char *self = g_file_read_link ("/proc/self/exe", NULL);
-      g_autofree char *folder = self != NULL ? g_path_get_dirname (self) : NULL;
-      g_autofree char *beside
-          = folder != NULL ? g_build_filename (folder, "inglenook-engine", NULL) : NULL;
-      g_autofree char *built /* build/ui/inglenook and build/engine/tools/inglenook-engine */
-          = folder != NULL
-                ? g_build_filename (folder, "..", "engine", "tools", "inglenook-engine", NULL)
-                : NULL;
-      const char *candidates[] = { beside, built, ING_BINDIR "/inglenook-engine" };
-      if (named != NULL && *named != '\0')
-        paths.engine = g_strdup (named);
-      for (guint i = 0; paths.engine == NULL && i < G_N_ELEMENTS (candidates); i++)
-        if (candidates[i] != NULL && g_file_test (candidates[i], G_FILE_TEST_IS_EXECUTABLE))
-          paths.engine = g_strdup (candidates[i]);
+      /* build/ui/inglenook, build/engine/tools/inglenook-engine and build/reader/inglenook-reader */
+      paths.engine = find_program ("INGLENOOK_ENGINE", "inglenook-engine", "../engine/tools", ING_BINDIR);
+      paths.reader = find_program ("INGLENOOK_READER", "inglenook-reader", "../reader", ING_LIBEXECDIR);
       g_once_init_leave (&once, 1);
     }
   return &paths;
@@ -77,6 +85,12 @@ const char *
 ing_paths_get_engine (void)
 {
   return get_paths ()->engine;
+}
+
+const char *
+ing_paths_get_reader (void)
+{
+  return get_paths ()->reader;
 }
 
 char *

@@ -17,6 +17,8 @@ const char *ing_paths_get_cache (void);  /* $XDG_CACHE_HOME/inglenook */
 /* The engine's program: $INGLENOOK_ENGINE, else beside this program, else in the build's folder for
  * programs. NULL if none of them is there. */
 const char *ing_paths_get_engine (void);
+/* The confined program that reads documents: $INGLENOOK_READER, else found the same way, else in libexec. */
+const char *ing_paths_get_reader (void);
 
 /* The model to start with: the settings' last one if its file is there, else the starter, else the
  * first *.gguf of the models folder by name. Looks at the disk. NULL if there is none; caller frees. */

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* inglenook-reader: one document, on descriptor 0, to blocks on descriptor 1 (reader-wire.h). Started by the
+ * program, not by a person. Confined before it reads the first byte. */
+#include <errno.h>
+#include <fcntl.h>
+#include <libxml/parser.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "reader.h"
+
+typedef gboolean (*Reader) (GBytes *bytes, RdrOut *out, GError **error);
+
+static const struct
+{
+  const char *kind;
+  Reader read;
+  const char *suffixes; /* parted by spaces */
+} kinds[] = {
+  { "markdown", rdr_read_markdown, "md markdown mdown mkd" },
+  { "html", rdr_read_html, "html htm xhtml xht" },
+  { "csv", rdr_read_csv, "csv tsv tab" },
+  { "rtf", rdr_read_rtf, "rtf" },
+  { "code", rdr_read_code,
+    "c h cc cpp cxx hpp hh cu cuh py js mjs ts tsx jsx java kt go rs rb php pl pm sh bash zsh fish lua swift scala cs vb "
+    "sql r m mm hs ml erl ex clj lisp el vim css scss less json json5 jsonl yaml yml toml ini cfg conf xml xsd svg ui "
+    "cmake mk make gradle proto graphql diff patch tex bib dockerfile meson" },
+  { "text", rdr_read_text, "txt text log rst adoc asc org nfo srt" },
+};
+
+static gboolean
+has_suffix (const char *name, const char *suffixes)
+{
+  const char *dot = strrchr (name, '.');
+  g_autofree char *suffix = dot != NULL ? g_ascii_strdown (dot + 1, -1) : NULL;
+  g_auto (GStrv) list = g_strsplit (suffixes, " ", -1);
+  return suffix != NULL && g_strv_contains ((const char *const *) list, suffix);
+}
+
+static gboolean
+begins_with (const char *data, gsize n, const char *what)
+{
+  return n >= strlen (what) && memcmp (data, what, strlen (what)) == 0;
+}
+
+/* By the first bytes where they tell, else by the name, else as text. */
+static gboolean
+read_document (GBytes *bytes, const char *name, RdrOut *out, const char **kind, GError **error)
+{
+  gsize n;
+  const char *data = g_bytes_get_data (bytes, &n);
+  *kind = "text";
+  if (n == 0)
+    {
+      g_set_error_literal (error, RDR_ERROR, RDR_CODE_FORMAT, "the file is empty");
+      return FALSE;
+    }
+  /* Readers of PDF look for the mark within the first kilobyte, and so do writers. */
+  if (begins_with (data, n, "%PDF-") || memmem (data, MIN (n, 1024), "%PDF-", 5) != NULL)
+    {
+      *kind = "pdf";
+      return rdr_read_pdf (bytes, out, error);
+    }
+  if (begins_with (data, n, "PK\3\4") || begins_with (data, n, "PK\5\6"))
+    return rdr_read_archive (bytes, out, kind, error);
+  if (has_suffix (name, "pdf docx pptx xlsx odt odp ods epub doc ppt xls"))
+    {
+      g_set_error (error, RDR_ERROR, begins_with (data, n, "\xd0\xcf\x11\xe0") ? RDR_CODE_UNSUPPORTED : RDR_CODE_FORMAT,
+                   begins_with (data, n, "\xd0\xcf\x11\xe0")
+                       ? "an office file of the time before 2007, or one locked with a password; save it as DOCX, PPTX or XLSX"
+                       : "the file is not what its name says");
+      return FALSE;
+    }
+  if (n > RDR_MAX_PLAIN_BYTES)
+    {
+      g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, "%llu MB of text; at most %llu are read",
+                   (unsigned long long) (n >> 20), RDR_MAX_PLAIN_BYTES >> 20);
+      return FALSE;
+    }
+  if (begins_with (data, n, "{\\rtf"))
+    {
+      *kind = "rtf";
+      return rdr_read_rtf (bytes, out, error);
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
+    if (has_suffix (name, kinds[i].suffixes))
+      {
+        *kind = kinds[i].kind;
+        return kinds[i].read (bytes, out, error);
+      }
+  g_autofree char *head = g_ascii_strdown (data, (gssize) MIN (n, 256));
+  if (strstr (head, "<!doctype html") != NULL || strstr (head, "<html") != NULL)
+    {
+      *kind = "html";
+      return rdr_read_html (bytes, out, error);
+    }
+  return rdr_read_text (bytes, out, error);
+}
+
+/* The whole file behind descriptor 0 as memory. A file cut by somebody meanwhile ends this process (SIGBUS), which the
+ * program tells as a broken file. */
+static GBytes *
+map_input (GError **error)
+{
+  struct stat st;
+  if (fstat (STDIN_FILENO, &st) != 0 || !S_ISREG (st.st_mode))
+    {
+      g_set_error_literal (error, RDR_ERROR, RDR_CODE_UNSUPPORTED, "this is no ordinary file");
+      return NULL;
+    }
+  if ((guint64) st.st_size > RDR_MAX_FILE_BYTES)
+    {
+      g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, "%llu MB; at most %llu are read",
+                   (unsigned long long) st.st_size >> 20, RDR_MAX_FILE_BYTES >> 20);
+      return NULL;
+    }
+  if (st.st_size == 0)
+    return g_bytes_new_static ("", 0);
+  void *data = mmap (NULL, (gsize) st.st_size, PROT_READ, MAP_PRIVATE, STDIN_FILENO, 0);
+  if (data == MAP_FAILED)
+    {
+      g_set_error (error, RDR_ERROR, errno == ENOMEM ? RDR_CODE_LIMIT : RDR_CODE_FORMAT,
+                   "the file cannot be read: %s", g_strerror (errno));
+      return NULL;
+    }
+  return g_bytes_new_static (data, (gsize) st.st_size);
+}
+
+/* For the test of the confinement: what a document that took this process over could still do, a word each. */
+static int
+try_all (void)
+{
+  int fd = open ("/etc/passwd", O_RDONLY);
+  if (fd >= 0)
+    puts ("read");
+  fd = open ("/tmp", O_TMPFILE | O_RDWR, 0600);
+  if (fd >= 0)
+    puts ("write");
+  if (socket (AF_INET, SOCK_STREAM, 0) >= 0 || socket (AF_UNIX, SOCK_STREAM, 0) >= 0)
+    puts ("connect");
+  if (vfork () == 0)
+    _exit (0);
+  else if (errno != EPERM)
+    puts ("fork");
+  execl ("/bin/true", "true", NULL);
+  if (errno != EPERM)
+    puts ("execute");
+  return fflush (stdout) == 0 ? 0 : 1;
+}
+
+static void
+no_log (const char *domain, GLogLevelFlags level, const char *text, gpointer data)
+{
+}
+
+int
+main (int argc, char **argv)
+{
+  const gboolean is_page = argc >= 5 && g_str_equal (argv[1], "page");
+  if (argc == 2 && g_str_equal (argv[1], "try"))
+    {
+      RdrOut *nowhere = rdr_out_new (open ("/dev/null", O_WRONLY));
+      rdr_confine (nowhere);
+      return try_all ();
+    }
+  if (!is_page && !(argc == 3 && g_str_equal (argv[1], "text")))
+    {
+      fputs ("inglenook-reader is started by Inglenook: text NAME | page NAME PAGE WIDTH [FIND]\n", stderr);
+      return 2;
+    }
+  signal (SIGPIPE, SIG_DFL);
+  setlocale (LC_CTYPE, "C.UTF-8");
+  g_log_set_default_handler (no_log, NULL);
+  xmlInitParser ();
+  RdrOut *out = rdr_out_new (STDOUT_FILENO);
+  rdr_confine (out);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) bytes = map_input (&error);
+  const char *kind = "";
+  gboolean ok = bytes != NULL;
+  if (ok && is_page)
+    ok = rdr_draw_page (bytes, (guint) CLAMP (atoi (argv[3]), 0, (int) RDR_MAX_PAGES),
+                        (guint) CLAMP (atoi (argv[4]), 1, 8192), argc > 5 ? argv[5] : NULL, out, &error);
+  else if (ok)
+    ok = read_document (bytes, argv[2], out, &kind, &error);
+  if (!ok)
+    rdr_out_error (out, error);
+  else if (!is_page)
+    rdr_out_end (out, kind);
+  rdr_out_free (out);
+  return ok ? 0 : 1;
+}
