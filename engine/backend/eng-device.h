@@ -75,6 +75,8 @@ typedef struct
 typedef struct
 {
   uint32_t first_step, n_steps; /* of the program: what this device runs */
+  const uint8_t *elsewhere;     /* [program->n_steps] non-zero: another device runs that step, NULL: none;
+                                   outlives the bound */
   EngType load_as;              /* ENG_TYPE_NONE, or the type that F16/BF16/F32 products become */
   bool exact;                   /* reference kernels with float activations (golden tests) */
   uint64_t disabled;            /* optimizations switched off, for bench --without; 0 = none */

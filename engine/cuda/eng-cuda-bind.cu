@@ -84,11 +84,12 @@ file_row_bytes (int type, uint64_t n_cols)
 
 // Which weights the bound steps name.
 static void
-mark_used (const EngProgram *p, uint32_t first, uint32_t n, bool *used)
+mark_used (const EngBound *b, bool *used)
 {
-  for (uint32_t i = first; i < first + n; i++)
+  const EngProgram *p = b->program;
+  for (uint32_t i = b->first_step; i < b->first_step + b->n_steps; i++)
     for (int k = 0; k < 8; k++)
-      if (p->steps[i].w[k] != ENG_WEIGHT_NONE)
+      if (p->steps[i].w[k] != ENG_WEIGHT_NONE && cu_is_here (b, i))
         used[p->steps[i].w[k]] = true;
 }
 
@@ -207,7 +208,7 @@ plan_steps (EngBound *b)
           bool floats = false; // products with float32 weights take float32 input
           for (int n = 0; product && n < 3; n++)
             floats = floats || (r->w[n] != ENG_WEIGHT_NONE && p->weights[r->w[n]].type == ENG_TYPE_F32);
-          if (r->aux == writer->dst || (r->src == writer->dst && (!product || floats || k >= end)))
+          if (r->aux == writer->dst || (r->src == writer->dst && (!product || floats || !cu_is_here (b, k))))
             b->plans[i].f32_needed = true;
           rewritten = r->dst == writer->dst;
         }
@@ -215,7 +216,7 @@ plan_steps (EngBound *b)
   for (uint32_t i = b->first_step; i < end; i++)
     {
       const EngStep *n = &p->steps[i];
-      if (n->kind != ENG_STEP_NORM || n->u.norm.kind != ENG_NORM_RMS || n->flags & 3
+      if (!cu_is_here (b, i) || n->kind != ENG_STEP_NORM || n->u.norm.kind != ENG_NORM_RMS || n->flags & 3
           || n->w[1] != ENG_WEIGHT_NONE || n->dst == n->src)
         continue;
       bool ok = true, rewritten = false, source_changed = false;
@@ -230,7 +231,7 @@ plan_steps (EngBound *b)
               const bool product = r->kind == ENG_STEP_QKV || r->kind == ENG_STEP_GATE_UP
                                    || r->kind == ENG_STEP_PRODUCT || r->kind == ENG_STEP_ROUTE
                                    || r->kind == ENG_STEP_EXPERTS || r->kind == ENG_STEP_OUTPUT;
-              if (!product || r->src != n->dst || source_changed || k >= end
+              if (!product || r->src != n->dst || source_changed || !cu_is_here (b, k)
                   || (r->kind == ENG_STEP_PRODUCT && r->aux == n->dst)
                   || (r->kind == ENG_STEP_GATE_UP && r->w[4] != ENG_WEIGHT_NONE))
                 ok = false;
@@ -250,12 +251,14 @@ plan_steps (EngBound *b)
 }
 
 static EngStatus
-check_steps (const EngProgram *p, uint32_t first, uint32_t n, EngError *error)
+check_steps (const EngProgram *p, uint32_t first, uint32_t n, const uint8_t *elsewhere, EngError *error)
 {
   for (uint32_t i = first; i < first + n; i++)
     {
       const EngStep *s = &p->steps[i];
       const char *why = NULL;
+      if (elsewhere && elsewhere[i])
+        continue;
       if (s->kind >= ENG_STEP_POOL)
         why = "embedding models";
       else if (s->kind == ENG_STEP_QKV
@@ -518,7 +521,7 @@ bound_new (EngDevice *device, const EngProgram *p, const EngBindOptions *o, bool
            EngBound **out, EngError *error)
 {
   const uint32_t first = o ? o->first_step : 0, n = o && o->n_steps ? o->n_steps : p->n_steps - first;
-  EngStatus status = check_steps (p, first, n, error);
+  EngStatus status = check_steps (p, first, n, o ? o->elsewhere : NULL, error);
   if (status != ENG_OK)
     return status;
   EngBound *b = (EngBound *) calloc (1, sizeof *b);
@@ -529,6 +532,7 @@ bound_new (EngDevice *device, const EngProgram *p, const EngBindOptions *o, bool
       b->program = p;
       b->first_step = first;
       b->n_steps = n;
+      b->elsewhere = o ? o->elsewhere : NULL;
       b->weights = (CuWeight *) calloc (p->n_weights + 1, sizeof *b->weights);
       b->vectors = (const float **) calloc (p->n_weights + 1, sizeof *b->vectors);
       b->rope = (const float **) calloc (p->n_rope_tables + 1, sizeof *b->rope);
@@ -538,7 +542,7 @@ bound_new (EngDevice *device, const EngProgram *p, const EngBindOptions *o, bool
     status = cu_error (error, ENG_ERR_NO_MEMORY, "bind", 0, 0, "out of memory");
   else
     {
-      mark_used (p, first, n, used);
+      mark_used (b, used);
       for (uint32_t i = 0; status == ENG_OK && i < p->n_weights; i++)
         if (used[i])
           status = check_weight (&p->weights[i], error);
@@ -629,7 +633,7 @@ cu_plan (EngDevice *device, const EngProgram *p, const EngBindOptions *bind,
     return status;
   EngMemoryPlan r = {};
   if (state)
-    status = cu_state_bytes (p, state, b->max_k, b->max_matrix, &r, error);
+    status = cu_state_bytes (b, state, &r, error);
   r.weight_bytes = b->arena_bytes;
   free (used);
   cu_unbind (&b);

@@ -49,6 +49,7 @@ struct EngBound
   EngDevice *device;
   const EngProgram *program;
   uint32_t first_step, n_steps;
+  const uint8_t *elsewhere; /* steps of another device, or NULL */
   CuWeight *weights;      /* [n_weights]; q == NULL where not bound here */
   CuWeight *lookups;      /* file-order twin of tied embeddings is the same planes: lookups read planes */
   const float **vectors;  /* [n_weights]: device float32 of vectors, or NULL */
@@ -60,7 +61,7 @@ struct EngBound
 };
 
 /* Graphs of one-row runs, by what they run. */
-#define CU_MAX_GRAPHS 8
+#define CU_MAX_GRAPHS 192
 typedef struct
 {
   uint32_t first_step, n_steps, n_rows, n_outputs, n_sequences;
@@ -78,7 +79,8 @@ struct EngState
   uint64_t meta_bytes;
   CuMeta view;
   float **buffers; /* host array of device pointers, [n_buffers] */
-  __half **k, **v; /* [n_groups]: all layers of the group */
+  __half **k, **v; /* [n_groups]: the group's layers, of which only first_layer … + n_layers are here */
+  uint32_t first_layer[ENG_CUDA_MAX_GROUPS], n_layers[ENG_CUDA_MAX_GROUPS];
   float *kv_rows;  /* [max_rows, 2 * widest n_head_kv * width]: k and v before they enter the cache */
   float *glu_rows; /* [max_rows, 2 * widest]: gate and up of a prefill */
   float *logits;   /* [max_outputs, n_output] */
@@ -104,6 +106,12 @@ struct EngState
   uint32_t n_graphs;
 };
 
+static inline bool
+cu_is_here (const EngBound *b, uint32_t i)
+{
+  return i >= b->first_step && i < b->first_step + b->n_steps && !(b->elsewhere && b->elsewhere[i]);
+}
+
 /* EngStatus of a CUDA error, with words; marks the device lost when the error is sticky. */
 EngStatus cu_fail (EngDevice *device, cudaError_t e, const char *what, EngError *error);
 EngStatus cu_error (EngError *error, EngStatus code, const char *field, uint64_t needed,
@@ -125,5 +133,4 @@ uint64_t cu_block_bytes (EngBound *, EngState *, uint32_t);
 EngStatus cu_read_block (EngBound *, EngState *, uint32_t, uint32_t, void *, EngError *);
 EngStatus cu_write_block (EngBound *, EngState *, uint32_t, uint32_t, const void *, EngError *);
 /* Device bytes of a state, without making it. */
-EngStatus cu_state_bytes (const EngProgram *, const EngStateOptions *, uint64_t max_k,
-                          uint64_t max_matrix, EngMemoryPlan *, EngError *);
+EngStatus cu_state_bytes (const EngBound *, const EngStateOptions *, EngMemoryPlan *, EngError *);

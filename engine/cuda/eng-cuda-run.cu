@@ -620,7 +620,8 @@ check_batch (const EngState *s, const EngBatch *batch, EngError *error)
                      "too many rows want outputs");
   for (uint32_t q = 0; q < batch->n_sequences; q++)
     for (uint32_t g = 0; g < p->n_groups; g++)
-      if ((batch->sequences[q].n_positions + ENG_KV_BLOCK - 1) / ENG_KV_BLOCK > o->n_blocks[g])
+      if (o->n_blocks[g]
+          && (batch->sequences[q].n_positions + ENG_KV_BLOCK - 1) / ENG_KV_BLOCK > o->n_blocks[g])
         return cu_error (error, ENG_ERR_ARGUMENT, "blocks", 0, 0, "a sequence is longer than its state");
   return ENG_OK;
 }

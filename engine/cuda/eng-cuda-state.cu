@@ -68,21 +68,44 @@ widest (const EngProgram *p)
 }
 
 static uint64_t
-kv_halves (const EngGroupDesc *g, uint32_t n_blocks, uint32_t width)
+layer_halves (const EngGroupDesc *g, uint32_t n_blocks, uint32_t width)
 {
-  return (uint64_t) g->n_layers * n_blocks * g->n_kv_head * ENG_KV_BLOCK * width;
+  return (uint64_t) n_blocks * g->n_kv_head * ENG_KV_BLOCK * width;
+}
+
+// Which layers of each group are bound here: one run of them.
+static void
+find_layers (const EngBound *b, EngState *s)
+{
+  uint32_t end[ENG_CUDA_MAX_GROUPS] = {};
+  for (uint32_t i = b->first_step; i < b->first_step + b->n_steps; i++)
+    {
+      const EngStep *q = &b->program->steps[i];
+      if (q->kind != ENG_STEP_QKV || !cu_is_here (b, i))
+        continue;
+      const uint32_t g = q->u.qkv.group, l = q->u.qkv.i_layer_in_group;
+      if (end[g] == 0 || l < s->first_layer[g])
+        s->first_layer[g] = l;
+      end[g] = l + 1 > end[g] ? l + 1 : end[g];
+    }
+  for (uint32_t g = 0; g < ENG_CUDA_MAX_GROUPS; g++)
+    s->n_layers[g] = end[g] - s->first_layer[g];
 }
 
 // Lay everything out; called twice, first to count.
 static void
-lay_out (const EngProgram *p, const EngStateOptions *o, uint64_t max_matrix, EngState *s, Carver *c,
-         EngMemoryPlan *plan)
+lay_out (const EngBound *b, const EngStateOptions *o, EngState *s, Carver *c, EngMemoryPlan *plan)
 {
+  const EngProgram *p = b->program;
+  const uint64_t max_matrix = b->max_matrix;
+  find_layers (b, s);
   const Widths w = widest (p);
   for (uint32_t g = 0; g < p->n_groups; g++)
     {
-      s->k[g] = carve<__half> (c, kv_halves (&p->groups[g], o->n_blocks[g], p->groups[g].k_width));
-      s->v[g] = carve<__half> (c, kv_halves (&p->groups[g], o->n_blocks[g], p->groups[g].v_width));
+      const uint64_t k = layer_halves (&p->groups[g], o->n_blocks[g], p->groups[g].k_width);
+      const uint64_t v = layer_halves (&p->groups[g], o->n_blocks[g], p->groups[g].v_width);
+      s->k[g] = carve<__half> (c, s->n_layers[g] * k) - s->first_layer[g] * k;
+      s->v[g] = carve<__half> (c, s->n_layers[g] * v) - s->first_layer[g] * v;
     }
   plan->state_bytes = c->at;
   const uint64_t rows = o->max_rows;
@@ -167,9 +190,9 @@ check_options (const EngProgram *p, const EngStateOptions *o, EngError *error)
 }
 
 EngStatus
-cu_state_bytes (const EngProgram *p, const EngStateOptions *o, uint64_t max_k, uint64_t max_matrix,
-                EngMemoryPlan *plan, EngError *error)
+cu_state_bytes (const EngBound *b, const EngStateOptions *o, EngMemoryPlan *plan, EngError *error)
 {
+  const EngProgram *p = b->program;
   EngStatus status = check_options (p, o, error);
   if (status != ENG_OK)
     return status;
@@ -177,7 +200,7 @@ cu_state_bytes (const EngProgram *p, const EngStateOptions *o, uint64_t max_k, u
   if (!s)
     return cu_error (error, ENG_ERR_NO_MEMORY, "plan", 0, 0, "out of memory");
   Carver c = {};
-  lay_out (p, o, max_matrix, s, &c, plan);
+  lay_out (b, o, s, &c, plan);
   state_clear (s);
   return ENG_OK;
 }
@@ -222,7 +245,7 @@ cu_state_new (EngBound *b, const EngStateOptions *o, EngState **out, EngError *e
   cudaSetDevice (d->ordinal);
   EngMemoryPlan plan = {};
   Carver c = {};
-  lay_out (p, o, b->max_matrix, s, &c, &plan);
+  lay_out (b, o, s, &c, &plan);
   size_t free_bytes = 0, total = 0;
   cudaMemGetInfo (&free_bytes, &total);
   uint64_t room = free_bytes;
@@ -268,7 +291,7 @@ cu_state_new (EngBound *b, const EngStateOptions *o, EngState **out, EngError *e
       return status;
     }
   Carver real = { s->arena, 0 };
-  lay_out (p, o, b->max_matrix, s, &real, &plan);
+  lay_out (b, o, s, &real, &plan);
   set_views (s);
   memset (s->meta_host, 0, s->meta_bytes);
   *out = s;
@@ -297,7 +320,7 @@ uint64_t
 cu_block_bytes (EngBound *b, EngState *s, uint32_t group)
 {
   const EngGroupDesc *g = &b->program->groups[group];
-  return 2 * g->n_layers * (block_halves (g, g->k_width) + block_halves (g, g->v_width));
+  return 2 * (uint64_t) s->n_layers[group] * (block_halves (g, g->k_width) + block_halves (g, g->v_width));
 }
 
 // Every layer's part of a block: @visit (device pointer, bytes, offset within the saved block).
@@ -308,7 +331,7 @@ each_part (EngBound *b, EngState *s, uint32_t group, uint32_t block, F visit)
   const EngGroupDesc *g = &b->program->groups[group];
   const uint64_t n = s->options.n_blocks[group];
   uint64_t at = 0;
-  for (uint32_t l = 0; l < g->n_layers; l++)
+  for (uint32_t l = s->first_layer[group]; l < s->first_layer[group] + s->n_layers[group]; l++)
     for (int v = 0; v < 2; v++)
       {
         const uint64_t halves = block_halves (g, v ? g->v_width : g->k_width);

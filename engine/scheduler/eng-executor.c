@@ -10,14 +10,24 @@ typedef struct
 {
   uint8_t i_device;
   uint32_t first_step, n_steps;
-  bool has_group[8];
-  EngBound *bound;
+  /* Buffers that come in and go out: [n_buffers] each. */
+  EngBufferId *imports, *exports;
+  uint32_t n_imports, n_exports;
 } Piece;
+
+/* Each device binds its steps once, however many pieces they are. */
+typedef struct
+{
+  uint8_t *elsewhere; /* [n_steps] */
+  bool has_steps, has_group[8];
+  EngBound *bound;
+} Part;
 
 struct EngExecutor
 {
   const EngProgram *program;
   EngExecutorDevice *devices;
+  Part *parts; /* [n_devices] */
   uint32_t n_devices;
   Piece *pieces;
   uint32_t n_pieces;
@@ -26,15 +36,14 @@ struct EngExecutor
 struct EngExecutorState
 {
   EngExecutor *executor;
-  EngState **states; /* [n_pieces] */
-  float *residual;   /* [max_rows, n_embd] between pieces; NULL with one piece */
+  EngState **states;       /* [n_devices] */
+  float **crossing;        /* [n_buffers]: [max_rows, width] of those that cross a cut, else NULL */
+  EngBufferIo *io;         /* [n_pieces]: imports, then exports */
 };
 
 static uint8_t
 device_of (const EngProgram *program, const EngExecutorOptions *o, uint32_t i_step)
 {
-  if (!o->layer_devices)
-    return 0;
   uint32_t layer = program->steps[i_step].layer;
   if (layer == ENG_LAYER_NONE)
     {
@@ -44,25 +53,125 @@ device_of (const EngProgram *program, const EngExecutorOptions *o, uint32_t i_st
         before = program->steps[i].layer == ENG_LAYER_NONE;
       layer = before ? 0 : program->n_layers - 1;
     }
-  return o->layer_devices[layer];
+  else if (o->expert_devices && program->steps[i_step].kind == ENG_STEP_EXPERTS)
+    return o->expert_devices[layer];
+  return o->layer_devices ? o->layer_devices[layer] : 0;
 }
 
-/* Cut the program; *out [at most n_steps] pieces. */
-static uint32_t
-cut_program (const EngProgram *program, const EngExecutorOptions *o, Piece *out)
+static bool
+reads (const EngStep *s, EngBufferId id)
 {
+  return s->src == id || s->aux == id
+         || (s->kind == ENG_STEP_EXPERTS && s->dst == id && (s->flags & ENG_STEP_ADD_AFTER));
+}
+
+/* Whether @piece needs what @id held before it. */
+static bool
+takes (const EngProgram *program, const Piece *piece, EngBufferId id)
+{
+  for (uint32_t i = piece->first_step; i < piece->first_step + piece->n_steps; i++)
+    if (reads (&program->steps[i], id))
+      return true;
+    else if (program->steps[i].dst == id)
+      return false;
+  return false;
+}
+
+static bool
+writes (const EngProgram *program, const Piece *piece, EngBufferId id)
+{
+  for (uint32_t i = piece->first_step; i < piece->first_step + piece->n_steps; i++)
+    if (program->steps[i].dst == id)
+      return true;
+  return false;
+}
+
+/* What crosses each cut: a piece takes what it reads before it writes it, and gives what it wrote and the next
+ * piece that does not only overwrite it takes. */
+static void
+find_crossings (const EngProgram *program, Piece *pieces, uint32_t n)
+{
+  for (uint32_t i = 0; i < n; i++)
+    for (uint32_t id = 0; id < program->n_buffers; id++)
+      {
+        Piece *p = &pieces[i];
+        if (i > 0 && takes (program, p, (EngBufferId) id))
+          p->imports[p->n_imports++] = (EngBufferId) id;
+        if (!writes (program, p, (EngBufferId) id))
+          continue;
+        for (uint32_t k = i + 1; k < n; k++)
+          if (takes (program, &pieces[k], (EngBufferId) id))
+            {
+              p->exports[p->n_exports++] = (EngBufferId) id;
+              break;
+            }
+          else if (writes (program, &pieces[k], (EngBufferId) id))
+            break;
+      }
+}
+
+static void
+free_cut (Part *parts, uint32_t n_devices, Piece *pieces, uint32_t n_pieces)
+{
+  for (uint32_t i = 0; parts && i < n_devices; i++)
+    eng_free (parts[i].elsewhere);
+  for (uint32_t i = 0; pieces && i < n_pieces; i++)
+    {
+      eng_free (pieces[i].imports);
+      eng_free (pieces[i].exports);
+    }
+  eng_free (parts);
+  eng_free (pieces);
+}
+
+static EngStatus
+no_memory (EngError *error)
+{
+  return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE,
+                        "no memory to set the model up");
+}
+
+/* Cut the program. free_cut () also after a failure. */
+static EngStatus
+cut_program (const EngProgram *program, const EngExecutorOptions *o, Part **parts, Piece **pieces,
+             uint32_t *n_pieces, EngError *error)
+{
+  *n_pieces = 0;
+  *parts = eng_alloc_array (o->n_devices, sizeof **parts);
+  *pieces = eng_alloc_array (program->n_steps, sizeof **pieces);
+  if (!*parts || !*pieces)
+    return no_memory (error);
+  for (uint32_t d = 0; d < o->n_devices; d++)
+    {
+      (*parts)[d].elsewhere = eng_alloc_array (program->n_steps, 1);
+      if (!(*parts)[d].elsewhere)
+        return no_memory (error);
+      memset ((*parts)[d].elsewhere, 1, program->n_steps);
+    }
   uint32_t n = 0;
   for (uint32_t i = 0; i < program->n_steps; i++)
     {
+      const EngStep *step = &program->steps[i];
       uint8_t device = device_of (program, o, i);
-      if (n == 0 || out[n - 1].i_device != device)
-        out[n++] = (Piece) { .i_device = device, .first_step = i };
-      Piece *piece = &out[n - 1];
-      piece->n_steps++;
-      if (program->steps[i].kind == ENG_STEP_QKV && program->steps[i].u.qkv.group < 8)
-        piece->has_group[program->steps[i].u.qkv.group] = true;
+      Part *part = &(*parts)[device];
+      part->elsewhere[i] = 0;
+      part->has_steps = true;
+      if (n == 0 || (*pieces)[n - 1].i_device != device)
+        {
+          Piece *p = &(*pieces)[n++];
+          *n_pieces = n;
+          *p = (Piece) { .i_device = device, .first_step = i };
+          p->imports = eng_alloc_array (program->n_buffers, sizeof *p->imports);
+          p->exports = eng_alloc_array (program->n_buffers, sizeof *p->exports);
+          if (!p->imports || !p->exports)
+            return no_memory (error);
+        }
+      (*pieces)[n - 1].n_steps++;
+      if (step->kind == ENG_STEP_QKV && step->u.qkv.group < 8)
+        part->has_group[step->u.qkv.group] = true;
     }
-  return n;
+  find_crossings (program, *pieces, n);
+  return ENG_OK;
 }
 
 static EngStatus
@@ -73,16 +182,14 @@ check_placement (const EngProgram *program, const EngExecutorOptions *o, EngErro
       return eng_error_set (error, ENG_ERR_ARGUMENT, "placement", ENG_OFFSET_NONE,
                             "layer %u is placed on device %u of %u", i, o->layer_devices[i],
                             o->n_devices);
+  for (uint32_t i = 0; o->expert_devices && i < program->n_layers; i++)
+    if (o->expert_devices[i] >= o->n_devices)
+      return eng_error_set (error, ENG_ERR_ARGUMENT, "placement", ENG_OFFSET_NONE,
+                            "experts of layer %u are placed on device %u of %u", i,
+                            o->expert_devices[i], o->n_devices);
   if (o->n_devices == 0)
     return eng_error_set (error, ENG_ERR_ARGUMENT, "placement", ENG_OFFSET_NONE, "no device");
   return ENG_OK;
-}
-
-static EngStatus
-no_memory (EngError *error)
-{
-  return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE,
-                        "no memory to set the model up");
 }
 
 EngStatus
@@ -93,28 +200,26 @@ eng_executor_new (const EngProgram *program, const EngWeightSource *source,
   if (status != ENG_OK)
     return status;
   EngExecutor *e = eng_alloc (sizeof *e);
-  if (e)
-    {
-      e->program = program;
-      e->devices = eng_alloc_array (o->n_devices, sizeof *e->devices);
-      e->pieces = eng_alloc_array (program->n_steps, sizeof *e->pieces);
-    }
-  if (!e || !e->devices || !e->pieces)
-    {
-      eng_executor_free (&e);
-      return no_memory (error);
-    }
-  memcpy (e->devices, o->devices, o->n_devices * sizeof *e->devices);
+  if (!e)
+    return no_memory (error);
+  e->program = program;
+  e->devices = eng_alloc_array (o->n_devices, sizeof *e->devices);
   e->n_devices = o->n_devices;
-  e->n_pieces = cut_program (program, o, e->pieces);
-  for (uint32_t i = 0; i < e->n_pieces && status == ENG_OK; i++)
+  status = cut_program (program, o, &e->parts, &e->pieces, &e->n_pieces, error);
+  if (status == ENG_OK && !e->devices)
+    status = no_memory (error);
+  if (status == ENG_OK)
+    memcpy (e->devices, o->devices, o->n_devices * sizeof *e->devices);
+  for (uint32_t i = 0; i < e->n_devices && status == ENG_OK; i++)
     {
-      Piece *piece = &e->pieces[i];
-      const EngExecutorDevice *d = &e->devices[piece->i_device];
+      if (!e->parts[i].has_steps)
+        continue;
+      const EngExecutorDevice *d = &e->devices[i];
       EngBindOptions bind = o->bind;
-      bind.first_step = piece->first_step;
-      bind.n_steps = piece->n_steps;
-      status = d->api->bind (d->device, program, source, &bind, &piece->bound, error);
+      bind.first_step = 0;
+      bind.n_steps = program->n_steps;
+      bind.elsewhere = e->parts[i].elsewhere;
+      status = d->api->bind (d->device, program, source, &bind, &e->parts[i].bound, error);
     }
   if (status != ENG_OK)
     {
@@ -132,12 +237,21 @@ eng_executor_free (EngExecutor **executor)
   *executor = NULL;
   if (!e)
     return;
-  for (uint32_t i = 0; i < e->n_pieces; i++)
-    if (e->pieces[i].bound)
-      e->devices[e->pieces[i].i_device].api->unbind (&e->pieces[i].bound);
-  eng_free (e->pieces);
+  for (uint32_t i = 0; e->parts && i < e->n_devices; i++)
+    if (e->parts[i].bound)
+      e->devices[i].api->unbind (&e->parts[i].bound);
+  free_cut (e->parts, e->n_devices, e->pieces, e->n_pieces);
   eng_free (e->devices);
   eng_free (e);
+}
+
+static void
+own_state_options (const Part *part, const EngStateOptions *options, EngStateOptions *own)
+{
+  *own = *options;
+  for (uint32_t g = 0; g < 8; g++)
+    if (!part->has_group[g])
+      own->n_blocks[g] = 0;
 }
 
 EngStatus
@@ -147,26 +261,26 @@ eng_executor_plan (const EngProgram *program, const EngExecutorOptions *o,
   EngStatus status = check_placement (program, o, error);
   if (status != ENG_OK)
     return status;
-  Piece *pieces = eng_alloc_array (program->n_steps, sizeof *pieces);
-  if (!pieces)
-    return no_memory (error);
-  uint32_t n = cut_program (program, o, pieces);
+  Part *parts;
+  Piece *pieces;
+  uint32_t n_pieces;
   memset (plans, 0, o->n_devices * sizeof *plans);
-  for (uint32_t i = 0; i < n && status == ENG_OK; i++)
+  status = cut_program (program, o, &parts, &pieces, &n_pieces, error);
+  for (uint32_t i = 0; i < o->n_devices && status == ENG_OK; i++)
     {
-      const EngExecutorDevice *d = &o->devices[pieces[i].i_device];
+      if (!parts[i].has_steps)
+        continue;
       EngBindOptions bind = o->bind;
-      bind.first_step = pieces[i].first_step;
-      bind.n_steps = pieces[i].n_steps;
-      EngMemoryPlan plan = { 0 };
-      status = d->api->plan (d->device, program, &bind, state, &plan, error);
-      EngMemoryPlan *sum = &plans[pieces[i].i_device];
-      sum->weight_bytes += plan.weight_bytes;
-      sum->state_bytes += plan.state_bytes;
-      sum->scratch_bytes += plan.scratch_bytes;
-      sum->mapped_bytes += plan.mapped_bytes;
+      bind.first_step = 0;
+      bind.n_steps = program->n_steps;
+      bind.elsewhere = parts[i].elsewhere;
+      EngStateOptions own;
+      if (state)
+        own_state_options (&parts[i], state, &own);
+      status = o->devices[i].api->plan (o->devices[i].device, program, &bind, state ? &own : NULL,
+                                        &plans[i], error);
     }
-  eng_free (pieces);
+  free_cut (parts, o->n_devices, pieces, n_pieces);
   return status;
 }
 
@@ -214,34 +328,53 @@ eng_executor_host_free (EngExecutor *e, void *memory)
     d->api->host_free (d->device, memory);
 }
 
+/* Host memory of every buffer that crosses a cut, and what each piece moves. */
+static EngStatus
+prepare_crossings (EngExecutorState *s, uint32_t max_rows, EngError *error)
+{
+  EngExecutor *e = s->executor;
+  const EngProgram *program = e->program;
+  s->crossing = eng_alloc_array (program->n_buffers, sizeof *s->crossing);
+  s->io = eng_alloc_array ((size_t) e->n_pieces * 2 * program->n_buffers, sizeof *s->io);
+  if (!s->crossing || !s->io)
+    return no_memory (error);
+  for (uint32_t i = 0; i < e->n_pieces; i++)
+    {
+      const Piece *p = &e->pieces[i];
+      EngBufferIo *io = s->io + (size_t) i * 2 * program->n_buffers;
+      for (uint32_t k = 0; k < p->n_imports + p->n_exports; k++)
+        {
+          bool in = k < p->n_imports;
+          EngBufferId id = in ? p->imports[k] : p->exports[k - p->n_imports];
+          if (!s->crossing[id])
+            s->crossing[id] = eng_executor_host_alloc (
+                e, (uint64_t) max_rows * program->buffers[id].width * sizeof (float));
+          if (!s->crossing[id])
+            return no_memory (error);
+          io[in ? k : program->n_buffers + k - p->n_imports]
+              = (EngBufferIo) { .buffer = id, .data = s->crossing[id] };
+        }
+    }
+  return ENG_OK;
+}
+
 EngStatus
 eng_executor_state_new (EngExecutor *e, const EngStateOptions *options, EngExecutorState **state,
                         EngError *error)
 {
   EngExecutorState *s = eng_alloc (sizeof *s);
-  if (s)
-    {
-      s->executor = e;
-      s->states = eng_alloc_array (e->n_pieces, sizeof *s->states);
-      if (e->n_pieces > 1)
-        s->residual = eng_executor_host_alloc (e, (uint64_t) options->max_rows * e->program->n_embd
-                                                      * sizeof *s->residual);
-    }
-  if (!s || !s->states || (e->n_pieces > 1 && !s->residual))
-    {
-      eng_executor_state_free (&s);
-      return no_memory (error);
-    }
-  EngStatus status = ENG_OK;
-  for (uint32_t i = 0; i < e->n_pieces && status == ENG_OK; i++)
-    {
-      const EngExecutorDevice *d = &e->devices[e->pieces[i].i_device];
-      EngStateOptions own = *options;
-      for (uint32_t g = 0; g < 8; g++)
-        if (!e->pieces[i].has_group[g])
-          own.n_blocks[g] = 0;
-      status = d->api->state_new (e->pieces[i].bound, &own, &s->states[i], error);
-    }
+  if (!s)
+    return no_memory (error);
+  s->executor = e;
+  s->states = eng_alloc_array (e->n_devices, sizeof *s->states);
+  EngStatus status = s->states ? prepare_crossings (s, options->max_rows, error) : no_memory (error);
+  for (uint32_t i = 0; i < e->n_devices && status == ENG_OK; i++)
+    if (e->parts[i].bound)
+      {
+        EngStateOptions own;
+        own_state_options (&e->parts[i], options, &own);
+        status = e->devices[i].api->state_new (e->parts[i].bound, &own, &s->states[i], error);
+      }
   if (status != ENG_OK)
     {
       eng_executor_state_free (&s);
@@ -258,11 +391,15 @@ eng_executor_state_free (EngExecutorState **state)
   *state = NULL;
   if (!s)
     return;
-  for (uint32_t i = 0; s->states && i < s->executor->n_pieces; i++)
+  const EngExecutor *e = s->executor;
+  for (uint32_t i = 0; s->states && i < e->n_devices; i++)
     if (s->states[i])
-      s->executor->devices[s->executor->pieces[i].i_device].api->state_free (&s->states[i]);
+      e->devices[i].api->state_free (&s->states[i]);
+  for (uint32_t i = 0; s->crossing && i < e->program->n_buffers; i++)
+    eng_executor_host_free (s->executor, s->crossing[i]);
+  eng_free (s->crossing);
+  eng_free (s->io);
   eng_free (s->states);
-  eng_executor_host_free (s->executor, s->residual);
   eng_free (s);
 }
 
@@ -271,22 +408,22 @@ eng_executor_run (EngExecutorState *s, const EngBatch *batch, float *output,
                   ENG_ATOMIC_FLAG *cancel, EngError *error)
 {
   const EngExecutor *e = s->executor;
-  const EngBufferIo crossing = { .buffer = ENG_BUFFER_RESIDUAL, .data = s->residual };
   for (uint32_t i = 0; i < e->n_pieces; i++)
     {
       const Piece *piece = &e->pieces[i];
+      const EngBufferIo *io = s->io + (size_t) i * 2 * e->program->n_buffers;
       const EngRun run = {
         .first_step = piece->first_step,
         .n_steps = piece->n_steps,
-        .imports = &crossing,
-        .n_imports = i > 0,
-        .exports = &crossing,
-        .n_exports = i + 1 < e->n_pieces,
+        .imports = io,
+        .n_imports = piece->n_imports,
+        .exports = io + e->program->n_buffers,
+        .n_exports = piece->n_exports,
         .output = i + 1 < e->n_pieces ? NULL : output,
         .cancel = cancel,
       };
-      EngStatus status
-          = e->devices[piece->i_device].api->run (piece->bound, s->states[i], batch, &run, error);
+      EngStatus status = e->devices[piece->i_device].api->run (
+          e->parts[piece->i_device].bound, s->states[piece->i_device], batch, &run, error);
       if (status != ENG_OK)
         return status;
     }
@@ -298,12 +435,12 @@ eng_executor_copy_block (EngExecutorState *s, uint32_t group, uint32_t from, uin
                          EngError *error)
 {
   const EngExecutor *e = s->executor;
-  for (uint32_t i = 0; i < e->n_pieces; i++)
+  for (uint32_t i = 0; i < e->n_devices; i++)
     {
-      if (!e->pieces[i].has_group[group])
+      if (!e->parts[i].has_group[group])
         continue;
-      EngStatus status = e->devices[e->pieces[i].i_device].api->copy_block (
-          e->pieces[i].bound, s->states[i], group, from, to, error);
+      EngStatus status = e->devices[i].api->copy_block (e->parts[i].bound, s->states[i], group,
+                                                        from, to, error);
       if (status != ENG_OK)
         return status;
     }

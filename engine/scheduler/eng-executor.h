@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A program on its devices: placement cuts the list of steps into pieces, each bound on one device;
- * what crosses a cut is the residual, through host memory.
+/* A program on its devices: placement cuts the list of steps into pieces; each device binds its steps once.
+ * What crosses a cut (between layers the residual; around experts also their input and the router's choice) goes
+ * through host memory.
  *
  * Executor: the weights, shared by any number of states. State: KV blocks and scratch on every device. One
  * owner thread at a time for an executor and all its states (device handles want one). */
@@ -24,6 +25,8 @@ typedef struct
   /* Device of each layer [n_layers], values < n_devices; NULL = all on device 0. Steps before the first
    * layer go with it, steps after the last with that one. */
   const uint8_t *layer_devices;
+  /* Device of each layer's routed experts [n_layers]; NULL = with their layer. */
+  const uint8_t *expert_devices;
   /* Used for every piece; first_step and n_steps are set here. */
   EngBindOptions bind;
 } EngExecutorOptions;

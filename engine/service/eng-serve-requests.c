@@ -63,7 +63,7 @@ eng_service_read_options (const EngJson *payload, EngSessionOptions *o, EngError
   o->n_ctx = (uint64_t) context;
   o->n_threads = (uint32_t) threads;
   o->n_gpu_layers = (int32_t) gpu_layers;
-  o->cpu_experts = cpu_experts > 0;
+  o->n_cpu_experts = (uint32_t) cpu_experts;
   o->gpu_memory_bytes = (uint64_t) gpu_memory;
   eng_json_get_bool (payload, "force", &o->force);
   const char *text;
@@ -141,7 +141,7 @@ make_key (const char *path, const EngSessionOptions *o)
   char *key = eng_alloc (size);
   if (key)
     snprintf (key, size, "%llu|%.40s|%u|%d|%d|%llu|%d|%d|%d|%s", (unsigned long long) o->n_ctx,
-              o->device, o->n_threads, o->n_gpu_layers, o->cpu_experts,
+              o->device, o->n_threads, o->n_gpu_layers, o->n_cpu_experts,
               (unsigned long long) o->gpu_memory_bytes, o->k_type, o->v_type, o->load_as, path);
   return key;
 }

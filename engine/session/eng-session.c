@@ -12,6 +12,10 @@
 #define DEFAULT_CONTEXT 8192u
 #define LEAST_CHOSEN_CONTEXT 2048u
 #define DEFAULT_SEQUENCES 4u
+#define DEVICE_SPARE ((uint64_t) 256 << 20)
+/* What a GPU's driver takes for us beside what is planned: context, kernels, cuBLAS, the buffers of the upload. On an
+ * H100 up to 560 MiB were seen above the plan. */
+#define DEVICE_OVERHEAD ((uint64_t) 640 << 20)
 #define DEFAULT_ROWS 512u
 /* Weights are expanded once for all rows of a batch: on one H100, 8B in Q4_K_M, a prompt of 2,048 tokens runs at 21,800
  * tokens/s by 512 rows and at 31,200 by 2,048. Its scratch takes most of 1 GB, which small cards need for layers. */
@@ -39,7 +43,8 @@ typedef struct
   const EngDeviceInfo *infos[2];
   uint32_t n_devices;
   uint8_t layer_devices[1024]; /* eng-builder.h: ENG_MAX_LAYERS */
-  uint32_t n_gpu_layers;
+  uint8_t expert_devices[1024];
+  uint32_t n_gpu_layers, n_cpu_experts;
   EngRunnerOptions runner;
   EngExecutorOptions executor;
   EngSessionPlan plan;
@@ -87,9 +92,6 @@ open_devices (Loading *l, EngError *error)
                error ? error->text : "");
       status = open_listed (l, 0, error);
     }
-  if (status == ENG_OK && l->n_devices == 2 && l->options->cpu_experts)
-    status = eng_error_set (error, ENG_ERR_UNSUPPORTED, "cpu-experts", ENG_OFFSET_NONE,
-                            "experts apart from their layer are not supported yet");
   return status;
 }
 
@@ -101,37 +103,97 @@ make_plans (Loading *l, EngMemoryPlan plans[2], EngError *error)
   return eng_executor_plan (l->program, &l->executor, &state, plans, error);
 }
 
-/* Layers [0, n_layers - n) on the CPU, the rest with the output head on the GPU. */
+/* Layers [0, n_layers - @n_gpu_layers) on the CPU, the rest with the output head on the GPU; there the routed experts
+ * of the first @n_cpu_experts layers stay with the CPU. */
 static void
-place (Loading *l, uint32_t n_gpu_layers)
+place (Loading *l, uint32_t n_gpu_layers, uint32_t n_cpu_experts)
 {
-  l->n_gpu_layers = n_gpu_layers;
-  for (uint32_t i = 0; i < l->program->n_layers; i++)
-    l->layer_devices[i] = i + n_gpu_layers >= l->program->n_layers ? 0 : 1;
+  uint32_t n = l->program->n_layers;
+  l->n_gpu_layers = n_gpu_layers < n ? n_gpu_layers : n;
+  l->n_cpu_experts = n_cpu_experts < n ? n_cpu_experts : n;
+  for (uint32_t i = 0; i < n; i++)
+    {
+      l->layer_devices[i] = i + l->n_gpu_layers >= n ? 0 : 1;
+      l->expert_devices[i] = i < l->n_cpu_experts ? 1 : l->layer_devices[i];
+    }
 }
 
-/* The most layers whose plan fits into the device's free memory. */
-static EngStatus
-choose_gpu_layers (Loading *l, EngError *error)
+static bool
+has_experts (const EngProgram *program)
 {
-  uint64_t free_bytes = l->infos[0]->free_bytes;
-  if (l->options->gpu_memory_bytes && l->options->gpu_memory_bytes < free_bytes)
-    free_bytes = l->options->gpu_memory_bytes;
-  uint32_t fits = 0, too_many = l->program->n_layers + 1;
-  while (fits + 1 < too_many)
+  for (uint32_t i = 0; i < program->n_steps; i++)
+    if (program->steps[i].kind == ENG_STEP_EXPERTS)
+      return true;
+  return false;
+}
+
+/* What the model may take of the device: what is free, less what the desktop and the driver want, or less by wish. */
+static uint64_t
+device_room (const Loading *l)
+{
+  const EngDeviceInfo *info = l->infos[0];
+  uint64_t spare = info->memory_bytes / 32 < DEVICE_SPARE ? DEVICE_SPARE : info->memory_bytes / 32;
+  uint64_t room = info->free_bytes > spare ? info->free_bytes - spare : 0, limit = l->options->gpu_memory_bytes;
+  room = limit && limit < room ? limit : room;
+  return room > DEVICE_OVERHEAD ? room - DEVICE_OVERHEAD : 0;
+}
+
+static EngStatus
+fits (Loading *l, uint32_t n_gpu_layers, uint32_t n_cpu_experts, bool *result, EngError *error)
+{
+  EngMemoryPlan plans[2];
+  place (l, n_gpu_layers, n_cpu_experts);
+  EngStatus status = make_plans (l, plans, error);
+  *result = status == ENG_OK
+            && plans[0].weight_bytes + plans[0].state_bytes + plans[0].scratch_bytes <= device_room (l);
+  return status;
+}
+
+/* All of it if it fits; else, of a mixture, as few layers' experts with the CPU as it takes; else as many whole
+ * layers as fit. */
+static EngStatus
+choose_split (Loading *l, EngError *error)
+{
+  uint32_t n = l->program->n_layers, wish = l->options->n_cpu_experts;
+  bool ok, mixture = has_experts (l->program);
+  EngStatus status = fits (l, n, wish, &ok, error);
+  if (status != ENG_OK || ok)
+    return status;
+  uint32_t experts = mixture ? n : 0;
+  if (mixture && wish == 0)
     {
-      uint32_t middle = fits + (too_many - fits) / 2;
-      EngMemoryPlan plans[2];
-      place (l, middle);
-      EngStatus status = make_plans (l, plans, error);
+      /* the least number of layers that does */
+      uint32_t too_few = 0, enough = n + 1;
+      while (status == ENG_OK && too_few + 1 < enough)
+        {
+          uint32_t middle = too_few + (enough - too_few) / 2;
+          status = fits (l, n, middle, &ok, error);
+          if (ok)
+            enough = middle;
+          else
+            too_few = middle;
+        }
       if (status != ENG_OK)
         return status;
-      if (plans[0].weight_bytes + plans[0].state_bytes + plans[0].scratch_bytes <= free_bytes)
-        fits = middle;
+      if (enough <= n)
+        {
+          place (l, n, enough);
+          return ENG_OK;
+        }
+    }
+  uint32_t most = 0, too_many = n + 1;
+  while (most + 1 < too_many)
+    {
+      uint32_t middle = most + (too_many - most) / 2;
+      status = fits (l, middle, experts, &ok, error);
+      if (status != ENG_OK)
+        return status;
+      if (ok)
+        most = middle;
       else
         too_many = middle;
     }
-  place (l, fits);
+  place (l, most, experts);
   return ENG_OK;
 }
 
@@ -142,6 +204,7 @@ choose_placement (Loading *l, EngError *error)
     .devices = l->devices,
     .n_devices = l->n_devices,
     .layer_devices = l->n_devices == 2 ? l->layer_devices : NULL,
+    .expert_devices = l->n_devices == 2 ? l->expert_devices : NULL,
     .bind = { .load_as = l->options->load_as,
               .exact = l->options->exact,
               .disabled = l->options->disabled,
@@ -151,9 +214,8 @@ choose_placement (Loading *l, EngError *error)
   if (l->n_devices == 1)
     return ENG_OK;
   if (l->options->n_gpu_layers < 0)
-    return choose_gpu_layers (l, error);
-  uint32_t n = (uint32_t) l->options->n_gpu_layers;
-  place (l, n < l->program->n_layers ? n : l->program->n_layers);
+    return choose_split (l, error);
+  place (l, (uint32_t) l->options->n_gpu_layers, l->options->n_cpu_experts);
   return ENG_OK;
 }
 
@@ -186,6 +248,9 @@ make_plan (Loading *l, EngError *error)
   const char *name = l->infos[0]->name;
   if (l->n_devices == 1)
     snprintf (p->device, sizeof p->device, "CPU · %s", name);
+  else if (l->n_gpu_layers == l->program->n_layers && l->n_cpu_experts && has_experts (l->program))
+    snprintf (p->device, sizeof p->device, "%s (experts of %u of %u layers: CPU)", name, l->n_cpu_experts,
+              l->program->n_layers);
   else if (l->n_gpu_layers == l->program->n_layers)
     snprintf (p->device, sizeof p->device, "%s", name);
   else
@@ -233,6 +298,32 @@ default_rows (const Loading *l)
   return l->n_devices == 2 && room >= LEAST_BYTES_FOR_GPU_ROWS ? DEFAULT_GPU_ROWS : DEFAULT_ROWS;
 }
 
+/* Rows, outputs and context, and whether they fit. */
+static EngStatus
+size (Loading *l, EngError *error)
+{
+  const EngSessionOptions *o = l->options;
+  EngType kv = o->exact ? ENG_TYPE_F32 : ENG_TYPE_F16;
+  l->runner = (EngRunnerOptions) {
+    .max_sequences = or_else (o->max_sequences, DEFAULT_SEQUENCES),
+    .max_rows = or_else (o->max_rows, default_rows (l)),
+    .max_outputs = or_else (o->max_outputs, DEFAULT_OUTPUTS),
+    .k_type = o->k_type == ENG_TYPE_NONE ? kv : o->k_type,
+    .v_type = o->v_type == ENG_TYPE_NONE ? kv : o->v_type,
+  };
+  if (l->runner.max_sequences > ENG_MAX_CONVERSATIONS)
+    l->runner.max_sequences = ENG_MAX_CONVERSATIONS;
+  if (!l->program->causal)
+    {
+      uint32_t most = l->program->n_ctx_train;
+      most = most < MOST_ENCODER_ROWS ? most : MOST_ENCODER_ROWS;
+      if (l->runner.max_rows < most)
+        l->runner.max_rows = most;
+      l->runner.n_total_ctx = l->runner.max_rows;
+    }
+  return choose_context (l, error);
+}
+
 /* Open the model and work out its plan; l->model is the caller's to unref, failed or not. */
 static EngStatus
 prepare (Loading *l, const char *path, EngError *error)
@@ -253,25 +344,16 @@ prepare (Loading *l, const char *path, EngError *error)
     }
   if (status != ENG_OK)
     return status;
-  EngType kv = o->exact ? ENG_TYPE_F32 : ENG_TYPE_F16;
-  l->runner = (EngRunnerOptions) {
-    .max_sequences = or_else (o->max_sequences, DEFAULT_SEQUENCES),
-    .max_rows = or_else (o->max_rows, default_rows (l)),
-    .max_outputs = or_else (o->max_outputs, DEFAULT_OUTPUTS),
-    .k_type = o->k_type == ENG_TYPE_NONE ? kv : o->k_type,
-    .v_type = o->v_type == ENG_TYPE_NONE ? kv : o->v_type,
-  };
-  if (l->runner.max_sequences > ENG_MAX_CONVERSATIONS)
-    l->runner.max_sequences = ENG_MAX_CONVERSATIONS;
-  if (!l->program->causal)
+  status = size (l, error);
+  /* A model that the device cannot run: nobody asked for the device by name, so the CPU goes on. */
+  if (status == ENG_ERR_UNSUPPORTED && l->n_devices == 2 && (!o->device || strcmp (o->device, "auto") == 0))
     {
-      uint32_t most = l->program->n_ctx_train;
-      most = most < MOST_ENCODER_ROWS ? most : MOST_ENCODER_ROWS;
-      if (l->runner.max_rows < most)
-        l->runner.max_rows = most;
-      l->runner.n_total_ctx = l->runner.max_rows;
+      eng_log (ENG_LOG_WARNING, "%s cannot run this model: %s", l->infos[0]->name, error ? error->text : "");
+      status = open_listed (l, 0, error);
+      if (status == ENG_OK)
+        status = size (l, error);
     }
-  return choose_context (l, error);
+  return status;
 }
 
 EngStatus

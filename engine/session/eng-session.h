@@ -22,7 +22,7 @@ typedef struct
   const char *device;      /* as eng_device_list_choose (); NULL = "auto" */
   uint32_t n_threads;
   int32_t n_gpu_layers;    /* -1 = as many as fit */
-  bool cpu_experts;        /* experts stay with the CPU */
+  uint32_t n_cpu_experts;  /* experts of the first N layers stay with the CPU; UINT32_MAX: of all. 0 = choose */
   uint64_t gpu_memory_bytes;
   EngType k_type, v_type;  /* ENG_TYPE_NONE = F16 (float32 when exact) */
   EngType load_as;         /* ENG_TYPE_NONE = as the file stores them */

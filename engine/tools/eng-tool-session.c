@@ -47,7 +47,18 @@ eng_tool_session_options (const EngToolModelOptions *o, EngSessionOptions *s, En
   s->device = o->device;
   s->n_threads = (uint32_t) o->n_threads;
   s->n_gpu_layers = (int32_t) o->n_gpu_layers;
-  s->cpu_experts = o->cpu_experts != NULL;
+  if (o->cpu_experts && *o->cpu_experts)
+    {
+      char *end;
+      errno = 0;
+      unsigned long n = strtoul (o->cpu_experts, &end, 10);
+      if (errno || *end || o->cpu_experts[0] < '0' || o->cpu_experts[0] > '9' || n > UINT32_MAX)
+        return eng_error_set (error, ENG_ERR_ARGUMENT, "--cpu-experts", ENG_OFFSET_NONE,
+                              "--cpu-experts: '%.20s' is no number of layers", o->cpu_experts);
+      s->n_cpu_experts = (uint32_t) n;
+    }
+  else
+    s->n_cpu_experts = o->cpu_experts ? UINT32_MAX : 0;
   s->gpu_memory_bytes = o->gpu_memory_bytes;
   s->force = o->force;
   s->exact = o->exact;

@@ -193,6 +193,8 @@ scan_steps (const EngProgram *program, const EngBindOptions *options, EngCpuWeig
   for (uint32_t i = options->first_step; i < options->first_step + options->n_steps; i++)
     {
       const EngStep *step = &program->steps[i];
+      if (options->elsewhere && options->elsewhere[i])
+        continue;
       EngStatus status = check_step (program, i, error);
       if (status != ENG_OK)
         return status;
@@ -428,6 +430,8 @@ mark_quantized (EngBound *bound)
        i < bound->options.first_step + bound->options.n_steps; i++)
     {
       const EngStep *s = &bound->program->steps[i];
+      if (bound->options.elsewhere && bound->options.elsewhere[i])
+        continue;
       bool products = s->kind == ENG_STEP_QKV || s->kind == ENG_STEP_PRODUCT
                       || s->kind == ENG_STEP_GATE_UP || s->kind == ENG_STEP_ROUTE;
       for (int j = 0; products && j < 3; j++)

@@ -34,6 +34,9 @@ check_blocks (const EngCpuRun *run, uint32_t r, EngError *error)
   const EngSequenceView *sequence = &run->batch->sequences[row->i_sequence];
   for (uint32_t g = 0; g < program->n_groups; g++)
     {
+      /* No layer of that group is here. */
+      if (run->state->options.n_blocks[g] == 0)
+        continue;
       uint32_t window = program->groups[g].window, position = row->position[0];
       uint32_t first = window != 0 && position >= window ? position - window + 1 : 0;
       uint32_t last = program->causal ? position : sequence->n_positions - 1;

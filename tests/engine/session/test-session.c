@@ -201,6 +201,60 @@ test_two_devices (void)
   eng_model_unref (&model);
 }
 
+/* Experts on another device than their layer: input, choice and residual cross there and back. */
+static void
+test_experts_apart (void)
+{
+  const EngDeviceApi *api = eng_cpu_device_api ();
+  EngExecutorDevice devices[2];
+  EngModel *model = NULL;
+  EngError error;
+  const EngModelOptions model_options = { .n_ctx = 128 };
+  g_assert_cmpint (eng_model_open (EXPERTS_MODEL, &model_options, &model, &error), ==, ENG_OK);
+  for (int i = 0; i < 2; i++)
+    {
+      const EngDeviceOptions options = { .n_threads = 1 };
+      devices[i].api = api;
+      g_assert_cmpint (api->open (0, &options, &devices[i].device, &error), ==, ENG_OK);
+    }
+  const EngWeightSource source = { .map = eng_model_map_weight, .data = model };
+  const EngProgram *program = eng_model_get_program (model);
+  const uint8_t layers[2][3] = { { 0, 0, 0 }, { 1, 0, 0 } };
+  const uint8_t experts[3][3] = { { 0, 0, 0 }, { 1, 1, 1 }, { 0, 1, 1 } };
+  g_autofree float *expected = NULL;
+  int32_t tokens[20];
+  for (int i = 0; i < 20; i++)
+    tokens[i] = 5 + i;
+  g_assert_cmpuint (program->n_layers, ==, 3);
+  for (int l = 0; l < 2; l++)
+    for (int x = 0; x < 3; x++)
+      {
+        const EngExecutorOptions options = { .devices = devices, .n_devices = 2, .layer_devices = layers[l],
+                                             .expert_devices = experts[x],
+                                             .bind = { .load_as = ENG_TYPE_NONE, .exact = true } };
+        const EngRunnerOptions runner_options = { .n_ctx = 128, .max_sequences = 1, .max_rows = 16, .max_outputs = 1,
+                                                  .k_type = ENG_TYPE_F32, .v_type = ENG_TYPE_F32 };
+        EngExecutor *executor = NULL;
+        EngRunner *runner = NULL;
+        uint32_t a;
+        g_assert_cmpint (eng_executor_new (program, &source, &options, &executor, &error), ==, ENG_OK);
+        g_assert_cmpint (eng_runner_new (executor, &runner_options, &runner, &error), ==, ENG_OK);
+        g_assert_cmpint (eng_kv_cache_add (eng_runner_get_cache (runner), &a, NULL), ==, ENG_OK);
+        if (l == 0)
+          g_assert_cmpuint (eng_executor_get_n_pieces (executor), ==, x == 0 ? 1 : x == 1 ? 7 : 5);
+        g_assert_cmpint (eng_runner_prefill (runner, a, tokens, 20, 0, NULL, NULL, NULL, &error), ==, ENG_OK);
+        if (!expected)
+          expected = g_memdup2 (eng_runner_get_output (runner, 0), program->n_vocab * sizeof (float));
+        g_assert_cmpmem (eng_runner_get_output (runner, 0), program->n_vocab * sizeof (float), expected,
+                         program->n_vocab * sizeof (float));
+        eng_runner_free (&runner);
+        eng_executor_free (&executor);
+      }
+  for (int i = 0; i < 2; i++)
+    api->close (&devices[i].device);
+  eng_model_unref (&model);
+}
+
 /* --- generating --- */
 
 typedef struct
@@ -504,6 +558,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/session/batch/fast", GINT_TO_POINTER (0), test_batch);
   g_test_add_func ("/session/cut-and-fork", test_cut_and_fork);
   g_test_add_func ("/session/two-devices", test_two_devices);
+  g_test_add_func ("/session/experts-apart", test_experts_apart);
   g_test_add_func ("/session/ends", test_ends);
   g_test_add_func ("/session/context-full", test_context_full);
   g_test_add_func ("/session/reuse", test_reuse);
