@@ -89,7 +89,7 @@ struct EngState
   __nv_bfloat16 *w16; /* an expanded matrix */
   uint64_t w16_elements;
   float *partial;
-  int *counters;
+  int *counters, *route_counters;
   void *workspace;
   /* experts of many rows, slots sorted by expert: inputs, gate and up, their product, outputs */
   __nv_bfloat16 *slot_x16, *slot_h16;

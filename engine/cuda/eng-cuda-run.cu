@@ -292,6 +292,26 @@ step_few (const Run *r, uint32_t i)
       return gate_rows (r, s, buf[s->dst], NULL);
     case ENG_STEP_ROUTE:
       set_input (r, i, &g);
+      if (r->b->weights[s->w[0]].type == ENG_TYPE_F32 && r->n_rows <= ENG_CUDA_GEMV_ROWS)
+        {
+          CuRouter a = {};
+          a.x = g.x;
+          a.w = (const float *) r->b->weights[s->w[0]].q;
+          a.has_norm = g.has_norm;
+          a.norm = g.norm;
+          a.eps = g.eps;
+          a.selection = vector_of (r, s->w[1]);
+          a.n_cols = (int) g.n_cols;
+          a.n_expert = (int) s->u.route.n_expert;
+          a.n_used = (int) s->u.route.n_used;
+          a.gating = s->u.route.gating;
+          a.normalize = s->u.route.normalize;
+          a.scale = s->u.route.scale;
+          a.scores = r->s->scores;
+          a.y = buf[s->dst];
+          a.counters = r->s->route_counters;
+          return cu_router (r->stream, &a, r->n_rows, r->pdl);
+        }
       g.n_segments = 1;
       g.segment[0] = segment (r, s->w[0], ENG_WEIGHT_NONE, r->s->scores, s->u.route.n_expert);
       TRY (gemv (r, &g, r->n_rows));

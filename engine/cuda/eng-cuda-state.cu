@@ -124,6 +124,7 @@ lay_out (const EngBound *b, const EngStateOptions *o, EngState *s, Carver *c, En
   s->partial = carve<float> (
       c, cu_attention_scratch ((int) rows, (int) w.heads, (int) w.head_width) / 4 + 1);
   s->counters = carve<int> (c, ENG_CUDA_GEMV_ROWS * (w.heads_kv + 1));
+  s->route_counters = carve<int> (c, ENG_CUDA_GEMV_ROWS);
   if (rows > ENG_CUDA_GEMV_ROWS)
     {
       s->x16 = carve<__nv_bfloat16> (c, rows * w.x16);

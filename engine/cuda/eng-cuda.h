@@ -180,6 +180,17 @@ cudaError_t cu_gate_rows (CuStream s, const float *x, int n_cols, const float *w
 cudaError_t cu_route (CuStream s, const float *scores, const float *selection, int n_rows,
                       int n_expert, int n_used, int gating, int normalize, float scale, float *y,
                       int pdl);
+/* Scores and choice in one launch, for a float32 router over few rows: x [n_rows, n_cols], RMS norm folded in
+ * where has_norm. @counters: one a row, zero before and after. */
+typedef struct
+{
+  const float *x, *w, *norm, *selection;
+  int has_norm, n_cols, n_expert, n_used, gating, normalize;
+  float eps, scale;
+  float *scores, *y;
+  int *counters;
+} CuRouter;
+cudaError_t cu_router (CuStream s, const CuRouter *r, int n_rows, int pdl);
 /* y[r] = [y[r] +] sum over u of route weight (r, u) * slots[place[r * n_used + u]]; route rows hold n_used
  * ids, then n_used weights. */
 cudaError_t cu_combine (CuStream s, const float *slots, const int *place, const float *route,

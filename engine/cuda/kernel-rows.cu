@@ -355,20 +355,18 @@ cu_gate_rows (CuStream s, const float *x, int n_cols, const float *w, int n_rows
 
 // One warp a row: the n_used best of up to 1,024 experts, best first.
 template <int N> // experts a lane
-__global__ void
-route_kernel (const float *scores, const float *selection, int n_expert, int n_used, int gating,
-              int normalize, float scale, float *y)
+CU_DEV void
+choose_experts (const float *x, const float *selection, int n_expert, int n_used, int gating, int normalize,
+                float scale, float *o)
 {
-  wait_for_input ();
-  const int row = blockIdx.x, lane = threadIdx.x;
+  const int lane = threadIdx.x % 32;
   float p[N], pick[N]; // this lane's experts: lane, lane + 32, …
-  const float *x = scores + (size_t) row * n_expert;
   float top = -INFINITY;
 #pragma unroll
   for (int i = 0; i < N; i++)
     {
       const int e = i * 32 + lane;
-      p[i] = e < n_expert ? x[e] : -INFINITY;
+      p[i] = e < n_expert ? __ldcg (x + e) : -INFINITY;
       top = fmaxf (top, p[i]);
     }
   for (int o = 16; o; o >>= 1)
@@ -393,7 +391,6 @@ route_kernel (const float *scores, const float *selection, int n_expert, int n_u
         p[i] /= sum;
       pick[i] = e < n_expert ? p[i] + (selection ? selection[e] : 0.f) : -INFINITY;
     }
-  float *o = y + (size_t) row * 2 * n_used;
   float chosen = 0.f, mine = 0.f; // lane u keeps the weight of choice u (n_used <= 32)
   for (int u = 0; u < n_used; u++)
     {
@@ -441,6 +438,93 @@ route_kernel (const float *scores, const float *selection, int n_expert, int n_u
   if (lane < n_used)
     o[n_used + lane] = (gating == 2 || normalize ? mine / fmaxf (chosen, 6.103515625e-5f) : mine)
                        * scale;
+}
+
+template <int N>
+__global__ void
+route_kernel (const float *scores, const float *selection, int n_expert, int n_used, int gating, int normalize,
+              float scale, float *y)
+{
+  wait_for_input ();
+  choose_experts<N> (scores + (size_t) blockIdx.x * n_expert, selection, n_expert, n_used, gating, normalize, scale,
+                     y + (size_t) blockIdx.x * 2 * n_used);
+}
+
+// A float32 router of few rows, all of it: a warp a score, the norm in front folded in, and the last block to arrive
+// chooses. The weights are asked for before the wait.
+#define ROUTER_WARPS 4
+#define ROUTER_LOADS 16
+
+template <int N>
+__global__ void __launch_bounds__ (ROUTER_WARPS * 32)
+router_kernel (const __grid_constant__ CuRouter r)
+{
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, row = blockIdx.y;
+  const int e = blockIdx.x * ROUTER_WARPS + warp;
+  const float *w = r.w + (size_t) (e < r.n_expert ? e : 0) * r.n_cols, *x = r.x + (size_t) row * r.n_cols;
+  float4 v[ROUTER_LOADS];
+  float dot = 0.f, square = 0.f;
+  auto load = [&] (int base) {
+#pragma unroll
+    for (int k = 0; k < ROUTER_LOADS; k++)
+      {
+        const int i = base + (k * 32 + lane) * 4;
+        v[k] = i < r.n_cols ? __ldg ((const float4 *) (w + i)) : make_float4 (0.f, 0.f, 0.f, 0.f);
+        if (r.norm && i < r.n_cols)
+          {
+            const float4 n = __ldg ((const float4 *) (r.norm + i));
+            v[k].x *= n.x, v[k].y *= n.y, v[k].z *= n.z, v[k].w *= n.w;
+          }
+      }
+  };
+  load (0);
+  wait_for_input ();
+  for (int base = 0; base < r.n_cols; base += ROUTER_LOADS * 128)
+    {
+      if (base > 0)
+        load (base);
+#pragma unroll
+      for (int k = 0; k < ROUTER_LOADS; k++)
+        {
+          const int i = base + (k * 32 + lane) * 4;
+          if (i >= r.n_cols)
+            continue;
+          const float4 u = __ldcg ((const float4 *) (x + i));
+          dot += u.x * v[k].x + u.y * v[k].y + u.z * v[k].z + u.w * v[k].w;
+          square += u.x * u.x + u.y * u.y + u.z * u.z + u.w * u.w;
+        }
+    }
+  for (int o = 16; o; o >>= 1)
+    {
+      dot += __shfl_xor_sync (~0u, dot, o);
+      square += __shfl_xor_sync (~0u, square, o);
+    }
+  float *scores = r.scores + (size_t) row * r.n_expert;
+  if (lane == 0 && e < r.n_expert)
+    scores[e] = r.has_norm ? dot * rsqrtf (square / r.n_cols + r.eps) : dot;
+  __shared__ int arrived;
+  __threadfence ();
+  __syncthreads ();
+  if (threadIdx.x == 0)
+    arrived = atomicAdd (r.counters + row, 1);
+  __syncthreads ();
+  if (arrived != (int) gridDim.x - 1)
+    return;
+  __threadfence ();
+  if (threadIdx.x == 0)
+    r.counters[row] = 0;
+  if (warp == 0)
+    choose_experts<N> (scores, r.selection, r.n_expert, r.n_used, r.gating, r.normalize, r.scale,
+                       r.y + (size_t) row * 2 * r.n_used);
+}
+
+cudaError_t
+cu_router (CuStream s, const CuRouter *r, int n_rows, int pdl)
+{
+  if (r->n_expert > 1024 || r->n_used > 32 || r->n_cols % 4)
+    return cudaErrorInvalidConfiguration;
+  auto kernel = r->n_expert <= 128 ? router_kernel<4> : r->n_expert <= 256 ? router_kernel<8> : router_kernel<32>;
+  return launch (kernel, dim3 ((r->n_expert + ROUTER_WARPS - 1) / ROUTER_WARPS, n_rows), ROUTER_WARPS * 32, s, pdl, *r);
 }
 
 cudaError_t
