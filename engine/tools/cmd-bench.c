@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bench MODEL: prefill and decode speed, counted as llama-bench counts: tokens of a fixed random
  * prompt, sampling not included, the cache emptied before each repetition. Medians over the repetitions,
- * after one that is not counted. */
+ * after one that is not counted. On an NVIDIA GPU also what its board used meanwhile (the CPU's share is not
+ * in it), where NVML says. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,9 +10,11 @@
 #include "eng-arena.h"
 #include "eng-commands.h"
 #include "eng-json.h"
+#include "eng-power.h"
 #include "eng-tool-session.h"
 
 #define MAX_REPETITIONS 1000u
+#define LEAST_METERED_SECONDS 1.0
 
 typedef struct
 {
@@ -19,6 +22,7 @@ typedef struct
   uint32_t n_prefill, n_decode, depth, n_sequences;
   uint32_t sequences[64];
   int32_t *tokens; /* [longest run] */
+  EngPowerMeter *meter; /* NULL: none */
   uint32_t n_vocab;
 } Bench;
 
@@ -44,6 +48,38 @@ median (double *values, uint32_t n)
   return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2.0;
 }
 
+/* What one kind of run took, summed over those that count. */
+typedef struct
+{
+  double seconds, joules;
+  bool metered; /* joules are known */
+} Use;
+
+typedef struct
+{
+  double start_s, start_j;
+  bool metered;
+} Clock;
+
+static Clock
+start_clock (const Bench *b)
+{
+  Clock c = { 0 };
+  c.metered = b->meter && eng_power_meter_read (b->meter, &c.start_j);
+  c.start_s = now_seconds ();
+  return c;
+}
+
+static Use
+stop_clock (const Bench *b, const Clock *c)
+{
+  Use use = { .seconds = now_seconds () - c->start_s };
+  double end_j;
+  use.metered = c->metered && eng_power_meter_read (b->meter, &end_j);
+  use.joules = use.metered ? end_j - c->start_j : 0.0;
+  return use;
+}
+
 /* Fill every sequence with @depth tokens; they stand empty before. */
 static EngStatus
 fill (Bench *b, uint32_t depth, EngError *error)
@@ -66,27 +102,27 @@ empty (Bench *b, EngError *error)
 
 /* Seconds for n_prefill tokens of each sequence behind depth ones. */
 static EngStatus
-time_prefill (Bench *b, double *seconds, EngError *error)
+time_prefill (Bench *b, Use *use, EngError *error)
 {
   EngStatus status = empty (b, error);
   if (status == ENG_OK)
     status = fill (b, b->depth, error);
-  double start = now_seconds ();
+  Clock clock = start_clock (b);
   if (status == ENG_OK)
     status = fill (b, b->n_prefill, error);
-  *seconds = now_seconds () - start;
+  *use = stop_clock (b, &clock);
   return status;
 }
 
 /* Seconds for n_decode steps of one token a sequence behind depth ones. */
 static EngStatus
-time_decode (Bench *b, double *seconds, EngError *error)
+time_decode (Bench *b, Use *use, EngError *error)
 {
   EngStatus status = empty (b, error);
   if (status == ENG_OK)
     status = fill (b, b->depth, error);
   EngRunnerSpan spans[64];
-  double start = now_seconds ();
+  Clock clock = start_clock (b);
   for (uint32_t i = 0; i < b->n_decode && status == ENG_OK; i++)
     {
       for (uint32_t s = 0; s < b->n_sequences; s++)
@@ -94,18 +130,32 @@ time_decode (Bench *b, double *seconds, EngError *error)
                                      .outputs = ENG_OUTPUT_LAST };
       status = eng_runner_run (b->runner, spans, b->n_sequences, NULL, error);
     }
-  *seconds = now_seconds () - start;
+  *use = stop_clock (b, &clock);
   return status;
 }
 
 static EngStatus
-repeat (Bench *b, EngStatus (*time_once) (Bench *, double *, EngError *), uint32_t n, double *result,
-        EngError *error)
+repeat (Bench *b, EngStatus (*time_once) (Bench *, Use *, EngError *), uint32_t n, double *result,
+        Use *sum, EngError *error)
 {
-  double seconds[MAX_REPETITIONS], ignored;
-  EngStatus status = time_once (b, &ignored, error);
+  double seconds[MAX_REPETITIONS];
+  Use one;
+  EngStatus status = time_once (b, &one, error);
+  *sum = (Use) { .metered = true };
+  Clock whole = start_clock (b);
   for (uint32_t i = 0; i < n && status == ENG_OK; i++)
-    status = time_once (b, &seconds[i], error);
+    {
+      status = time_once (b, &one, error);
+      seconds[i] = one.seconds;
+      sum->seconds += one.seconds;
+      sum->joules += one.joules;
+      sum->metered = sum->metered && one.metered;
+    }
+  /* Nothing but what is timed lies between: one window, since the counter moves in steps. */
+  Use all = stop_clock (b, &whole);
+  if (b->depth == 0)
+    *sum = all;
+  sum->metered = sum->metered && sum->seconds >= LEAST_METERED_SECONDS;
   *result = status == ENG_OK ? median (seconds, n) : 0.0;
   return status;
 }
@@ -138,19 +188,58 @@ prepare (Bench *b, EngSession *session, EngError *error)
   return status;
 }
 
+/* The meter of the GPU that the session runs on, if it does. */
+static EngPowerMeter *
+open_meter (const EngToolSession *s)
+{
+  const char *device = eng_session_get_plan (s->session)->device;
+  const EngDeviceList *list = eng_runtime_get_devices (s->runtime);
+  for (uint32_t i = 0; i < list->n; i++)
+    {
+      const EngDeviceInfo *info = &list->entries[i].info;
+      if (info->kind == ENG_DEVICE_GPU && info->score && strncmp (device, info->name, strlen (info->name)) == 0)
+        return eng_power_meter_new (info->name, 0);
+    }
+  return NULL;
+}
+
+static void
+write_power (EngJsonWriter *w, const char *watts, const char *joules, const Use *use, double n_tokens)
+{
+  if (!use->metered || use->seconds <= 0.0)
+    return;
+  eng_json_write_key (w, watts);
+  eng_json_write_double (w, use->joules / use->seconds);
+  eng_json_write_key (w, joules);
+  eng_json_write_double (w, use->joules / n_tokens);
+}
+
+static void
+print_power (const Use *use, double n_tokens)
+{
+  if (use->metered && use->seconds > 0.0)
+    printf ("             %10.1f W of the board  %.4f J a token\n", use->joules / use->seconds,
+            use->joules / n_tokens);
+}
+
 static int
 report (const char *path, const Bench *b, const EngSession *session, uint32_t n_repetitions,
-        double prefill_s, double decode_s, bool json)
+        double prefill_s, double decode_s, const Use uses[2], bool json)
 {
   double n_prefill = (double) b->n_prefill * b->n_sequences;
   double n_decode = (double) b->n_decode * b->n_sequences;
   if (!json)
     {
       if (b->n_prefill)
-        printf ("prefill %u  %10.2f tokens/s\n", b->n_prefill, n_prefill / prefill_s);
+        {
+          printf ("prefill %u  %10.2f tokens/s\n", b->n_prefill, n_prefill / prefill_s);
+          print_power (&uses[0], n_prefill * n_repetitions);
+        }
       if (b->n_decode)
         printf ("decode  %u  %10.2f tokens/s  %.3f ms a token\n", b->n_decode, n_decode / decode_s,
                 1e3 * decode_s / b->n_decode);
+      if (b->n_decode)
+        print_power (&uses[1], n_decode * n_repetitions);
       return eng_tool_finish_output ();
     }
   EngBuffer out = { 0 };
@@ -171,6 +260,10 @@ report (const char *path, const Bench *b, const EngSession *session, uint32_t n_
   eng_json_write_double (&w, b->n_decode ? n_decode / decode_s : 0.0);
   eng_json_write_key (&w, "ms_per_token");
   eng_json_write_double (&w, b->n_decode ? 1e3 * decode_s / b->n_decode : 0.0);
+  if (b->n_prefill)
+    write_power (&w, "prefill_mean_watts", "prefill_joules_per_token", &uses[0], n_prefill * n_repetitions);
+  if (b->n_decode)
+    write_power (&w, "mean_watts", "joules_per_token", &uses[1], n_decode * n_repetitions);
   eng_json_write_end_object (&w);
   return eng_tool_finish_json (&out);
 }
@@ -216,6 +309,7 @@ eng_cmd_bench (int argc, char **argv)
   EngSessionOptions session_options;
   EngToolSession s = { NULL };
   double prefill_s = 0.0, decode_s = 0.0;
+  Use uses[2] = { { 0 } };
   EngStatus status = eng_tool_session_options (&model_options, &session_options, &error);
   session_options.without_text = true;
   session_options.max_sequences = b.n_sequences;
@@ -231,13 +325,16 @@ eng_cmd_bench (int argc, char **argv)
                             "the model gives embeddings: there is nothing to decode");
   if (status == ENG_OK)
     status = prepare (&b, s.session, &error);
+  if (status == ENG_OK)
+    b.meter = open_meter (&s);
   if (status == ENG_OK && b.n_prefill)
-    status = repeat (&b, time_prefill, (uint32_t) n_repetitions, &prefill_s, &error);
+    status = repeat (&b, time_prefill, (uint32_t) n_repetitions, &prefill_s, &uses[0], &error);
   if (status == ENG_OK && b.n_decode)
-    status = repeat (&b, time_decode, (uint32_t) n_repetitions, &decode_s, &error);
+    status = repeat (&b, time_decode, (uint32_t) n_repetitions, &decode_s, &uses[1], &error);
   int code = status == ENG_OK
-                 ? report (path, &b, s.session, (uint32_t) n_repetitions, prefill_s, decode_s, json)
+                 ? report (path, &b, s.session, (uint32_t) n_repetitions, prefill_s, decode_s, uses, json)
                  : eng_tool_fail (path, &error);
+  eng_power_meter_free (&b.meter);
   eng_tool_close (&s);
   eng_free (b.tokens);
   return code;
