@@ -177,7 +177,9 @@ ing_workspace_new_full (const char *data_folder, const char *owner, const char *
   self->database = ing_database_new (&ing_schema);
   IngEngineLaunch usual = { .mode = ING_ENGINE_THREAD };
   g_autofree char *mode = ing_settings_dup_string (self->settings, ING_SETTING_ENGINE_MODE, "auto");
-  if (strcmp (mode, "child") == 0 && ing_paths_get_engine () != NULL)
+  /* A GPU's driver can take its process with it, so with a module the engine has one of its own. */
+  gboolean wants_child = strcmp (mode, "child") == 0 || (strcmp (mode, "auto") == 0 && eng_serve_has_module ());
+  if (wants_child && ing_paths_get_engine () != NULL)
     usual.mode = ING_ENGINE_CHILD;
   self->generation = ing_generation_service_new (launch != NULL ? launch : &usual);
   self->chat = ing_chat_context_new (self->database, self->generation);

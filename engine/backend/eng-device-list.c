@@ -144,6 +144,19 @@ find_module (const char *name, char *path, size_t size)
     }
 }
 
+bool
+eng_device_list_has_module (void)
+{
+  for (size_t i = 0; i < sizeof module_apis / sizeof module_apis[0]; i++)
+    {
+      char path[4096];
+      find_module (module_apis[i], path, sizeof path);
+      if (access (path, F_OK) == 0)
+        return true;
+    }
+  return false;
+}
+
 EngStatus
 eng_device_list_fill (EngDeviceList *list, EngError *error)
 {

@@ -33,6 +33,9 @@ typedef struct
 /* Fill with the CPU and every known kind of module ("cuda"). Only the CPU's own failure is an error. */
 EngStatus eng_device_list_fill (EngDeviceList *list, EngError *error);
 
+/* Whether a module lies where _fill would look; nothing is loaded. */
+bool eng_device_list_has_module (void);
+
 /* Add the devices of the module at @path, or one entry that says why there are none. @api is the name shown for it
  * ("cuda"). Never fails. */
 void eng_device_list_add_module (EngDeviceList *list, const char *path, const char *api);

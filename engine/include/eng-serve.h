@@ -2,6 +2,8 @@
 /* The engine as a service behind a stream socket: the only door that app/ uses. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "eng-status.h"
 
 #ifdef __cplusplus
@@ -16,6 +18,10 @@ extern "C" {
  * Returns ENG_OK after an orderly end, ENG_ERR_FORMAT after a bad frame, ENG_ERR_IO if the socket
  * failed, ENG_ERR_NO_MEMORY if not even the service could be made. */
 EngStatus eng_serve (int fd, EngError *error);
+
+/* Whether a GPU's module is installed here. Then the service belongs into a process of its own: a driver that loses
+ * its device takes the process with it. Looks at files only. */
+bool eng_serve_has_module (void);
 
 #ifdef __cplusplus
 }

@@ -369,3 +369,9 @@ eng_serve (int fd, EngError *error)
   free_service (s);
   return status;
 }
+
+bool
+eng_serve_has_module (void)
+{
+  return eng_device_list_has_module ();
+}
