@@ -43,6 +43,24 @@ eng_kernels_init (EngKernels *k, uint32_t tiers)
       eng_product_init_avx512_vnni (k);
       applied |= ENG_CPU_TIER_AVX512_VNNI;
     }
+#elif defined __aarch64__
+  if ((tiers & ENG_CPU_TIER_NEON) != 0)
+    {
+      eng_float_init_neon (k);
+      eng_product_init_neon (k);
+      eng_attention_init_neon (k);
+      applied |= ENG_CPU_TIER_NEON;
+    }
+  if ((tiers & ENG_CPU_TIER_NEON_DOTPROD) != 0)
+    {
+      eng_product_init_neon_dotprod (k);
+      applied |= ENG_CPU_TIER_NEON_DOTPROD;
+    }
+  if ((tiers & ENG_CPU_TIER_NEON_I8MM) != 0)
+    {
+      eng_product_init_neon_i8mm (k);
+      applied |= ENG_CPU_TIER_NEON_I8MM;
+    }
 #endif
   return applied;
 }

@@ -12,3 +12,9 @@ void eng_product_init_avx_vnni (EngKernels *kernels);
 void eng_attention_init_avx512 (EngKernels *kernels);
 void eng_product_init_avx512 (EngKernels *kernels);
 void eng_product_init_avx512_vnni (EngKernels *kernels);
+
+void eng_float_init_neon (EngKernels *kernels);
+void eng_attention_init_neon (EngKernels *kernels);
+void eng_product_init_neon (EngKernels *kernels);
+void eng_product_init_neon_dotprod (EngKernels *kernels);
+void eng_product_init_neon_i8mm (EngKernels *kernels);
