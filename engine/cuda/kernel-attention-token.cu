@@ -10,7 +10,8 @@
 // Keys and values of earlier positions were written by earlier runs: they are asked for before the wait for the QKV
 // product. The row's own are patched into their tile from shared memory. So every sequence of the batch has one
 // row here; several rows of one sequence go through cu_qkv_finish () and cu_attention_decode ().
-#include "format.cuh"
+#include "kernel-launch.cuh"
+#include "kernel-mma.cuh"
 
 #define TOKEN_WARPS 4
 #define TOKEN_THREADS (TOKEN_WARPS * 32)
@@ -18,58 +19,6 @@
 #define LEAST_SLICE 128 // positions: merging slices costs more than walking these
 #define MAX_SLICES 32
 #define LOG2_E 1.4426950408889634f
-
-CU_DEV void
-wait_for_input (void)
-{
-#if __CUDA_ARCH__ >= 900
-  cudaTriggerProgrammaticLaunchCompletion ();
-  cudaGridDependencySynchronize ();
-#endif
-}
-
-#if __CUDA_ARCH__ >= 800
-CU_DEV uint32_t
-shared_address (const void *p)
-{
-  return (uint32_t) __cvta_generic_to_shared (p);
-}
-CU_DEV void
-ldmatrix4 (uint32_t r[4], const void *p)
-{
-  asm volatile ("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                : "r"(shared_address (p))
-                : "memory");
-}
-CU_DEV void
-ldmatrix4_trans (uint32_t r[4], const void *p)
-{
-  asm volatile ("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                : "r"(shared_address (p))
-                : "memory");
-}
-CU_DEV void
-mma (float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1)
-{
-  asm volatile ("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
-                "{%8,%9}, {%0,%1,%2,%3};"
-                : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-CU_DEV void
-copy_async (void *dst, const void *src)
-{
-  asm volatile ("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address (dst)), "l"(src) : "memory");
-}
-CU_DEV uint32_t
-two_halves (float a, float b)
-{
-  const __half2 h = __floats2half2_rn (a, b);
-  return *(const uint32_t *) &h;
-}
-#endif
 
 __host__ __device__ constexpr int
 token_stages (int d)
@@ -430,25 +379,9 @@ token (CuStream s, const CuAttention *a, const CuQkv *f, const CuMeta *m, float 
        int *counters, int n_units, int pdl)
 {
   const size_t bytes = (size_t) TOKEN_WARPS * token_stages (D) * 2 * TILE * (D + 8) * sizeof (__half);
-  cudaError_t e = cudaFuncSetAttribute (token_kernel<D>, cudaFuncAttributeMaxDynamicSharedMemorySize, (int) bytes);
-  if (e == cudaSuccess)
-    e = cudaFuncSetAttribute (token_kernel<D>, cudaFuncAttributePreferredSharedMemoryCarveout,
-                              cudaSharedmemCarveoutMaxShared);
-  if (e != cudaSuccess)
-    return e;
   int n = n_units / (a->n_head_kv * n_rows);
   n = n < 1 ? 1 : n > MAX_SLICES ? MAX_SLICES : n;
-  cudaLaunchConfig_t c = {};
-  c.gridDim = dim3 (a->n_head_kv * n, n_rows);
-  c.blockDim = dim3 (TOKEN_THREADS);
-  c.dynamicSmemBytes = bytes;
-  c.stream = s;
-  cudaLaunchAttribute at = {};
-  at.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  at.val.programmaticStreamSerializationAllowed = 1;
-  c.attrs = &at;
-  c.numAttrs = pdl ? 1 : 0;
-  return cudaLaunchKernelEx (&c, token_kernel<D>, *a, *f, *m, y, partial, counters, n);
+  return launch_kernel (token_kernel<D>, dim3 (a->n_head_kv * n, n_rows), TOKEN_THREADS, bytes, s, pdl, *a, *f, *m, y, partial, counters, n);
 }
 
 bool

@@ -9,18 +9,10 @@
 // Prefill: 64 query rows of one head a block, four warps of 16 rows, keys and values in tiles of one KV
 // block through shared memory, tensor cores (mma.sync f16 -> f32), running softmax in base 2. (The scheme
 // is FlashAttention-2's, arXiv 2307.08691.)
-#include "format.cuh"
+#include "kernel-launch.cuh"
+#include "kernel-mma.cuh"
 
 #define DECODE_WARPS 8
-
-CU_DEV void
-wait_for_input (void)
-{
-#if __CUDA_ARCH__ >= 900
-  cudaTriggerProgrammaticLaunchCompletion ();
-  cudaGridDependencySynchronize ();
-#endif
-}
 
 // N consecutive halves as floats; N is a multiple of 4, or of 2.
 template <int N>
@@ -297,16 +289,7 @@ any_width (CuStream s, const CuAttention *a, const CuMeta *m, int group, const f
 {
   if (a->k_width > ENG_CUDA_HEAD_MAX || a->v_width > ENG_CUDA_HEAD_MAX)
     return cudaErrorInvalidConfiguration;
-  cudaLaunchConfig_t c = {};
-  c.gridDim = dim3 (a->n_head, n_rows);
-  c.blockDim = dim3 (ANY_WARPS * 32);
-  c.stream = s;
-  cudaLaunchAttribute at = {};
-  at.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  at.val.programmaticStreamSerializationAllowed = 1;
-  c.attrs = &at;
-  c.numAttrs = pdl ? 1 : 0;
-  return cudaLaunchKernelEx (&c, any_kernel, *a, *m, group, q, y);
+  return launch_kernel (any_kernel, dim3 (a->n_head, n_rows), ANY_WARPS * 32, 0, s, pdl, *a, *m, group, q, y);
 }
 
 #define MAX_SPLITS 32
@@ -334,16 +317,7 @@ decode (CuStream s, const CuAttention *a, const CuMeta *m, int group, const floa
     return any_width (s, a, m, group, q, y, n_rows, pdl);
   // many rows: one slice each, no partials
   const int n = n_rows > ENG_CUDA_GEMV_ROWS ? 1 : splits_for (a->n_head_kv, n_rows, n_units);
-  cudaLaunchConfig_t c = {};
-  c.gridDim = dim3 (a->n_head_kv * n, n_rows);
-  c.blockDim = dim3 (DECODE_WARPS * 32);
-  c.stream = s;
-  cudaLaunchAttribute at = {};
-  at.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  at.val.programmaticStreamSerializationAllowed = 1;
-  c.attrs = &at;
-  c.numAttrs = pdl ? 1 : 0;
-  return cudaLaunchKernelEx (&c, decode_kernel<D, H>, *a, *m, group, q, y, partial, counters, n);
+  return launch_kernel (decode_kernel<D, H>, dim3 (a->n_head_kv * n, n_rows), DECODE_WARPS * 32, 0, s, pdl, *a, *m, group, q, y, partial, counters, n);
 }
 
 cudaError_t
@@ -377,49 +351,6 @@ cu_attention_decode (CuStream s, const CuAttention *a, const CuMeta *m, int grou
 
 #define ROWS 64
 #define PREFILL_THREADS 128
-
-CU_DEV uint32_t
-shared_address (const void *p)
-{
-  return (uint32_t) __cvta_generic_to_shared (p);
-}
-
-#if __CUDA_ARCH__ >= 800
-CU_DEV void
-ldmatrix4 (uint32_t r[4], const void *p)
-{
-  asm volatile ("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                : "r"(shared_address (p)));
-}
-CU_DEV void
-ldmatrix4_trans (uint32_t r[4], const void *p)
-{
-  asm volatile ("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                : "r"(shared_address (p)));
-}
-CU_DEV void
-mma (float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1)
-{
-  asm volatile ("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
-                "{%8,%9}, {%0,%1,%2,%3};"
-                : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-CU_DEV void
-copy_async (void *dst, const void *src)
-{
-  asm volatile ("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address (dst)), "l"(src));
-}
-#endif
-
-CU_DEV uint32_t
-two_halves (float a, float b)
-{
-  const __half2 h = __floats2half2_rn (a, b);
-  return *(const uint32_t *) &h;
-}
 
 template <int D>
 __global__ void __launch_bounds__ (PREFILL_THREADS)

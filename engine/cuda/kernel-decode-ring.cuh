@@ -524,22 +524,7 @@ ring_gemv_launch (CuStream s, const CuGemv *g, const CuDecode *d, int n_units, i
   auto kernel = ring_gemv_kernel<TYPE, TYPE2, MODE, LANES>;
   constexpr int slot = larger (Slot<TYPE>::bytes, Slot<TYPE2>::bytes);
   const size_t bytes = (size_t) slot * RING_THREADS * ring_stages (slot) + (size_t) width * 5 / 4;
-  cudaError_t e = cudaFuncSetAttribute (kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int) bytes);
-  if (e == cudaSuccess) // one split of L1 and shared memory for all: changing it empties the multiprocessor
-    e = cudaFuncSetAttribute (kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
-  if (e != cudaSuccess)
-    return e;
-  cudaLaunchConfig_t c = {};
-  c.gridDim = dim3 (n_units, n_rows);
-  c.blockDim = dim3 (RING_THREADS);
-  c.dynamicSmemBytes = bytes;
-  c.stream = s;
-  cudaLaunchAttribute at = {};
-  at.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  at.val.programmaticStreamSerializationAllowed = 1;
-  c.attrs = &at;
-  c.numAttrs = pdl ? 1 : 0;
-  return cudaLaunchKernelEx (&c, kernel, *g, *d, width);
+  return launch_kernel (kernel, dim3 (n_units, n_rows), RING_THREADS, bytes, s, pdl, *g, *d, width);
 }
 
 // The ring where the card has room for it (and the code was made for it: @pdl), else the kernel that keeps weights in registers.

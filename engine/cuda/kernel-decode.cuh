@@ -358,20 +358,5 @@ decode_gemv_launch (CuStream s, const CuGemv *g, const CuDecode *d, int n_units,
 {
   auto kernel = decode_gemv_kernel<TYPE, TYPE2, MODE>;
   const size_t bytes = (size_t) width * 5 / 4;
-  cudaError_t e = cudaFuncSetAttribute (kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int) bytes);
-  if (e == cudaSuccess) // one split of L1 and shared memory for all: changing it empties the multiprocessor
-    e = cudaFuncSetAttribute (kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
-  if (e != cudaSuccess)
-    return e;
-  cudaLaunchConfig_t c = {};
-  c.gridDim = dim3 (n_units * DECODE_GEMV_BLOCKS, n_rows);
-  c.blockDim = dim3 (DECODE_GEMV_THREADS);
-  c.dynamicSmemBytes = bytes;
-  c.stream = s;
-  cudaLaunchAttribute at = {};
-  at.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  at.val.programmaticStreamSerializationAllowed = 1;
-  c.attrs = &at;
-  c.numAttrs = pdl ? 1 : 0;
-  return cudaLaunchKernelEx (&c, kernel, *g, *d, width);
+  return launch_kernel (kernel, dim3 (n_units * DECODE_GEMV_BLOCKS, n_rows), DECODE_GEMV_THREADS, bytes, s, pdl, *g, *d, width);
 }

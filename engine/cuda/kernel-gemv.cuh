@@ -11,19 +11,10 @@
 // tokens/s on 8B shapes).
 #pragma once
 
-#include "format.cuh"
+#include "kernel-launch.cuh"
 
 #define WARPS 16
 #define THREADS (WARPS * 32)
-
-CU_DEV void
-wait_for_input (void)
-{
-#if __CUDA_ARCH__ >= 900
-  cudaTriggerProgrammaticLaunchCompletion ();
-  cudaGridDependencySynchronize ();
-#endif
-}
 
 CU_DEV void
 prefetch_l2 (const void *p)
@@ -575,22 +566,6 @@ cu_gemv_launch (CuStream s, const CuGemv *g, int n_rows, int grid_x, int grid_y,
   const size_t bytes = FLOATS ? (size_t) R * width * 4
                               : (size_t) R * width * 5 / 4 + (g->has_norm ? (size_t) width * 4 : 0);
   auto kernel = gemv_kernel<R, FLOATS>;
-  cudaError_t e = cudaFuncSetAttribute (kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                        (int) bytes);
-  if (e == cudaSuccess)
-    e = cudaFuncSetAttribute (kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
-  if (e != cudaSuccess)
-    return e;
-  cudaLaunchConfig_t c = {};
-  c.gridDim = dim3 (grid_x, grid_y);
-  c.blockDim = dim3 (THREADS);
-  c.dynamicSmemBytes = bytes;
-  c.stream = s;
-  cudaLaunchAttribute at = {};
-  at.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  at.val.programmaticStreamSerializationAllowed = 1;
-  c.attrs = &at;
-  c.numAttrs = pdl ? 1 : 0;
-  return cudaLaunchKernelEx (&c, kernel, *g, n_rows, width);
+  return launch_kernel (kernel, dim3 (grid_x, grid_y), THREADS, bytes, s, pdl, *g, n_rows, width);
 }
 

@@ -1,37 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything that is not a large product or attention: embedding, norms, RoPE and the write to the KV
 // cache, activations, routing. One block a row (or a row's head).
-#include "format.cuh"
-
-CU_DEV void
-wait_for_input (void)
-{
-#if __CUDA_ARCH__ >= 900
-  cudaTriggerProgrammaticLaunchCompletion ();
-  cudaGridDependencySynchronize ();
-#endif
-}
-
-template <typename K, typename... A>
-static cudaError_t
-launch (K kernel, dim3 grid, int threads, CuStream s, int pdl, A... args)
-{
-  // as the products beside it have it: another split of L1 and shared memory would empty the multiprocessor first
-  cudaError_t e = cudaFuncSetAttribute (kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
-                                        cudaSharedmemCarveoutMaxShared);
-  if (e != cudaSuccess)
-    return e;
-  cudaLaunchConfig_t c = {};
-  c.gridDim = grid;
-  c.blockDim = dim3 (threads);
-  c.stream = s;
-  cudaLaunchAttribute at = {};
-  at.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  at.val.programmaticStreamSerializationAllowed = 1;
-  c.attrs = &at;
-  c.numAttrs = pdl ? 1 : 0;
-  return cudaLaunchKernelEx (&c, kernel, args...);
-}
+#include "kernel-launch.cuh"
 
 CU_DEV float
 activate (int act, float v)
@@ -131,7 +101,7 @@ cudaError_t
 cu_embed (CuStream s, const CuWeight *table, const float *positions, const float *types,
           const CuMeta *m, float scale, int position_offset, int n_rows, float *y, int width, int pdl)
 {
-  return launch (embed_kernel, n_rows, 256, s, pdl, *table, positions, types, m->token, m->position,
+  return launch_kernel (embed_kernel, n_rows, 256, 0, s, pdl, *table, positions, types, m->token, m->position,
                  scale, position_offset, y, width);
 }
 
@@ -183,7 +153,7 @@ cu_norm (CuStream s, int kind, const float *x, const float *before, const float 
   if (width > 16384)
     return cudaErrorInvalidConfiguration;
   const int threads = width <= 1024 ? 256 : width <= 8192 ? 512 : 1024;
-  return launch (norm_kernel, n_rows, threads, s, pdl, kind, x, before, after, w, b, eps, scale, y,
+  return launch_kernel (norm_kernel, n_rows, threads, 0, s, pdl, kind, x, before, after, w, b, eps, scale, y,
                  y16, width);
 }
 
@@ -260,7 +230,7 @@ qkv_finish_kernel (CuQkv a, CuMeta m)
 cudaError_t
 cu_qkv_finish (CuStream s, const CuQkv *a, const CuMeta *m, int n_rows, int pdl)
 {
-  return launch (qkv_finish_kernel, dim3 (a->n_head + 2 * a->n_head_kv, n_rows), 64, s, pdl, *a, *m);
+  return launch_kernel (qkv_finish_kernel, dim3 (a->n_head + 2 * a->n_head_kv, n_rows), 64, 0, s, pdl, *a, *m);
 }
 
 __global__ void
@@ -524,7 +494,7 @@ cu_router (CuStream s, const CuRouter *r, int n_rows, int pdl)
   if (r->n_expert > 1024 || r->n_used > 32 || r->n_cols % 4)
     return cudaErrorInvalidConfiguration;
   auto kernel = r->n_expert <= 128 ? router_kernel<4> : r->n_expert <= 256 ? router_kernel<8> : router_kernel<32>;
-  return launch (kernel, dim3 ((r->n_expert + ROUTER_WARPS - 1) / ROUTER_WARPS, n_rows), ROUTER_WARPS * 32, s, pdl, *r);
+  return launch_kernel (kernel, dim3 ((r->n_expert + ROUTER_WARPS - 1) / ROUTER_WARPS, n_rows), ROUTER_WARPS * 32, 0, s, pdl, *r);
 }
 
 cudaError_t
@@ -534,7 +504,7 @@ cu_route (CuStream s, const float *scores, const float *selection, int n_rows, i
   if (n_expert > 1024 || n_used > 32)
     return cudaErrorInvalidConfiguration;
   auto kernel = n_expert <= 128 ? route_kernel<4> : n_expert <= 256 ? route_kernel<8> : route_kernel<32>;
-  return launch (kernel, n_rows, 32, s, pdl, scores, selection, n_expert, n_used, gating, normalize, scale, y);
+  return launch_kernel (kernel, n_rows, 32, 0, s, pdl, scores, selection, n_expert, n_used, gating, normalize, scale, y);
 }
 
 __global__ void
