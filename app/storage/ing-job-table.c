@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ing-job-table.h"
 
+#include <string.h>
+
+#include "ing-model-file-table.h"
+
 #define KEEP_US (30LL * 24 * 60 * 60 * G_USEC_PER_SEC)
 
 IngJobRow *
@@ -62,8 +66,8 @@ ing_job_table_read (IngDatabase *db, GError **error)
   return rc < 0 ? NULL : g_steal_pointer (&rows);
 }
 
-gboolean
-ing_job_table_write (IngDatabase *db, const IngJobRow *row, GError **error)
+static gboolean
+write_row (IngDatabase *db, const IngJobRow *row, GError **error)
 {
   return ing_database_exec (
       db, error,
@@ -75,6 +79,18 @@ ing_job_table_write (IngDatabase *db, const IngJobRow *row, GError **error)
       "iTTiiiiTTTTii", row->id, row->kind, row->title, (gint64) row->state, (gint64) row->priority,
       (gint64) row->done, (gint64) row->total, row->payload, row->checkpoint, row->result,
       row->error, row->created_us, g_get_real_time ());
+}
+
+gboolean
+ing_job_table_write (IngDatabase *db, const IngJobRow *row, GError **error)
+{
+  /* A download that is done makes a file the program's own: both or neither. */
+  if (row->state != ING_JOB_DONE || strcmp (row->kind, "download") != 0)
+    return write_row (db, row, error);
+  if (!ing_database_begin (db, error))
+    return FALSE;
+  return ing_database_end (db, write_row (db, row, error) && ing_model_file_table_note_download (db, row->result, error),
+                           error);
 }
 
 gboolean

@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ing-model-file-table.h"
 
-/* 4 is ING_JOB_DONE. */
 const char ing_model_file_table_sql[]
     = "CREATE TABLE model_files("
       "  path TEXT PRIMARY KEY,"
       "  sha256 TEXT, blocks TEXT, uri TEXT,"
       "  bytes INTEGER NOT NULL,"
-      "  created_us INTEGER NOT NULL) WITHOUT ROWID;"
-      "CREATE TRIGGER downloads_are_own AFTER UPDATE OF state ON jobs"
-      "  WHEN new.kind = 'download' AND new.state = 4 AND json_valid(new.result)"
-      " BEGIN"
-      "  INSERT OR REPLACE INTO model_files(path, sha256, blocks, uri, bytes, created_us)"
-      "  SELECT json_extract(new.result, '$.path'), json_extract(new.result, '$.sha256'),"
-      "   json_extract(new.result, '$.blocks'), json_extract(new.result, '$.uri'),"
-      "   json_extract(new.result, '$.size'), new.updated_us"
-      "  WHERE json_extract(new.result, '$.path') IS NOT NULL"
-      "   AND json_extract(new.result, '$.size') IS NOT NULL;"
-      " END;";
+      "  created_us INTEGER NOT NULL) WITHOUT ROWID;";
 
 void
 ing_model_file_row_free (IngModelFileRow *row)
@@ -80,4 +69,21 @@ ing_model_file_table_count_users (IngDatabase *db, GError **error)
     g_hash_table_replace (users, ing_database_column_text (s, 0),
                           GUINT_TO_POINTER ((guint) sqlite3_column_int (s, 1)));
   return rc < 0 ? NULL : g_steal_pointer (&users);
+}
+
+gboolean
+ing_model_file_table_note_download (IngDatabase *db, const char *result, GError **error)
+{
+  g_autoptr (JsonObject) object = result != NULL ? ing_json_parse_object (result, -1, NULL) : NULL;
+  const char *path = object != NULL ? ing_json_get_string (object, "path", NULL) : NULL;
+  if (path == NULL)
+    return TRUE;
+  IngModelFileRow row = {
+    .path = (char *) path,
+    .sha256 = (char *) ing_json_get_string (object, "sha256", NULL),
+    .blocks = (char *) ing_json_get_string (object, "blocks", NULL),
+    .uri = (char *) ing_json_get_string (object, "uri", NULL),
+    .bytes = (guint64) MAX (0, ing_json_get_int (object, "size", 0)),
+  };
+  return ing_model_file_table_write (db, &row, error);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Table model_files: what this program brought to the disk, by path. A trigger adds finished downloads in the same
- * transaction that ends their job. Every function runs on the database's thread. */
+/* Table model_files: what this program brought to the disk, by path. Finished downloads are
+ * noted in the same transaction that ends their job. Every function runs on the database's thread. */
 #pragma once
 
 #include "ing-database.h"
@@ -17,5 +17,7 @@ extern const char ing_model_file_table_sql[]; /* version 2 of the schema */
 GPtrArray *ing_model_file_table_read (IngDatabase *database, GError **error);
 gboolean ing_model_file_table_write (IngDatabase *database, const IngModelFileRow *row, GError **error);
 gboolean ing_model_file_table_delete (IngDatabase *database, const char *path, GError **error);
+/* @result: of a download's job that is done. */
+gboolean ing_model_file_table_note_download (IngDatabase *database, const char *result, GError **error);
 /* Path of a model → number of conversations (GUINT_TO_POINTER). */
 GHashTable *ing_model_file_table_count_users (IngDatabase *database, GError **error);

@@ -8,6 +8,7 @@ import hashlib
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -186,6 +187,16 @@ def test_tls(tap):
                 assert not place.files()
 
 
+def test_owned(tap, server):
+    with tap.case("a finished download is known as the program's own"), tempfile.TemporaryDirectory() as root:
+        place = Place(root)
+        _, _, path, _ = place.run(place.command(server.uri("plain", "own", SIZE), SIZE, hostile_server.sha256("own", SIZE)))
+        database = sqlite3.connect(os.path.join(place.data, "inglenook.sqlite"))
+        rows = database.execute("SELECT path, sha256, bytes FROM model_files").fetchall()
+        database.close()
+        assert rows == [(path, hostile_server.sha256("own", SIZE), SIZE)], rows
+
+
 def test_folder(tap, server):
     with tap.case("an absent folder pauses; it goes on when the folder is back"), tempfile.TemporaryDirectory() as root:
         place = Place(root)
@@ -225,6 +236,7 @@ def main():
         test_token(tap, server)
         test_names(tap, server)
         test_same_name(tap, server)
+        test_owned(tap, server)
         test_folder(tap, server)
         test_tls(tap)
     sys.exit(tap.done())

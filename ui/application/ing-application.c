@@ -20,6 +20,8 @@ struct _IngApplication
   GtkWidget *window; /* weak */
   gboolean opened;
   gboolean closing;
+  gboolean quitting; /* by the person's word: downloads stop for now */
+  guint inhibit;     /* cookie while something is downloaded */
   guint signal_sources[2];
 };
 
@@ -72,13 +74,80 @@ close_workspace (IngApplication *self)
   ing_workspace_close_async (self->workspace, closed_cb, g_object_ref (self));
 }
 
+/* ---------------------------------------------------------------- downloads */
+
+static guint
+count_downloads (IngApplication *self)
+{
+  GListModel *jobs = G_LIST_MODEL (ing_workspace_get_jobs (self->workspace));
+  guint n = 0;
+
+  for (guint i = 0; i < g_list_model_get_n_items (jobs); i++)
+    {
+      g_autoptr (IngJob) job = g_list_model_get_item (jobs, i);
+      IngJobState state = ing_job_get_state (job);
+
+      n += g_strcmp0 (ing_job_get_kind (job), ING_JOB_KIND_DOWNLOAD) == 0
+           && (state == ING_JOB_RUNNING || state == ING_JOB_QUEUED);
+    }
+  return n;
+}
+
+static void
+notify_end (IngApplication *self, IngJob *job)
+{
+  g_autoptr (GNotification) note = NULL;
+  g_autofree char *body = NULL;
+  IngJobState state = ing_job_get_state (job);
+
+  if (state != ING_JOB_DONE && state != ING_JOB_FAILED)
+    return;
+  note = g_notification_new (ing_job_get_title (job));
+  body = state == ING_JOB_DONE || ing_job_get_error (job) == NULL ? g_strdup (_("The download is done"))
+                                                                  : ing_error_to_sentence (ing_job_get_error (job));
+  g_notification_set_body (note, body);
+  g_application_send_notification (G_APPLICATION (self), NULL, note);
+}
+
+/* Awake while bytes come; and the end, when only they kept a program without a window. */
+static void
+job_state_cb (IngJob *job, GParamSpec *pspec, IngApplication *self)
+{
+  guint n = count_downloads (self);
+
+  if (n > 0 && self->inhibit == 0)
+    self->inhibit = gtk_application_inhibit (GTK_APPLICATION (self), NULL, GTK_APPLICATION_INHIBIT_SUSPEND,
+                                             _("A model is being downloaded"));
+  if (n == 0 && self->inhibit != 0)
+    {
+      gtk_application_uninhibit (GTK_APPLICATION (self), self->inhibit);
+      self->inhibit = 0;
+    }
+  if (g_strcmp0 (ing_job_get_kind (job), ING_JOB_KIND_DOWNLOAD) == 0 && !self->closing)
+    notify_end (self, job);
+  if (n == 0 && self->window == NULL)
+    close_workspace (self);
+}
+
+static void
+jobs_cb (GListModel *jobs, guint position, guint n_removed, guint n_added, IngApplication *self)
+{
+  for (guint i = position; i < position + n_added; i++)
+    {
+      g_autoptr (IngJob) job = g_list_model_get_item (jobs, i);
+
+      g_signal_connect_object (job, "notify::state", G_CALLBACK (job_state_cb), self, 0);
+    }
+}
+
 static void
 window_gone_cb (gpointer user_data, GObject *window)
 {
   IngApplication *self = user_data;
 
   self->window = NULL;
-  close_workspace (self);
+  if (self->quitting || count_downloads (self) == 0)
+    close_workspace (self);
 }
 
 static void
@@ -89,6 +158,7 @@ opened_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   if (!ing_workspace_open_finish (ING_WORKSPACE (source), result, NULL))
     return;
   self->opened = TRUE;
+  ing_job_queue_resume (ing_workspace_get_jobs (self->workspace));
   if (self->window != NULL)
     ing_window_workspace_opened (ING_WINDOW (self->window));
 }
@@ -112,8 +182,11 @@ quit_cb (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 {
   IngApplication *self = user_data;
 
+  self->quitting = TRUE;
   if (self->window != NULL)
     gtk_window_close (GTK_WINDOW (self->window));
+  else
+    close_workspace (self);
 }
 
 /* `inglenook --offline` beside a window that is not: the person means that one. */
@@ -181,6 +254,7 @@ ing_application_startup (GApplication *application)
 
   g_application_hold (application);
   self->workspace = ing_workspace_new (NULL, "window");
+  g_signal_connect_object (ing_workspace_get_jobs (self->workspace), "items-changed", G_CALLBACK (jobs_cb), self, 0);
   ing_workspace_open_async (self->workspace, NULL, opened_cb, g_object_ref (self));
 }
 

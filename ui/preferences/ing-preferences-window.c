@@ -308,6 +308,106 @@ new_words_page (IngPreferencesWindow *self)
   return page;
 }
 
+/* ---------------------------------------------------------------- network */
+
+static void
+offline_cb (GtkSwitch *toggle, GParamSpec *pspec, GtkWidget *row)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean on = gtk_switch_get_active (toggle);
+
+  if (on == ing_offline_get_switch ())
+    return;
+  if (!ing_offline_set_switch (on, &error))
+    {
+      g_autofree char *sentence = ing_error_to_sentence (error);
+
+      adw_action_row_set_subtitle (ADW_ACTION_ROW (row), sentence);
+      gtk_switch_set_active (toggle, !on);
+    }
+  else if (!on && ing_offline_is_on ())
+    adw_action_row_set_subtitle (ADW_ACTION_ROW (row), _("Off from the next start on"));
+}
+
+static void
+token_stored_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (AdwPreferencesRow) row = user_data;
+  g_autoptr (GError) error = NULL;
+  gboolean stored = FALSE;
+  g_autofree char *words = NULL;
+
+  if (!ing_downloads_set_token_finish (ING_DOWNLOADS (source), result, &stored, &error))
+    words = ing_error_to_sentence (error);
+  else
+    words = g_strdup (stored ? _("Access token: kept in the keyring") : _("Access token: kept until the program ends"));
+  adw_preferences_row_set_title (row, words);
+}
+
+static void
+token_cb (GtkEditable *row, IngPreferencesWindow *self)
+{
+  IngDownloads *downloads = ing_library_get_downloads (ing_workspace_get_library (self->workspace));
+
+  ing_downloads_set_token_async (downloads, g_object_get_data (G_OBJECT (row), "host"), gtk_editable_get_text (row), NULL,
+                                 token_stored_cb, g_object_ref (row));
+  gtk_editable_set_text (row, "");
+}
+
+static void
+text_setting_cb (GtkEditable *row, IngSettings *settings)
+{
+  ing_settings_set_string (settings, g_object_get_data (G_OBJECT (row), "key"), gtk_editable_get_text (row));
+}
+
+static void
+add_text_setting (IngPreferencesWindow *self, AdwPreferencesGroup *group, const char *key, const char *title)
+{
+  IngSettings *settings = ing_workspace_get_settings (self->workspace);
+  GtkWidget *row = adw_entry_row_new ();
+  g_autofree char *value = ing_settings_dup_string (settings, key, "");
+
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
+  gtk_editable_set_text (GTK_EDITABLE (row), value);
+  g_object_set_data (G_OBJECT (row), "key", (gpointer) key);
+  adw_entry_row_set_show_apply_button (ADW_ENTRY_ROW (row), TRUE);
+  g_signal_connect_object (row, "apply", G_CALLBACK (text_setting_cb), settings, 0);
+  adw_preferences_group_add (group, row);
+}
+
+static AdwPreferencesPage *
+new_network_page (IngPreferencesWindow *self)
+{
+  AdwPreferencesPage *page = ADW_PREFERENCES_PAGE (adw_preferences_page_new ());
+  AdwPreferencesGroup *group = ADW_PREFERENCES_GROUP (adw_preferences_group_new ());
+  AdwPreferencesGroup *hubs = ADW_PREFERENCES_GROUP (adw_preferences_group_new ());
+  GtkWidget *offline = gtk_switch_new ();
+  GtkWidget *token = adw_password_entry_row_new ();
+
+  adw_preferences_page_set_title (page, _("Network"));
+  adw_preferences_page_set_icon_name (page, "network-wireless-symbolic");
+  adw_preferences_group_set_title (group, _("Strict offline"));
+  adw_preferences_group_set_description (
+      group, _("The system itself then refuses this program every connection. Turning it on works at once, turning it off "
+               "with the next start. A link that you open opens in another program, which is not held."));
+  gtk_switch_set_active (GTK_SWITCH (offline), ing_offline_get_switch ());
+  add_row (group, _("No network for this program"), ing_offline_is_on () ? _("On now") : _("Off now"), offline);
+  g_signal_connect_object (offline, "notify::active", G_CALLBACK (offline_cb),
+                           gtk_widget_get_ancestor (offline, ADW_TYPE_ACTION_ROW), 0);
+  adw_preferences_page_add (page, group);
+
+  adw_preferences_group_set_title (hubs, _("Downloads"));
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (token), _("Access token for Hugging Face"));
+  adw_entry_row_set_show_apply_button (ADW_ENTRY_ROW (token), TRUE);
+  g_object_set_data (G_OBJECT (token), "host", (gpointer) "huggingface.co");
+  g_signal_connect_object (token, "apply", G_CALLBACK (token_cb), self, 0);
+  adw_preferences_group_add (hubs, token);
+  add_text_setting (self, hubs, ING_SETTING_PROXY, _("Proxy (empty: as the desktop says)"));
+  add_text_setting (self, hubs, ING_SETTING_HUB_MIRROR, _("Mirror of Hugging Face, from the next start on"));
+  adw_preferences_page_add (page, hubs);
+  return page;
+}
+
 /* ---------------------------------------------------------------- class */
 
 static void
@@ -347,5 +447,6 @@ ing_preferences_window_new (IngWorkspace *workspace, IngConversation *conversati
   adw_preferences_window_add (ADW_PREFERENCES_WINDOW (self), new_model_page (self));
   adw_preferences_window_add (ADW_PREFERENCES_WINDOW (self), new_instructions_page (self));
   adw_preferences_window_add (ADW_PREFERENCES_WINDOW (self), new_words_page (self));
+  adw_preferences_window_add (ADW_PREFERENCES_WINDOW (self), new_network_page (self));
   return GTK_WIDGET (self);
 }

@@ -263,6 +263,7 @@ new_popover (IngModelMenu *self)
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), column);
   gtk_box_append (GTK_BOX (box), scroller);
   gtk_box_append (GTK_BOX (box), gtk_separator_new (GTK_ORIENTATION_HORIZONTAL));
+  gtk_box_append (GTK_BOX (box), new_action_button (self, _("_Get and manage models"), "win.show-models"));
   gtk_box_append (GTK_BOX (box), new_action_button (self, _("_Open model file…"), "win.open-model"));
   gtk_box_append (GTK_BOX (box), new_action_button (self, _("Show the _folder of models"),
                                                     "win.open-models-folder"));

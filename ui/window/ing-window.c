@@ -9,6 +9,7 @@
 #include "ing-conversation-item.h"
 #include "ing-export.h"
 #include "ing-model-menu.h"
+#include "ing-models-page.h"
 #include "ing-pane.h"
 #include "ing-preferences-window.h"
 #include "ing-problem-box.h"
@@ -44,6 +45,8 @@ struct _IngWindow
   IngProblemBox *storage_problem;
   IngProblemBox *model_problem;
   IngChatView *chat_view;
+  GtkStack *pages; /* "chat", "models" */
+  IngModelsPage *models_page;
 
   IngWorkspace *workspace;
   IngConversation *deleted; /* the one an undo brings back */
@@ -107,14 +110,34 @@ static void
 visible_child_cb (IngWindow *self)
 {
   if (adw_leaflet_get_folded (self->leaflet)
-      && adw_leaflet_get_visible_child (self->leaflet) == self->content_pane)
+      && adw_leaflet_get_visible_child (self->leaflet) == self->content_pane
+      && g_strcmp0 (gtk_stack_get_visible_child_name (self->pages), "chat") == 0)
     ing_chat_view_focus_composer (self->chat_view);
 }
 
 static void
 show_content (IngWindow *self)
 {
+  gtk_stack_set_visible_child_name (self->pages, "chat");
   adw_leaflet_set_visible_child (self->leaflet, self->content_pane);
+}
+
+static void
+close_page_cb (IngWindow *self)
+{
+  show_content (self);
+  ing_chat_view_focus_composer (self->chat_view);
+}
+
+static void
+show_models_cb (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  IngWindow *self = ING_WINDOW (widget);
+
+  gtk_stack_set_visible_child_name (self->pages, "models");
+  adw_leaflet_set_visible_child (self->leaflet, self->content_pane);
+  ing_models_page_refresh (self->models_page);
+  ing_models_page_focus (self->models_page);
 }
 
 static void
@@ -540,6 +563,11 @@ escape_cb (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   IngWindow *self = ING_WINDOW (widget);
 
+  if (g_strcmp0 (gtk_stack_get_visible_child_name (self->pages), "chat") != 0)
+    {
+      close_page_cb (self);
+      return;
+    }
   if (ing_chat_view_escape (self->chat_view) || ing_sidebar_escape (self->sidebar))
     return;
   if (adw_leaflet_get_folded (self->leaflet))
@@ -677,6 +705,7 @@ install_actions (GtkWidgetClass *widget_class)
     { "win.undo-delete", undo_delete_cb, NULL },
     { "win.previous-conversation", previous_cb, NULL },
     { "win.next-conversation", next_cb, NULL },
+    { "win.show-models", show_models_cb, NULL },
     { "win.open-model", open_model_cb, NULL },
     { "win.open-models-folder", open_models_folder_cb, NULL },
     { "win.load-anyway", load_anyway_cb, NULL },
@@ -716,6 +745,7 @@ ing_window_class_init (IngWindowClass *klass)
 
   g_type_ensure (ING_TYPE_CHAT_VIEW);
   g_type_ensure (ING_TYPE_MODEL_MENU);
+  g_type_ensure (ING_TYPE_MODELS_PAGE);
   g_type_ensure (ING_TYPE_PANE);
   g_type_ensure (ING_TYPE_PROBLEM_BOX);
   g_type_ensure (ING_TYPE_SIDEBAR);
@@ -737,7 +767,10 @@ ing_window_class_init (IngWindowClass *klass)
   gtk_widget_class_bind_template_child (widget_class, IngWindow, storage_problem);
   gtk_widget_class_bind_template_child (widget_class, IngWindow, model_problem);
   gtk_widget_class_bind_template_child (widget_class, IngWindow, chat_view);
+  gtk_widget_class_bind_template_child (widget_class, IngWindow, pages);
+  gtk_widget_class_bind_template_child (widget_class, IngWindow, models_page);
   gtk_widget_class_bind_template_callback (widget_class, folded_cb);
+  gtk_widget_class_bind_template_callback (widget_class, close_page_cb);
   gtk_widget_class_bind_template_callback (widget_class, visible_child_cb);
   gtk_widget_class_bind_template_callback (widget_class, selected_cb);
   gtk_widget_class_bind_template_callback (widget_class, hit_cb);
@@ -763,6 +796,7 @@ ing_window_new (GtkApplication *application, IngWorkspace *workspace)
   restore_state (self);
   ing_model_menu_set_workspace (self->model_menu, workspace);
   ing_chat_view_set_workspace (self->chat_view, workspace);
+  ing_models_page_set_workspace (self->models_page, workspace, self->toasts);
   ing_sidebar_set_conversations (self->sidebar, ing_workspace_get_conversations (workspace));
   g_signal_connect_object (ing_workspace_get_generation (workspace), "notify::load-error",
                            G_CALLBACK (load_error_cb), self, G_CONNECT_SWAPPED);

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page of models through accessibility: paste the address of a server on this machine, see size and fit, download with
+a pause and a new start of the program in between, talk to the model, move it to the trash.
+
+    test-models.py PROGRAM      (inside gui-env)
+"""
+import hashlib
+import http.server
+import os
+import re
+import sys
+import tempfile
+import threading
+import time
+
+import atspi
+from tap import Tap
+
+STARTER = "SmolLM2-135M-Instruct-Q4_1.gguf"
+PATH = os.path.join(os.environ.get("INGLENOOK_MODELS", ""), STARTER)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    pause_s = 0.05  # after each MiB, so that there is something to pause
+
+    def do_GET(self):
+        size = os.path.getsize(PATH)
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        start, end = (int(found[1]), min(int(found[2]) + 1 if found[2] else size, size)) if found else (0, size)
+        self.send_response(206 if found else 200)
+        self.send_header("Content-Length", str(end - start))
+        self.send_header("ETag", '"starter"')
+        if found:
+            self.send_header("Content-Range", "bytes %d-%d/%d" % (start, end - 1, size))
+        self.end_headers()
+        try:
+            with open(PATH, "rb") as file:
+                file.seek(start)
+                while start < end:
+                    data = file.read(min(1 << 20, end - start))
+                    self.wfile.write(data)
+                    start += len(data)
+                    time.sleep(self.pause_s)
+        except OSError:
+            self.close_connection = True
+
+    def log_message(self, *arguments):
+        pass
+
+
+def start(program, home, log):
+    # Not warnings: GLib gives one where no notification can be shown.
+    return atspi.Program([program], {
+        "XDG_DATA_HOME": home + "/data", "XDG_CONFIG_HOME": home + "/config", "XDG_CACHE_HOME": home + "/cache",
+        "INGLENOOK_MODELS": home + "/models", "G_DEBUG": "fatal-criticals"}, log=log)
+
+
+def button(root, name, timeout=10.0):
+    return atspi.find(root, "push button", name, timeout)
+
+
+def row_text(root, part, timeout=10.0):
+    """Text of the first label that has `part` in it."""
+    def look():
+        for node in atspi.find_all(root, "label"):
+            text = atspi.text(node) or node.get_name()
+            if part in text:
+                return text
+        return None
+    return atspi.wait(look, "a label with %r" % part, timeout)
+
+
+def answers(root):
+    found = [node for node, _ in atspi.walk(root) if node.get_name() == "Answer"]
+    return " ".join(atspi.text(node) for node in atspi.find_all(found[-1], "label")) if found else ""
+
+
+def run(program, uri):
+    with tempfile.TemporaryDirectory() as home:
+        log = os.path.join(home, "log")
+        final = os.path.join(home, "models", STARTER)
+        try:
+            with start(program, home, log) as app:
+                atspi.click(button(app.root, "Models"))
+                entry = atspi.find(app.root, "text", "Address")
+                atspi.set_text(entry, uri)
+                # A button does nothing before its page is on the screen.
+                def look():
+                    atspi.click(button(app.root, "Look"))
+                    time.sleep(0.5)
+                    return atspi.find_now(app.root, "label", "What is there")
+                atspi.wait(look, "what is there")
+                words = row_text(app.root, "Needs ", 30)
+                assert "98.4" in words and "free" in words, words
+                assert "processor" in words or "graphics" in words or "split" in words, words
+                atspi.click(button(app.root, "Download"))
+                row_text(app.root, " of 98.4", 20)
+                atspi.click(button(app.root, "Pause"))
+                button(app.root, "Go on")
+                assert not os.path.exists(final)
+                assert any(name.endswith(".part") for name in os.listdir(home + "/models"))
+                assert app.close() == 0, "it ended badly"
+            with start(program, home, log) as app:
+                atspi.click(button(app.root, "Models"))
+                row_text(app.root, "Paused at")
+                assert not os.path.exists(final)
+                atspi.click(button(app.root, "Go on"))
+                row_text(app.root, "Here, and checked", 60)
+                with open(final, "rb") as here, open(PATH, "rb") as there:
+                    assert hashlib.sha256(here.read()).digest() == hashlib.sha256(there.read()).digest()
+                atspi.click(button(app.root, "Open"))
+                atspi.click(button(app.root, "Back to the conversation"))
+                atspi.set_text(atspi.find(app.root, "text", "Question"), "Say hello.")
+                atspi.click(button(app.root, "Send"))
+                atspi.wait(lambda: len(answers(app.root)) > 10, "text of an answer", 60)
+                atspi.click(button(app.root, "Models"))
+                atspi.click(button(app.root, "Move to the trash"))
+                atspi.wait(lambda: not os.path.exists(final), "the file to go", 20)
+                assert app.close() == 0, "it ended badly"
+        except BaseException:
+            with open(log, errors="replace") as lines:
+                print("\n".join("# " + line for line in lines.read()[-3000:].splitlines()))
+            raise
+
+
+def main():
+    if not os.path.exists(PATH):
+        Tap.skip_all("no starter model")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    tap = Tap()
+    with tap.case("paste, see, download with a pause and a new start, talk, delete"):
+        run(sys.argv[1], "http://127.0.0.1:%d/%s" % (server.server_port, STARTER))
+    sys.exit(tap.done())
+
+
+main()
