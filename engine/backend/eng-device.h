@@ -57,7 +57,8 @@ typedef struct
 typedef struct
 {
   uint32_t n_threads;        /* CPU: 0 = physical cores within affinity and the cgroup's quota */
-  uint64_t kernel_mask;      /* CPU: tiers allowed, 0 = all (EngCpuTier bits) */
+  uint64_t kernel_mask;      /* CPU: tiers allowed, 0 = all (EngCpuTier bits); from bit 32 on
+                                eng-cpu-device.h's ENG_CPU_WITHOUT_* */
   uint64_t memory_limit_bytes; /* GPU: 0 = what is free less the desktop's share */
 } EngDeviceOptions;
 

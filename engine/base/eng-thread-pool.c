@@ -57,6 +57,7 @@ struct EngThreadPool
   void *data;
   uint32_t sequence;
   uint32_t n_threads;
+  _Atomic uint32_t spin_ns;
   _Atomic bool quit;
   Worker *workers; /* n_threads - 1 */
 };
@@ -93,7 +94,7 @@ now_ns (void)
 
 /* Spin until *word & mask differs from @value, or the time is over. True: it differs. */
 static bool
-spin_while_equal64 (_Atomic uint64_t *word, uint64_t mask, uint64_t value)
+spin_while_equal64 (_Atomic uint64_t *word, uint64_t mask, uint64_t value, uint32_t spin_ns)
 {
   uint64_t until = 0;
   for (;;)
@@ -106,7 +107,7 @@ spin_while_equal64 (_Atomic uint64_t *word, uint64_t mask, uint64_t value)
         }
       uint64_t now = now_ns ();
       if (until == 0)
-        until = now + SPIN_NS;
+        until = now + spin_ns;
       else if (now > until)
         return false;
     }
@@ -143,7 +144,8 @@ worker_main (void *data)
   uint64_t seen = 0;
   for (;;)
     {
-      if (!spin_while_equal64 (&pool->ticket, ~(uint64_t) 0 << 40, seen))
+      if (!spin_while_equal64 (&pool->ticket, ~(uint64_t) 0 << 40, seen,
+                               atomic_load_explicit (&pool->spin_ns, memory_order_relaxed)))
         {
           uint32_t wake = atomic_load (&pool->wake);
           atomic_fetch_add (&pool->n_asleep, 1);
@@ -186,7 +188,7 @@ wait_done (EngThreadPool *pool, uint32_t n_chunks)
         }
       uint64_t now = now_ns ();
       if (until == 0)
-        until = now + SPIN_NS;
+        until = now + atomic_load_explicit (&pool->spin_ns, memory_order_relaxed);
       else if (now > until)
         {
           atomic_store (&pool->caller_asleep, 1);
@@ -223,6 +225,13 @@ uint32_t
 eng_thread_pool_get_n_threads (const EngThreadPool *pool)
 {
   return pool == NULL ? 1 : pool->n_threads;
+}
+
+void
+eng_thread_pool_set_spin_us (EngThreadPool *pool, uint32_t spin_us)
+{
+  if (pool != NULL)
+    atomic_store (&pool->spin_ns, (spin_us < 1000000u ? spin_us : 1000000u) * 1000u);
 }
 
 static EngStatus
@@ -263,7 +272,7 @@ eng_thread_pool_new (uint32_t n_threads, EngThreadPool **out, EngError *error)
   if (pool == NULL)
     return eng_error_set (error, ENG_ERR_NO_MEMORY, "threads", ENG_OFFSET_NONE,
                           "no memory for the thread pool");
-  *pool = (EngThreadPool){ .n_threads = n_threads };
+  *pool = (EngThreadPool){ .n_threads = n_threads, .spin_ns = SPIN_NS };
   pool->workers = eng_alloc_array (n_threads, sizeof (Worker));
   if (pool->workers == NULL)
     {

@@ -29,6 +29,10 @@ void eng_thread_pool_free (EngThreadPool **pool);
 
 uint32_t eng_thread_pool_get_n_threads (const EngThreadPool *pool);
 
+/* How long threads that wait stay awake before they sleep, in microseconds, at most a second; any thread. A new
+ * pool has what suits it. NULL does nothing. */
+void eng_thread_pool_set_spin_us (EngThreadPool *pool, uint32_t spin_us);
+
 /* Call @func for every chunk in [0, n_chunks), n_chunks <= ENG_POOL_MAX_CHUNKS, the caller's thread
  * (number 0) working with the others. What @func wrote is visible to the caller afterwards. One
  * caller at a time; not from within a chunk. Allocates nothing. A NULL @pool runs all of it on the

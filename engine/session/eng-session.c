@@ -55,7 +55,8 @@ static EngStatus
 open_listed (Loading *l, uint32_t chosen, EngError *error)
 {
   const EngDeviceList *list = eng_runtime_get_devices (l->runtime);
-  const EngDeviceOptions cpu = { .n_threads = l->options->n_threads };
+  const EngDeviceOptions cpu = { .n_threads = l->options->n_threads,
+                                 .kernel_mask = l->options->kernel_mask };
   const EngDeviceOptions gpu = { .memory_limit_bytes = l->options->gpu_memory_bytes };
   const uint32_t order[2] = { chosen, 0 };
   EngStatus status = ENG_OK;

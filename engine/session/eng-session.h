@@ -21,6 +21,7 @@ typedef struct
                               less if memory does not allow */
   const char *device;      /* as eng_device_list_choose (); NULL = "auto" */
   uint32_t n_threads;
+  uint64_t kernel_mask;    /* EngDeviceOptions.kernel_mask of the CPU: 0 but to measure */
   int32_t n_gpu_layers;    /* -1 = as many as fit */
   uint32_t n_cpu_experts;  /* experts of the first N layers stay with the CPU; UINT32_MAX: of all. 0 = choose */
   uint64_t gpu_memory_bytes;

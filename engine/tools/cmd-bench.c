@@ -9,12 +9,52 @@
 
 #include "eng-arena.h"
 #include "eng-commands.h"
+#include "eng-cpu-device.h"
+#include "eng-cpu-features.h"
 #include "eng-json.h"
 #include "eng-power.h"
 #include "eng-tool-session.h"
 
 #define MAX_REPETITIONS 1000u
 #define LEAST_METERED_SECONDS 1.0
+
+/* What --without takes. An entry switches off all that builds on it. */
+static const struct
+{
+  const char *name;
+  uint32_t tiers;   /* EngCpuTier bits */
+  uint64_t without; /* ENG_CPU_WITHOUT_* */
+} optimizations[] = {
+  { "vectors", UINT32_MAX, 0 },
+  { "avx512",
+    ENG_CPU_TIER_AVX512 | ENG_CPU_TIER_AVX512_VNNI | ENG_CPU_TIER_AVX512_BF16 | ENG_CPU_TIER_AMX, 0 },
+  { "vnni", ENG_CPU_TIER_AVX_VNNI | ENG_CPU_TIER_AVX512_VNNI | ENG_CPU_TIER_AMX, 0 },
+  { "split-attention", 0, ENG_CPU_WITHOUT_SPLIT },
+  { "shared-keys", 0, ENG_CPU_WITHOUT_SHARED },
+  { "early-keys", 0, ENG_CPU_WITHOUT_FETCH },
+  { "spinning", 0, ENG_CPU_WITHOUT_SPIN },
+};
+
+/* EngDeviceOptions.kernel_mask without those; false: there is none of a name. */
+static bool
+mask_without (const EngToolStrings *names, uint64_t *mask)
+{
+  uint32_t tiers = UINT32_MAX;
+  *mask = 0;
+  for (uint32_t i = 0; i < names->n; i++)
+    {
+      size_t o = 0, n = sizeof optimizations / sizeof optimizations[0];
+      while (o < n && strcmp (names->items[i], optimizations[o].name) != 0)
+        o++;
+      if (o == n)
+        return false;
+      tiers &= ~optimizations[o].tiers;
+      *mask |= optimizations[o].without;
+    }
+  /* No tier at all is said by a bit that is none: 0 would mean all. */
+  *mask |= tiers != 0 ? tiers : 1u << 31;
+  return true;
+}
 
 typedef struct
 {
@@ -276,6 +316,8 @@ eng_cmd_bench (int argc, char **argv)
   uint64_t n_prefill = 512, n_decode = 128, depth = 0, n_sequences = 1, n_repetitions = 5,
            batch = 0;
   bool json = false;
+  EngToolStrings without = { 0 };
+  uint64_t kernel_mask;
   const char *path = NULL;
   const EngToolOption options[] = {
     { "-p", ENG_TOOL_UINT, &n_prefill, "N  tokens of prefill (512)" },
@@ -283,6 +325,8 @@ eng_cmd_bench (int argc, char **argv)
     { "-d", ENG_TOOL_UINT, &depth, "N  tokens in the context before (0)" },
     { "-b", ENG_TOOL_UINT, &n_sequences, "N  sequences at once (1)" },
     { "-r", ENG_TOOL_UINT, &n_repetitions, "N  repetitions (5)" },
+    { "--without", ENG_TOOL_STRINGS, &without,
+      "O  switch off vectors, avx512, vnni, split-attention, shared-keys, early-keys or spinning" },
     { "--batch", ENG_TOOL_UINT, &batch, "N  rows of a prefill run (as a session would)" },
     { NULL },
   };
@@ -302,6 +346,8 @@ eng_cmd_bench (int argc, char **argv)
   if (n_prefill > 1 << 24 || n_decode > 1 << 24 || depth > 1 << 24 || n_sequences == 0
       || n_sequences > 64 || n_repetitions == 0 || n_repetitions > MAX_REPETITIONS || batch > 65536 || n_prefill + n_decode == 0)
     return eng_tool_bad_usage ("bench: a number is out of range");
+  if (!mask_without (&without, &kernel_mask))
+    return eng_tool_bad_usage ("bench: --without: no such optimization; --help lists them");
   Bench b = { .n_prefill = (uint32_t) n_prefill, .n_decode = (uint32_t) n_decode,
               .depth = (uint32_t) depth, .n_sequences = (uint32_t) n_sequences };
   uint64_t longest = depth + (n_prefill > n_decode ? n_prefill : n_decode);
@@ -311,6 +357,7 @@ eng_cmd_bench (int argc, char **argv)
   double prefill_s = 0.0, decode_s = 0.0;
   Use uses[2] = { { 0 } };
   EngStatus status = eng_tool_session_options (&model_options, &session_options, &error);
+  session_options.kernel_mask = kernel_mask;
   session_options.without_text = true;
   session_options.max_sequences = b.n_sequences;
   session_options.all_full = true;

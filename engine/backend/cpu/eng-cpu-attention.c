@@ -2,6 +2,8 @@
 /* Attention over blocks of keys and values. */
 #include "eng-cpu-private.h"
 
+#include "eng-cpu-device.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -183,8 +185,10 @@ weigh (Queries *qs, uint32_t i, uint32_t n, uint32_t p0, uint32_t p1)
 /* The processor's own prefetching stops at every page of 4 KB, and a head's keys of a block are hardly
  * more: ask for what comes next while there is work on what is here. */
 static void
-prefetch (const uint8_t *data, uint64_t bytes)
+prefetch (const EngCpuRun *run, const uint8_t *data, uint64_t bytes)
 {
+  if ((run->bound->device->without & ENG_CPU_WITHOUT_FETCH) != 0)
+    return;
   for (uint64_t i = 0; i < bytes; i += 64)
     __builtin_prefetch (data + i, 0, 2);
 }
@@ -213,7 +217,7 @@ attend_half (Queries *qs, const uint32_t *table, uint32_t b, bool is_last, const
   uint32_t width = s->u.attention.k_width;
   block_pointers (run, table[b], qs->kv_head, &keys, &values);
   const EngCpuGroup *g = &run->state->groups[s->u.attention.group];
-  prefetch (values, g->v_head_bytes);
+  prefetch (run, values, g->v_head_bytes);
   for (uint32_t p = low / ENG_KEY_GROUP * ENG_KEY_GROUP; p < high; p += ENG_KEY_GROUP)
     run->k->score ((const uint16_t *) (const void *) keys + (size_t) p * width, width, qs->q, width,
                    qs->n_q, qs->scores + p, ENG_KV_BLOCK);
@@ -223,7 +227,7 @@ attend_half (Queries *qs, const uint32_t *table, uint32_t b, bool is_last, const
     {
       const uint8_t *next, *unused;
       block_pointers (run, table[b + 1], qs->kv_head, &next, &unused);
-      prefetch (next, g->k_head_bytes);
+      prefetch (run, next, g->k_head_bytes);
     }
   run->k->mix ((const uint16_t *) (const void *) values + (size_t) low * s->u.attention.v_width,
                s->u.attention.v_width, high - low, qs->scores + low, ENG_KV_BLOCK, qs->n_q, qs->out,
@@ -360,7 +364,7 @@ plan_splits (EngCpuRun *run)
   uint32_t n_threads = eng_thread_pool_get_n_threads (run->bound->device->pool);
   uint32_t units = run->n_row_groups * s->u.attention.n_head_kv, most = 0;
   uint32_t wanted = ENG_CPU_SPLIT_CHUNKS * n_threads / units;
-  if (n_threads == 1 || wanted <= 1)
+  if (n_threads == 1 || wanted <= 1 || (run->bound->device->without & ENG_CPU_WITHOUT_SPLIT) != 0)
     return job;
   for (uint32_t r = 0; r < run->n_rows; r++)
     {

@@ -70,8 +70,12 @@ cpu_open (uint32_t index, const EngDeviceOptions *options, EngDevice **out, EngE
       return status;
     }
   eng_kernels_init_ref (&device->exact);
-  uint64_t mask = options != NULL && options->kernel_mask != 0 ? options->kernel_mask : UINT64_MAX;
-  eng_kernels_init (&device->kernels, (uint32_t) (eng_cpu_get_tiers () & mask));
+  uint64_t mask = options != NULL ? options->kernel_mask : 0;
+  uint32_t allowed = (uint32_t) mask != 0 ? (uint32_t) mask : UINT32_MAX;
+  device->without = mask & ~(uint64_t) UINT32_MAX;
+  eng_kernels_init (&device->kernels, eng_cpu_get_tiers () & allowed);
+  if ((device->without & ENG_CPU_WITHOUT_SPIN) != 0)
+    eng_thread_pool_set_spin_us (device->pool, 0);
   *out = device;
   return ENG_OK;
 }

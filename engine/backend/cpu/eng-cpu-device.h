@@ -8,6 +8,13 @@
 extern "C" {
 #endif
 
+/* Bits of EngDeviceOptions.kernel_mask that switch an optimization off, to measure what it gives. Results
+ * change only by the rounding of another order of summation. */
+#define ENG_CPU_WITHOUT_SPLIT ((uint64_t) 1 << 32)  /* attention of few rows split over positions */
+#define ENG_CPU_WITHOUT_SHARED ((uint64_t) 1 << 33) /* neighbouring rows that read keys together */
+#define ENG_CPU_WITHOUT_FETCH ((uint64_t) 1 << 34)  /* keys and values asked for early */
+#define ENG_CPU_WITHOUT_SPIN ((uint64_t) 1 << 35)   /* waiting for the next step awake */
+
 /* The table; static, any thread. Of it one device (index 0) can be opened any number of times, each
  * with threads of its own.
  *

@@ -15,6 +15,7 @@ struct EngDevice
   EngThreadPool *pool;
   EngKernels kernels; /* of the tiers allowed */
   EngKernels exact;   /* references */
+  uint64_t without;   /* ENG_CPU_WITHOUT_* */
 };
 
 /* How steps of a range use a weight; one weight may be used in several ways. */

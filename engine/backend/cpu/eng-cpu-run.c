@@ -2,6 +2,8 @@
 /* The interpreter: checks a batch, then runs step after step. */
 #include "eng-cpu-private.h"
 
+#include "eng-cpu-device.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -126,9 +128,11 @@ static void
 group_rows (EngCpuRun *run)
 {
   EngCpuRowGroup *groups = run->state->row_groups;
-  uint32_t n = 0;
+  uint32_t n = 0, most = ENG_CPU_GROUP_ROWS;
+  if ((run->bound->device->without & ENG_CPU_WITHOUT_SHARED) != 0)
+    most = 1;
   for (uint32_t r = 0; r < run->n_rows; r++)
-    if (n > 0 && groups[n - 1].n < ENG_CPU_GROUP_ROWS
+    if (n > 0 && groups[n - 1].n < most
         && run->batch->rows[r].i_sequence == run->batch->rows[r - 1].i_sequence)
       groups[n - 1].n++;
     else
