@@ -17,6 +17,7 @@
 
 #define SILENCE_MS 60000 /* a child that says nothing for so long hangs */
 #define MAX_BOXES 4096u
+#define GRACE_MS 500 /* for a child that closed its output to end by itself */
 
 typedef struct
 {
@@ -75,10 +76,22 @@ open_document (const char *path, GError **error)
   return fd;
 }
 
+/* Where libraries and fonts are, and nothing else: the environment may hold tokens, and the child is not trusted. */
+static char **
+make_environment (void)
+{
+  static const char *const kept[] = { "PATH",         "LD_LIBRARY_PATH", "FONTCONFIG_PATH", "FONTCONFIG_FILE",
+                                      "ASAN_OPTIONS", "LSAN_OPTIONS",    "UBSAN_OPTIONS" };
+  char **environment = NULL;
+  for (guint i = 0; i < G_N_ELEMENTS (kept); i++)
+    if (g_getenv (kept[i]) != NULL)
+      environment = g_environ_setenv (environment, kept[i], g_getenv (kept[i]), TRUE);
+  return environment != NULL ? environment : g_new0 (char *, 1);
+}
+
 static gboolean
 start (Child *child, char **argv, GError **error)
 {
-  extern char **environ;
   const char *program = ing_paths_get_reader ();
   int document = -1, ends[2];
   if (program == NULL)
@@ -109,7 +122,8 @@ start (Child *child, char **argv, GError **error)
   posix_spawnattr_setpgroup (&attributes, 0);
   posix_spawnattr_setflags (&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
   argv[0] = (char *) program;
-  int rc = posix_spawn (&child->pid, program, &actions, &attributes, argv, environ);
+  g_auto (GStrv) environment = make_environment ();
+  int rc = posix_spawn (&child->pid, program, &actions, &attributes, argv, environment);
   posix_spawnattr_destroy (&attributes);
   posix_spawn_file_actions_destroy (&actions);
   close (document);
@@ -132,6 +146,23 @@ finish (Child *child)
   while (waitpid (child->pid, &status, 0) < 0 && errno == EINTR)
     ;
   return status;
+}
+
+/* It closed its output: let it end by itself, so that its status tells why, but not for ever. */
+static int
+finish_closed (Child *child)
+{
+  int status = 0;
+  for (guint waited_ms = 0; waited_ms < GRACE_MS && !g_cancellable_is_cancelled (child->cancellable); waited_ms += 5)
+    {
+      if (waitpid (child->pid, &status, WNOHANG) == child->pid)
+        {
+          close (child->fd);
+          return status;
+        }
+      g_usleep (5000);
+    }
+  return finish (child);
 }
 
 /* ------------------------------------------------------------------ frames */
@@ -350,15 +381,8 @@ ing_reader_extract (const char *path, const IngReaderHandler *handler, GCancella
         break;
       ended = take_text_frame (&child, &frame, handler, out, &own);
     }
-  int status = 0;
   if (!ended && own == NULL)
-    {
-      /* It closed its output: let it end by itself, so that its status tells why. */
-      while (waitpid (child.pid, &status, 0) < 0 && errno == EINTR)
-        ;
-      close (child.fd);
-      fail_as_died (&child, status, &own);
-    }
+    fail_as_died (&child, finish_closed (&child), &own);
   else
     finish (&child);
   if (own != NULL)
@@ -430,9 +454,10 @@ ing_reader_draw_page (const char *path, guint page, guint width, const char *fin
         break;
       ended = take_page_frame (&child, &frame, out, &own);
     }
-  int status = finish (&child);
   if (!ended && own == NULL)
-    fail_as_died (&child, status, &own);
+    fail_as_died (&child, finish_closed (&child), &own);
+  else
+    finish (&child);
   if (own != NULL)
     g_propagate_error (error, own);
   return ended;
