@@ -27,7 +27,7 @@ open_archive (RdrZip *zip, GError **error)
   gsize n;
   const void *data = g_bytes_get_data (zip->bytes, &n);
   struct archive *archive = archive_read_new ();
-  /* By the directory at its end, as every other program reads it: local headers that say otherwise do not count. */
+  /* By the directory at its end, as every other program reads it; rdr_zip_check() saw that the entries say the same. */
   archive_read_support_format_zip_seekable (archive);
   if (archive_read_open_memory (archive, data, n) == ARCHIVE_OK)
     return archive;
@@ -52,7 +52,7 @@ rdr_zip_open (GBytes *bytes, GError **error)
   zip->bytes = g_bytes_ref (bytes);
   zip->names = g_ptr_array_new_with_free_func (g_free);
   zip->set = g_hash_table_new (g_str_hash, g_str_equal);
-  struct archive *archive = open_archive (zip, error);
+  struct archive *archive = rdr_zip_check (bytes, error) ? open_archive (zip, error) : NULL;
   if (archive == NULL)
     return NULL;
   gboolean ok = TRUE;

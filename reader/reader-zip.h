@@ -12,6 +12,9 @@ RdrZip *rdr_zip_open (GBytes *bytes, GError **error);
 void rdr_zip_free (RdrZip *zip);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdrZip, rdr_zip_free)
 
+/* The directory agrees with what stands before each entry, and no two entries share bytes. rdr_zip_open() asks it. */
+gboolean rdr_zip_check (GBytes *bytes, GError **error);
+
 gboolean rdr_zip_has (RdrZip *zip, const char *name);
 GPtrArray *rdr_zip_get_names (RdrZip *zip); /* of char *, in the archive's order */
 /* The bytes of @name. NULL with an error when it is absent, broken or too large. */
