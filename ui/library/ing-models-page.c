@@ -77,8 +77,11 @@ add_button (GtkWidget *row, const char *label, const char *icon, const char *wor
 static void
 toast (IngModelsPage *self, const char *text)
 {
-  AdwToast *note = adw_toast_new (text);
+  AdwToast *note;
 
+  if (self->box == NULL || self->toasts == NULL) /* the window went first */
+    return;
+  note = adw_toast_new (text);
   adw_toast_overlay_add_toast (self->toasts, note);
 }
 
@@ -494,6 +497,7 @@ ing_models_page_dispose (GObject *object)
 
   g_cancellable_cancel (self->finding);
   g_clear_object (&self->finding);
+  g_clear_weak_pointer (&self->toasts);
   g_clear_pointer (&self->found_rows, g_ptr_array_unref);
   g_clear_pointer (&self->download_rows, g_ptr_array_unref);
   g_clear_pointer (&self->file_rows, g_ptr_array_unref);
@@ -545,7 +549,7 @@ ing_models_page_set_workspace (IngModelsPage *self, IngWorkspace *workspace, Adw
   g_return_if_fail (ING_IS_MODELS_PAGE (self));
   g_return_if_fail (self->workspace == NULL);
   self->workspace = g_object_ref (workspace);
-  self->toasts = toasts;
+  g_set_weak_pointer (&self->toasts, toasts);
   g_signal_connect_object (ing_workspace_get_jobs (workspace), "items-changed", G_CALLBACK (jobs_cb), self,
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (ing_workspace_get_library (workspace), "items-changed", G_CALLBACK (files_cb), self,
