@@ -171,7 +171,7 @@ ing_ask_main (int argc, char **argv)
   setlocale (LC_ALL, "");
   g_autoptr (GError) error = NULL;
   g_autofree char *folder = g_get_current_dir ();
-  g_autoptr (IngAskOptions) options = ing_ask_options_parse (argv + 1, folder, &error);
+  g_autoptr (IngAskOptions) options = ing_ask_options_parse (argv + 1, strcmp (argv[0], "search") == 0, folder, &error);
   if (options != NULL && options->help)
     {
       write_all (stdout, ing_ask_get_usage ());

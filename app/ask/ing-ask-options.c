@@ -10,10 +10,14 @@ const char *
 ing_ask_get_usage (void)
 {
   return _ ("Usage: inglenook ask [OPTION…] [QUESTION | -]\n"
-            "Answers a question in the terminal; “-” reads it from standard input.\n"
+            "       inglenook search --document FILE… [-k N] [--history-file H] [--json] QUERY\n"
+            "Answers a question in the terminal; “-” reads it from standard input. “search” prints\n"
+            "passages of documents alone.\n"
             "\n"
             "  --model M           a model file, or the name of one in the models folder\n"
             "  --document FILE     answer from this document (may be repeated)\n"
+            "  -k N                so many passages (1 … 100)\n"
+            "  --history-file H    earlier messages, a JSON array of {\"role\", \"content\"}\n"
             "  --conversation ID   go on with a conversation\n"
             "  --json              print one JSON object at the end\n"
             "  --offline           open no network socket\n"
@@ -27,6 +31,7 @@ ing_ask_options_free (IngAskOptions *o)
     return;
   g_free (o->model);
   g_strfreev (o->documents);
+  g_free (o->history);
   g_free (o->question);
   g_free (o);
 }
@@ -108,6 +113,18 @@ parse_value (IngAskOptions *o, char **argv, guint *i, const char *folder, GPtrAr
     }
   else if ((value = option_value (argv, i, "--document", &missing)) != NULL)
     g_ptr_array_add (documents, g_canonicalize_filename (value, folder));
+  else if ((value = option_value (argv, i, "--history-file", &missing)) != NULL)
+    {
+      g_free (o->history);
+      o->history = g_canonicalize_filename (value, folder);
+    }
+  else if ((value = option_value (argv, i, "-k", &missing)) != NULL)
+    {
+      guint64 n = 0;
+      if (!missing && !g_ascii_string_to_unsigned (value, 10, 1, 100, &n, NULL))
+        return usage_error (error, _ ("“%s” is no number from 1 to 100."), value);
+      o->n_passages = (guint) n;
+    }
   else if ((value = option_value (argv, i, "--conversation", &missing)) != NULL)
     {
       if (!missing
@@ -120,12 +137,13 @@ parse_value (IngAskOptions *o, char **argv, guint *i, const char *folder, GPtrAr
 }
 
 IngAskOptions *
-ing_ask_options_parse (char **argv, const char *folder, GError **error)
+ing_ask_options_parse (char **argv, gboolean search, const char *folder, GError **error)
 {
   g_autoptr (IngAskOptions) o = g_new0 (IngAskOptions, 1);
   g_autoptr (GPtrArray) documents = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GString) question = g_string_new (NULL);
   gboolean only_words = FALSE;
+  o->search = search;
   for (guint i = 0; argv[i] != NULL; i++)
     {
       gboolean known = FALSE;
@@ -162,6 +180,11 @@ ing_ask_options_parse (char **argv, const char *folder, GError **error)
   g_strstrip (valid);
   if (o->help)
     return g_steal_pointer (&o);
+  if (o->search && o->documents == NULL)
+    {
+      usage_error (error, "%s", _ ("Name a document to search: --document FILE."));
+      return NULL;
+    }
   if (o->from_stdin == (*valid != '\0'))
     {
       usage_error (error, "%s", o->from_stdin ? _ ("Give a question or “-”, not both.")

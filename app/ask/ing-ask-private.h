@@ -15,14 +15,17 @@ typedef struct
   char *model;      /* path or name; NULL = as the program would */
   char **documents; /* NULL = none */
   gint64 conversation; /* 0 = a new one */
+  gboolean search;    /* passages alone */
+  guint n_passages;   /* 0 = as usual */
+  char *history;      /* file of earlier messages; NULL */
   gboolean json, offline, help, version;
   gboolean from_stdin;
   char *question; /* NULL when from_stdin */
 } IngAskOptions;
 
-/* @argv: the words after "ask". Relative paths are of @folder. A failure's message is one line for the
+/* @argv: the words after "ask" or, with @search, "search". Relative paths are of @folder. A failure's message is one line for the
  * person (bad usage). Caller frees the result. */
-IngAskOptions *ing_ask_options_parse (char **argv, const char *folder, GError **error);
+IngAskOptions *ing_ask_options_parse (char **argv, gboolean search, const char *folder, GError **error);
 void ing_ask_options_free (IngAskOptions *options);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (IngAskOptions, ing_ask_options_free)
 const char *ing_ask_get_usage (void); /* translated */

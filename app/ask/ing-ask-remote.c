@@ -80,7 +80,7 @@ ing_ask_wants_command_line (GApplicationCommandLine *command_line)
 {
   int argc = 0;
   g_auto (GStrv) argv = g_application_command_line_get_arguments (command_line, &argc);
-  return argc > 1 && strcmp (argv[1], "ask") == 0;
+  return argc > 1 && (strcmp (argv[1], "ask") == 0 || strcmp (argv[1], "search") == 0);
 }
 
 void
@@ -94,7 +94,7 @@ ing_ask_run_command_line (GApplicationCommandLine *command_line, IngWorkspace *w
   Remote *remote = g_new0 (Remote, 1);
   remote->command_line = g_object_ref (command_line);
   remote->workspace = g_object_ref (workspace);
-  remote->options = ing_ask_options_parse (argv + 2, cwd != NULL ? cwd : "/", &error);
+  remote->options = ing_ask_options_parse (argv + 2, strcmp (argv[1], "search") == 0, cwd != NULL ? cwd : "/", &error);
   if (remote->options == NULL)
     {
       g_autofree char *line = g_strdup_printf ("inglenook ask: %s\n", error->message);

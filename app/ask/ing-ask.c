@@ -3,7 +3,7 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
-#include "ing-ask-private.h"
+#include "ing-ask-documents.h"
 #include "ing-conversation-list-private.h"
 #include "ing-json.h"
 #include "ing-workspace-private.h"
@@ -18,6 +18,8 @@ struct _IngAsk
   gpointer data;
   IngConversation *conversation;
   IngMessage *answer;
+  IngAskDocuments *documents; /* while they are looked at */
+  IngFound *found;            /* what they say; NULL = none was asked */
   gboolean interrupted, done, line_open;
 };
 
@@ -68,15 +70,44 @@ is_kept (IngAsk *ask)
 static void
 print_json (IngAsk *ask)
 {
-  g_autofree char *text = ing_message_dup_text (ask->answer);
+  g_autofree char *text = ask->answer != NULL ? ing_message_dup_text (ask->answer) : g_strdup ("");
   g_autoptr (JsonObject) o = json_object_new ();
   json_object_set_string_member (o, "answer", text);
-  json_object_set_null_member (o, "found"); /* no document was asked */
-  json_object_set_array_member (o, "sources", json_array_new ());
-  if (is_kept (ask))
+  if (ask->found != NULL)
+    json_object_set_boolean_member (o, "found", ask->found->found);
+  else
+    json_object_set_null_member (o, "found"); /* no document was asked */
+  json_object_set_array_member (o, "sources",
+                                ask->found != NULL ? ing_ask_make_passages (ask->found) : json_array_new ());
+  if (is_kept (ask) && ask->conversation != NULL)
     json_object_set_int_member (o, "conversation", ing_conversation_get_id (ask->conversation));
   else
     json_object_set_null_member (o, "conversation");
+  g_autofree char *json = ing_json_print_object (o);
+  g_autofree char *line = g_strconcat (json, "\n", NULL);
+  ask->sink.out (line, ask->data);
+}
+
+/* What the documents said, as a list under the answer or with its text. */
+static void
+print_passages (IngAsk *ask, gboolean with_text)
+{
+  if (!with_text)
+    ask->sink.out (_ ("\nSources:\n"), ask->data);
+  for (guint i = 0; i < ask->found->passages->len; i++)
+    {
+      g_autofree char *text = ing_ask_format_passage (ask->found->passages->pdata[i], i + 1, with_text);
+      g_autofree char *printable = ing_ask_make_printable (text);
+      ask->sink.out (printable, ask->data);
+    }
+}
+
+static void
+print_found_json (IngAsk *ask)
+{
+  g_autoptr (JsonObject) o = json_object_new ();
+  json_object_set_boolean_member (o, "found", ask->found->found);
+  json_object_set_array_member (o, "passages", ing_ask_make_passages (ask->found));
   g_autofree char *json = ing_json_print_object (o);
   g_autofree char *line = g_strconcat (json, "\n", NULL);
   ask->sink.out (line, ask->data);
@@ -122,6 +153,8 @@ on_busy_changed (IngConversation *conversation, GParamSpec *pspec, gpointer data
     }
   if (ask->options->json && !stopped)
     print_json (ask);
+  if (!ask->options->json && ask->found != NULL)
+    print_passages (ask, FALSE);
   say_why_stopped (ask);
   finish (ask, stopped ? ING_ASK_INTERRUPTED : ING_ASK_OK);
 }
@@ -141,6 +174,22 @@ on_text (IngMessage *message, IngPart *part, const char *text, gpointer data)
 
 /* ------------------------------------------------------------------ the beginning */
 
+/* The passages stand before the question, so that the next question about the same ones reads them from the cache.
+ * What they say goes through the template as a value: it cannot become a control token. */
+static char *
+make_passages_text (const IngFound *found)
+{
+  g_autoptr (GString) out = g_string_new (
+      "Passages from documents. Answer the question below from them alone, and put the number of the passage, such "
+      "as [1], behind each sentence. Say so if they do not hold the answer.\n\n");
+  for (guint i = 0; i < found->passages->len; i++)
+    {
+      g_autofree char *text = ing_ask_format_passage (found->passages->pdata[i], i + 1, TRUE);
+      g_string_append (out, text);
+    }
+  return g_string_free (g_steal_pointer (&out), FALSE);
+}
+
 static void
 send_question (IngAsk *ask)
 {
@@ -149,7 +198,15 @@ send_question (IngAsk *ask)
       finish (ask, ING_ASK_INTERRUPTED);
       return;
     }
-  ask->answer = ing_conversation_send (ask->conversation, ask->options->question, NULL);
+  g_autoptr (GListStore) parts = NULL;
+  if (ask->found != NULL)
+    {
+      parts = g_list_store_new (ING_TYPE_PART);
+      g_autofree char *text = make_passages_text (ask->found);
+      g_autoptr (IngPart) part = ing_part_new_text (text);
+      g_list_store_append (parts, part);
+    }
+  ask->answer = ing_conversation_send (ask->conversation, ask->options->question, G_LIST_MODEL (parts));
   if (ask->answer == NULL)
     {
       say (ask, "%s", _ ("That conversation is being answered just now."));
@@ -159,6 +216,103 @@ send_question (IngAsk *ask)
   g_object_ref (ask->answer);
   g_signal_connect (ask->answer, "text-appended", G_CALLBACK (on_text), ask);
   g_signal_connect (ask->conversation, "notify::busy", G_CALLBACK (on_busy_changed), ask);
+}
+
+/* ------------------------------------------------------------------ documents */
+
+static void
+on_documents_say (const char *line, gpointer data)
+{
+  say (data, "%s", line);
+}
+
+static void
+on_documents_done (IngFound *found, const GError *error, gpointer data)
+{
+  IngAsk *ask = data;
+  if (found == NULL)
+    {
+      fail (ask, error);
+      return;
+    }
+  ask->found = found;
+  if (ask->options->search)
+    {
+      if (!found->found && !ask->options->json)
+        say (ask, "%s", _ ("Nothing in the documents speaks of this. The nearest passages:"));
+      if (ask->options->json)
+        print_found_json (ask);
+      else
+        print_passages (ask, TRUE);
+      finish (ask, ING_ASK_OK);
+    }
+  else if (found->found)
+    send_question (ask);
+  else
+    {
+      if (ask->options->json)
+        print_json (ask);
+      else
+        {
+          say (ask, "%s", _ ("Nothing in the documents speaks of this. The nearest passages:"));
+          print_passages (ask, TRUE);
+        }
+      finish (ask, ING_ASK_OK);
+    }
+}
+
+/* The last question of the branch, or of @history, a file; NULL if there is none. Caller frees. */
+static char *
+find_earlier_question (IngAsk *ask, const char *history, GError **error)
+{
+  g_autofree char *text = NULL;
+  gsize length = 0;
+  char *question = NULL;
+  GListModel *messages
+      = ask->conversation != NULL ? ing_conversation_list_messages (ask->conversation) : NULL;
+  for (guint i = 0; messages != NULL && i < g_list_model_get_n_items (messages); i++)
+    {
+      g_autoptr (IngMessage) message = g_list_model_get_item (messages, i);
+      guint n = ing_message_get_n_parts (message);
+      if (ing_message_get_role (message) != ING_ROLE_USER || n == 0)
+        continue;
+      g_free (question);
+      question = g_strdup (ing_part_get_text (ing_message_get_part (message, n - 1)));
+    }
+  if (history == NULL)
+    return question;
+  g_clear_pointer (&question, g_free);
+  if (!g_file_get_contents (history, &text, &length, error))
+    return NULL;
+  /* One parser with limits reads objects: the array becomes a member of one. */
+  g_autofree char *wrapped = g_utf8_validate (text, (gssize) length, NULL)
+                                 ? g_strconcat ("{\"messages\":", text, "}", NULL)
+                                 : NULL;
+  g_autoptr (JsonObject) object = ing_json_parse_object (wrapped, -1, error);
+  JsonArray *array = object != NULL ? ing_json_get_array (object, "messages") : NULL;
+  for (guint i = 0; array != NULL && i < json_array_get_length (array); i++)
+    {
+      JsonNode *node = json_array_get_element (array, i);
+      JsonObject *o = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+      const char *content = o != NULL ? ing_json_get_string (o, "content", NULL) : NULL;
+      if (content == NULL || g_strcmp0 (ing_json_get_string (o, "role", ""), "user") != 0)
+        continue;
+      g_free (question);
+      question = g_strdup (content);
+    }
+  return question;
+}
+
+static void
+look_in_documents (IngAsk *ask, const char *history)
+{
+  static const IngAskDocumentsHandler handler = { on_documents_say, on_documents_done };
+  g_autoptr (GError) error = NULL;
+  g_autofree char *earlier = find_earlier_question (ask, history, &error);
+  if (error != NULL)
+    fail (ask, error);
+  else
+    ask->documents = ing_ask_documents_start (ask->workspace, ask->options, earlier, &handler, ask);
 }
 
 /* The answer fails with the reason if the load does, so that is not looked at here. */
@@ -181,10 +335,12 @@ on_conversation_loaded (GObject *source, GAsyncResult *result, gpointer user_dat
 {
   IngAsk *ask = user_data;
   g_autoptr (GError) error = NULL;
-  if (ing_conversation_load_finish (ING_CONVERSATION (source), result, &error))
-    send_question (ask);
-  else
+  if (!ing_conversation_load_finish (ING_CONVERSATION (source), result, &error))
     fail (ask, error);
+  else if (ask->options->documents != NULL)
+    look_in_documents (ask, ask->options->history);
+  else
+    send_question (ask);
 }
 
 static gboolean
@@ -198,11 +354,9 @@ on_begin (gpointer data)
       g_timeout_add (OPENING_POLL_MS, on_begin, ask); /* beside a window that just started */
       return G_SOURCE_REMOVE;
     }
-  if (ask->options->documents != NULL)
+  if (ask->options->search)
     {
-      g_autoptr (GError) error = ing_error_new (ING_ERROR_UNSUPPORTED, "--document", 0, 0, "%s",
-                                                _ ("Documents cannot be read yet."));
-      fail (ask, error);
+      look_in_documents (ask, ask->options->history);
       return G_SOURCE_REMOVE;
     }
   if (!is_kept (ask))
@@ -247,6 +401,12 @@ void
 ing_ask_interrupt (IngAsk *ask)
 {
   ask->interrupted = TRUE;
+  if (ask->documents != NULL && ask->answer == NULL && !ask->done)
+    {
+      g_clear_pointer (&ask->documents, ing_ask_documents_free);
+      finish (ask, ING_ASK_INTERRUPTED);
+      return;
+    }
   if (ask->conversation != NULL)
     ing_conversation_stop (ask->conversation);
 }
@@ -257,6 +417,8 @@ ing_ask_free (IngAsk *ask)
   if (ask == NULL)
     return;
   g_assert (ask->done);
+  g_clear_pointer (&ask->documents, ing_ask_documents_free);
+  g_clear_pointer (&ask->found, ing_found_free);
   g_clear_object (&ask->answer);
   g_clear_object (&ask->conversation);
   g_free (ask);

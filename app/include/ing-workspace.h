@@ -8,6 +8,7 @@
 #pragma once
 
 #include "ing-conversation-list.h"
+#include "ing-document-library.h"
 #include "ing-error.h"
 #include "ing-generation-service.h"
 #include "ing-job-queue.h"
@@ -56,6 +57,7 @@ IngConversationList *ing_workspace_get_conversations (IngWorkspace *self);
 IngGenerationService *ing_workspace_get_generation (IngWorkspace *self);
 IngJobQueue *ing_workspace_get_jobs (IngWorkspace *self);
 IngLibrary *ing_workspace_get_library (IngWorkspace *self);
+IngDocumentLibrary *ing_workspace_get_documents (IngWorkspace *self);
 
 IngStorageState ing_workspace_get_storage_state (IngWorkspace *self);
 const GError *ing_workspace_get_storage_problem (IngWorkspace *self);

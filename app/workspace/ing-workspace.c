@@ -8,6 +8,7 @@
 #include "ing-conversation-list-private.h"
 #include "ing-data-lock.h"
 #include "ing-database-backup.h"
+#include "ing-document-private.h"
 #include "ing-engine-link.h"
 #include "ing-error-private.h"
 #include "ing-job-private.h"
@@ -33,6 +34,7 @@ struct _IngWorkspace
   IngConversationList *conversations;
   IngJobQueue *jobs;
   IngLibrary *library;
+  IngDocumentLibrary *documents;
   IngDataLock *lock;
   IngStorageState state;
   GError *problem;      /* why it is not ING_STORAGE_OK */
@@ -62,6 +64,9 @@ ing_workspace_dispose (GObject *object)
   if (self->chat != NULL)
     g_signal_handlers_disconnect_by_data (self->chat, self);
   g_clear_object (&self->conversations);
+  if (self->documents != NULL)
+    ing_document_library_close (self->documents);
+  g_clear_object (&self->documents);
   g_clear_object (&self->library);
   g_clear_object (&self->jobs);
   g_clear_object (&self->chat);
@@ -186,6 +191,7 @@ ing_workspace_new_full (const char *data_folder, const char *owner, const char *
   self->conversations = ing_conversation_list_new (self->chat);
   self->jobs = ing_job_queue_new (self->database);
   self->library = ing_library_new (self->database, self->settings, self->jobs, self->generation);
+  self->documents = ing_document_library_new (self->generation);
   apply_system_prompt (self);
   g_signal_connect_object (self->settings, "changed::chat-system",
                            G_CALLBACK (on_system_prompt_changed), self, 0);
@@ -309,6 +315,8 @@ open_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *can
         g_free (ing_database_find_backup (&ing_schema, o->data_folder, &o->backup_us));
       open_in_memory (self->database, o);
     }
+  /* Without the folder: what is indexed there can still be read. */
+  ing_document_library_open_sync (self->documents, o->data_folder, !ok);
   g_task_return_boolean (task, TRUE);
 }
 
@@ -348,6 +356,7 @@ on_opened (GObject *source, GAsyncResult *result, gpointer user_data)
     ing_conversation_list_fill (self->conversations, o->conversations);
   if (o->jobs != NULL)
     ing_job_queue_fill (self->jobs, o->jobs, o->last_job_id);
+  ing_document_library_fill (self->documents);
   set_state (self, self->open_problem != NULL ? ING_STORAGE_MEMORY : ING_STORAGE_OK,
              self->open_problem);
   if (self->backup_id == 0)
@@ -510,6 +519,7 @@ static void
 close_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
 {
   IngWorkspace *self = source;
+  ing_document_library_close_database_sync (self->documents);
   ing_database_close_sync (self->database);
   ing_engine_link_wait_closed (2000);
   g_task_return_boolean (task, TRUE);
@@ -533,6 +543,7 @@ on_close_poll (gpointer data)
   Closing *closing = g_task_get_task_data (caller);
   gboolean saved = ing_conversation_list_flush (self->conversations);
   gboolean stopped = ing_job_queue_close (self->jobs);
+  stopped = ing_document_library_close (self->documents) && stopped;
   if ((!saved || !stopped) && g_get_monotonic_time () < closing->until_us)
     return G_SOURCE_CONTINUE;
   g_autoptr (GTask) task = g_task_new (self, NULL, on_closed, caller);
@@ -596,6 +607,12 @@ IngLibrary *
 ing_workspace_get_library (IngWorkspace *self)
 {
   return self->library;
+}
+
+IngDocumentLibrary *
+ing_workspace_get_documents (IngWorkspace *self)
+{
+  return self->documents;
 }
 
 IngStorageState

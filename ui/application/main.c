@@ -14,6 +14,7 @@ print_help (void)
   g_print ("%s",
            _("Usage: inglenook [MODEL.gguf]       open the window (and this model)\n"
              "       inglenook ask [QUESTION]     answer in the terminal; see inglenook ask --help\n"
+             "       inglenook search QUERY       find passages of documents\n"
              "       inglenook --offline …        no network socket can be opened, whatever happens\n"
              "       inglenook --version\n"));
 }
@@ -49,7 +50,7 @@ main (int argc, char **argv)
       g_printerr (_("Unknown option %s\n"), argv[1]);
       return 2;
     }
-  if (argc > 1 && strcmp (argv[1], "ask") == 0)
+  if (argc > 1 && (strcmp (argv[1], "ask") == 0 || strcmp (argv[1], "search") == 0))
     return ing_ask_main (argc - 1, argv + 1);
   application = ing_application_new ();
   if (ing_offline_is_on () && g_application_register (G_APPLICATION (application), NULL, NULL)

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One document's way into the index. A document counts as read when its row says WORDS, which is written with its last
+ * chunks: what a crash leaves before that is erased and read again; vectors go on where they stopped. */
+#include <glib/gi18n-lib.h>
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "ing-document-private.h"
+#include "ing-document-search.h"
+#include "ing-error-private.h"
+
+#define CHUNKS_AT_ONCE 128
+#define TEXTS_AT_ONCE 16
+#define MAX_CHUNKS 400000u
+#define WIDTH_MAX 8192u
+
+typedef struct
+{
+  IngIndexWork *work;
+  IngChunker *chunker;
+  GPtrArray *chunks;
+} Reading;
+
+static gboolean
+hash_file (IngDocumentRow *row, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GFile) file = g_file_new_for_path (row->path);
+  g_autoptr (GFileInputStream) stream = g_file_read (file, cancellable, error);
+  if (stream == NULL)
+    return FALSE;
+  g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
+  g_autofree guchar *buffer = g_malloc (1 << 16);
+  gssize n;
+  while ((n = g_input_stream_read (G_INPUT_STREAM (stream), buffer, 1 << 16, cancellable, error)) > 0)
+    g_checksum_update (sum, buffer, n);
+  if (n < 0)
+    return FALSE;
+  g_free (row->hash);
+  row->hash = g_strdup (g_checksum_get_string (sum));
+  return TRUE;
+}
+
+static void
+on_chunk (IngChunk *chunk, gpointer data)
+{
+  g_ptr_array_add (((Reading *) data)->chunks, chunk);
+}
+
+static gboolean
+on_block (const IngBlock *block, gpointer data)
+{
+  Reading *reading = data;
+  ing_document_chunker_feed (reading->chunker, block);
+  return reading->chunks->len < MAX_CHUNKS;
+}
+
+static void
+on_progress (guint done, guint total, gpointer data)
+{
+  Reading *reading = data;
+  reading->work->changed (total > 0 ? (double) done / total : -1, reading->work->data);
+}
+
+/* ------------------------------------------------------------------ writing */
+
+typedef struct
+{
+  IngIndexWork *work;
+  GPtrArray *chunks;
+  guint from, n;
+  gboolean first;
+} Writing;
+
+static gpointer
+write_chunks_func (IngDatabase *db, gpointer data, GError **error)
+{
+  Writing *w = data;
+  IngDocumentRow *row = w->work->row;
+  if (!ing_database_begin (db, error))
+    return NULL;
+  gboolean ok = !w->first || ing_document_table_erase_chunks (db, row->id, error);
+  for (guint i = w->from; ok && i < w->from + w->n; i++)
+    {
+      const IngChunk *chunk = w->chunks->pdata[i];
+      g_autofree char *base = g_path_get_basename (row->path);
+      g_autofree char *name = g_filename_display_name (base);
+      const char *title = *row->title != '\0' ? row->title : name;
+      g_autofree char *prefix = ing_chunk_make_prefix (title, chunk->path, chunk->page);
+      ok = ing_document_table_add_chunk (db, row->id, i, prefix, chunk, error);
+    }
+  if (ok && w->from + w->n == w->chunks->len)
+    {
+      row->state = ING_DOCUMENT_WORDS;
+      row->n_chunks = w->chunks->len;
+      ok = ing_document_table_write (db, row, error);
+    }
+  return ing_database_end (db, ok, error) ? w : NULL;
+}
+
+static gpointer
+write_row_func (IngDatabase *db, gpointer data, GError **error)
+{
+  return ing_document_table_write (db, data, error) ? data : NULL;
+}
+
+static gboolean
+write_chunks (IngIndexWork *work, GPtrArray *chunks, GError **error)
+{
+  for (guint i = 0; i < chunks->len; i += CHUNKS_AT_ONCE)
+    {
+      Writing w = { work, chunks, i, MIN (CHUNKS_AT_ONCE, chunks->len - i), i == 0 };
+      if (g_cancellable_set_error_if_cancelled (work->cancellable, error)
+          || ing_database_run_sync (work->database, write_chunks_func, &w, error) == NULL)
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+read_document (IngIndexWork *work, GError **error)
+{
+  IngDocumentRow *row = work->row;
+  g_autoptr (GPtrArray) chunks = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_chunk_free);
+  Reading reading = { work, NULL, chunks };
+  g_auto (IngExtracted) out = { 0 };
+  const IngReaderHandler handler = { on_block, on_progress, &reading };
+  reading.chunker = ing_document_chunker_new (on_chunk, &reading);
+  gboolean ok = ing_reader_extract (row->path, &handler, work->cancellable, &out, error);
+  ing_document_chunker_finish (reading.chunker);
+  if (!ok)
+    return FALSE;
+  g_free (row->title);
+  g_free (row->kind);
+  row->title = g_strdup (out.title != NULL ? out.title : "");
+  row->kind = g_strdup (out.kind != NULL ? out.kind : "");
+  row->n_pages = out.pages;
+  if (chunks->len == 0)
+    {
+      g_set_error_literal (error, ING_ERROR, ING_ERROR_UNSUPPORTED,
+                           "there is no text in it: it is empty, or its pages are pictures");
+      return FALSE;
+    }
+  return write_chunks (work, chunks, error);
+}
+
+/* ------------------------------------------------------------------ vectors */
+
+typedef struct
+{
+  gint64 document;
+  GArray *ids;
+  GPtrArray *texts;
+  const float *vectors;
+  guint width;
+} Batch;
+
+static gpointer
+list_func (IngDatabase *db, gpointer data, GError **error)
+{
+  Batch *b = data;
+  return ing_document_table_list_unembedded (db, b->document, TEXTS_AT_ONCE, b->ids, b->texts, error) ? b : NULL;
+}
+
+/* A text that the model cannot read gets a vector of width 1, which no search looks at. */
+static gpointer
+store_func (IngDatabase *db, gpointer data, GError **error)
+{
+  Batch *b = data;
+  static const float none = 0;
+  if (!ing_database_begin (db, error))
+    return NULL;
+  gboolean ok = TRUE;
+  guint row = 0;
+  for (guint i = 0; i < b->ids->len && ok; i++)
+    {
+      gboolean read = ing_search_is_latin (b->texts->pdata[i]);
+      ok = ing_document_table_set_vector (db, g_array_index (b->ids, gint64, i),
+                                          read ? b->vectors + (gsize) row * b->width : &none, read ? b->width : 1,
+                                          error);
+      row += read;
+    }
+  return ing_database_end (db, ok, error) ? b : NULL;
+}
+
+static gboolean
+embed_batch (IngIndexWork *work, Batch *b, GError **error)
+{
+  g_autoptr (GPtrArray) latin = g_ptr_array_new ();
+  for (guint i = 0; i < b->texts->len; i++)
+    if (ing_search_is_latin (b->texts->pdata[i]))
+      g_ptr_array_add (latin, b->texts->pdata[i]);
+  g_autoptr (GBytes) bytes = NULL;
+  if (latin->len > 0)
+    {
+      bytes = work->embed (latin, work->data, error);
+      if (bytes == NULL)
+        return FALSE;
+      gsize size = 0;
+      const guint32 *head = g_bytes_get_data (bytes, &size);
+      if (size < 8 || GUINT32_FROM_LE (head[0]) != latin->len || GUINT32_FROM_LE (head[1]) == 0
+          || GUINT32_FROM_LE (head[1]) > WIDTH_MAX
+          || size != 8 + (gsize) latin->len * GUINT32_FROM_LE (head[1]) * sizeof (float))
+        {
+          g_set_error_literal (error, ING_ERROR, ING_ERROR_PROTOCOL, "vectors of a wrong size");
+          return FALSE;
+        }
+      b->width = GUINT32_FROM_LE (head[1]);
+      b->vectors = (const float *) (head + 2);
+    }
+  return ing_database_run_sync (work->database, store_func, b, error) != NULL;
+}
+
+static gboolean
+embed_document (IngIndexWork *work, GError **error)
+{
+  for (guint done = 0;;)
+    {
+      g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint64));
+      g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
+      Batch b = { .document = work->row->id, .ids = ids, .texts = texts };
+      if (g_cancellable_set_error_if_cancelled (work->cancellable, error)
+          || ing_database_run_sync (work->database, list_func, &b, error) == NULL)
+        return FALSE;
+      if (ids->len == 0)
+        return TRUE;
+      if (!embed_batch (work, &b, error))
+        return FALSE;
+      done += ids->len;
+      work->changed (MIN (1, (double) done / MAX (1, work->row->n_chunks)), work->data);
+    }
+}
+
+gboolean
+ing_document_index_run (IngIndexWork *work, GError **error)
+{
+  IngDocumentRow *row = work->row;
+  g_autoptr (GError) local = NULL;
+  g_autofree char *before = g_strdup (row->hash);
+  GStatBuf info;
+  if (g_stat (row->path, &info) == 0)
+    {
+      row->size = info.st_size;
+      row->mtime_us = (gint64) info.st_mtim.tv_sec * G_USEC_PER_SEC + info.st_mtim.tv_nsec / 1000;
+    }
+  gboolean ok = hash_file (row, work->cancellable, &local);
+  gboolean read = ok && strcmp (before, row->hash) == 0
+                  && (row->state == ING_DOCUMENT_WORDS || row->state == ING_DOCUMENT_READY);
+  if (ok && !read)
+    {
+      row->state = ING_DOCUMENT_READING;
+      work->changed (0, work->data);
+      ok = read_document (work, &local);
+    }
+  if (ok)
+    {
+      work->changed (0, work->data);
+      g_autoptr (GError) no_vectors = NULL;
+      /* Without vectors it is found by words alone; it is tried again when it is added again. */
+      if (embed_document (work, &no_vectors))
+        row->state = ING_DOCUMENT_READY;
+      else if (g_cancellable_is_cancelled (work->cancellable))
+        {
+          g_propagate_error (error, g_steal_pointer (&no_vectors));
+          return FALSE;
+        }
+      else
+        g_debug ("no vectors of %s: %s", row->path, no_vectors->message);
+    }
+  else if (g_error_matches (local, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  else
+    {
+      row->state = ING_DOCUMENT_FAILED;
+      g_free (row->error);
+      row->error = ing_error_to_json (local);
+    }
+  return ing_database_run_sync (work->database, write_row_func, row, error) != NULL;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "ing-document-library.h"
+#include "ing-document-table.h"
+#include "ing-generation-service-private.h"
+
+struct _IngDocument
+{
+  GObject parent_instance;
+  IngDocumentRow *row; /* main thread */
+  double fraction;
+  GError *error;
+  GCancellable *cancellable; /* while it is read and indexed; else NULL */
+  gboolean again;            /* read once more when the running work ended */
+};
+
+/* @row is taken. */
+IngDocument *ing_document_new (IngDocumentRow *row);
+void ing_document_take_row (IngDocument *self, IngDocumentRow *row);
+void ing_document_set_fraction (IngDocument *self, double fraction);
+IngDocumentRow *ing_document_row_copy (const IngDocumentRow *row);
+
+IngDocumentLibrary *ing_document_library_new (IngGenerationService *service);
+/* Open the index in @folder, or in memory (NULL); @copy: a copy in memory of what is there. Any thread; nothing
+ * else may use the library meanwhile. A damaged index is set aside: it can be made again from the files. */
+void ing_document_library_open_sync (IngDocumentLibrary *self, const char *folder, gboolean copy);
+/* Main thread, after it: list what was read, go on with what the last run left. */
+void ing_document_library_fill (IngDocumentLibrary *self);
+/* Stop reading; TRUE when nothing runs any more. */
+gboolean ing_document_library_close (IngDocumentLibrary *self);
+void ing_document_library_close_database_sync (IngDocumentLibrary *self);
+
+/* ------------------------------------------------------------------ the work, on its own thread */
+
+typedef struct
+{
+  IngDatabase *database;
+  IngDocumentRow *row; /* the work's own */
+  GCancellable *cancellable;
+  /* Vectors of @texts, or NULL with an error; blocks. */
+  GBytes *(*embed) (GPtrArray *texts, gpointer data, GError **error);
+  /* The row changed, or how far it is (< 0 = unknown). */
+  void (*changed) (gdouble fraction, gpointer data);
+  gpointer data;
+} IngIndexWork;
+
+/* Reads, cuts, indexes. The row says how it ended; it is on the disk, FALSE if that failed or it was cancelled. */
+gboolean ing_document_index_run (IngIndexWork *work, GError **error);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Passages for a question, on the database's thread. */
+#pragma once
+
+#include "ing-document-library.h"
+#include "ing-document-table.h"
+
+typedef struct
+{
+  GArray *documents; /* ids */
+  char *query;       /* standalone */
+  guint n;
+  IngSearchArms arms;
+  float *vector; /* of the query; NULL = by words alone */
+  guint width;
+} IngSearchRequest;
+void ing_search_request_free (IngSearchRequest *request);
+
+/* Does MiniLM, which knows English alone, say something about @text? */
+gboolean ing_search_is_latin (const char *text);
+/* @query made to stand alone: joined to @earlier when it leans on it. Caller frees. */
+char *ing_search_make_standalone (const char *query, const char *earlier);
+
+/* An IngDatabaseFunc; @data is the request. Returns an IngFound. */
+gpointer ing_document_search_func (IngDatabase *db, gpointer data, GError **error);

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ing-document-table.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "ing-search-text.h"
+
+/* words: rowid = the chunk's id; "prefix" counts more than "body". Both are cut for CJK (ing-search-text.h). */
+static const char version_1[]
+    = "CREATE TABLE documents("
+      "  id INTEGER PRIMARY KEY, path TEXT NOT NULL, size INTEGER NOT NULL, mtime_us INTEGER NOT NULL,"
+      "  hash TEXT NOT NULL DEFAULT '', title TEXT NOT NULL DEFAULT '', kind TEXT NOT NULL DEFAULT '',"
+      "  state INTEGER NOT NULL, error TEXT, n_pages INTEGER NOT NULL DEFAULT 0,"
+      "  n_chunks INTEGER NOT NULL DEFAULT 0);"
+      "CREATE TABLE owners(owner INTEGER NOT NULL, document_id INTEGER NOT NULL,"
+      "  PRIMARY KEY(owner, document_id)) WITHOUT ROWID;"
+      "CREATE TABLE chunks("
+      "  id INTEGER PRIMARY KEY AUTOINCREMENT, document_id INTEGER NOT NULL, position INTEGER NOT NULL,"
+      "  prefix TEXT NOT NULL, text TEXT NOT NULL, path TEXT NOT NULL, page INTEGER NOT NULL,"
+      "  start INTEGER NOT NULL, overlap INTEGER NOT NULL);"
+      "CREATE UNIQUE INDEX chunks_by_document ON chunks(document_id, position);"
+      "CREATE TABLE vectors(chunk_id INTEGER PRIMARY KEY, document_id INTEGER NOT NULL,"
+      "  scale REAL NOT NULL, data BLOB NOT NULL);"
+      "CREATE INDEX vectors_by_document ON vectors(document_id);"
+      "CREATE VIRTUAL TABLE words USING fts5(prefix, body, tokenize='porter unicode61 remove_diacritics 2');";
+
+static const IngMigration migrations[] = { { 1, version_1, NULL } };
+
+const IngSchema ing_document_schema = {
+  .name = "documents",
+  .application_id = 0x496e6764, /* "Ingd" */
+  .migrations = migrations,
+  .n_migrations = G_N_ELEMENTS (migrations),
+};
+
+void
+ing_document_row_free (IngDocumentRow *row)
+{
+  if (row == NULL)
+    return;
+  g_free (row->path);
+  g_free (row->hash);
+  g_free (row->title);
+  g_free (row->kind);
+  g_free (row->error);
+  g_free (row);
+}
+
+GPtrArray *
+ing_document_table_read (IngDatabase *db, GError **error)
+{
+  g_autoptr (GPtrArray) rows = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_document_row_free);
+  sqlite3_stmt *s = ing_database_query (db, error,
+                                        "SELECT id, path, size, mtime_us, hash, title, kind, state, error,"
+                                        " n_pages, n_chunks FROM documents ORDER BY id",
+                                        "");
+  int rc = -1;
+  while (s != NULL && (rc = ing_database_step (db, s, error)) == 1)
+    {
+      IngDocumentRow *row = g_new0 (IngDocumentRow, 1);
+      row->id = sqlite3_column_int64 (s, 0);
+      row->path = ing_database_column_text (s, 1);
+      row->size = sqlite3_column_int64 (s, 2);
+      row->mtime_us = sqlite3_column_int64 (s, 3);
+      row->hash = ing_database_column_text (s, 4);
+      row->title = ing_database_column_text (s, 5);
+      row->kind = ing_database_column_text (s, 6);
+      row->state = (IngDocumentState) CLAMP (sqlite3_column_int (s, 7), ING_DOCUMENT_WAITING,
+                                             ING_DOCUMENT_FAILED);
+      row->error = ing_database_column_text_or_null (s, 8);
+      row->n_pages = (guint) sqlite3_column_int (s, 9);
+      row->n_chunks = (guint) sqlite3_column_int (s, 10);
+      g_ptr_array_add (rows, row);
+    }
+  return rc == 0 ? g_steal_pointer (&rows) : NULL;
+}
+
+gboolean
+ing_document_table_write (IngDatabase *db, const IngDocumentRow *row, GError **error)
+{
+  return ing_database_exec (db, error,
+                            "INSERT OR REPLACE INTO documents(id, path, size, mtime_us, hash, title, kind,"
+                            " state, error, n_pages, n_chunks)"
+                            " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                            "itiitttitii", row->id, row->path, row->size,
+                            row->mtime_us, row->hash != NULL ? row->hash : "",
+                            row->title != NULL ? row->title : "", row->kind != NULL ? row->kind : "",
+                            (gint64) row->state, row->error, (gint64) row->n_pages, (gint64) row->n_chunks);
+}
+
+gboolean
+ing_document_table_erase_chunks (IngDatabase *db, gint64 document, GError **error)
+{
+  return ing_database_exec (db, error,
+                            "DELETE FROM words WHERE rowid IN (SELECT id FROM chunks WHERE document_id = ?1)",
+                            "i", document)
+         && ing_database_exec (db, error, "DELETE FROM vectors WHERE document_id = ?1", "i", document)
+         && ing_database_exec (db, error, "DELETE FROM chunks WHERE document_id = ?1", "i", document);
+}
+
+gboolean
+ing_document_table_erase (IngDatabase *db, gint64 document, GError **error)
+{
+  return ing_document_table_erase_chunks (db, document, error)
+         && ing_database_exec (db, error, "DELETE FROM owners WHERE document_id = ?1", "i", document)
+         && ing_database_exec (db, error, "DELETE FROM documents WHERE id = ?1", "i", document);
+}
+
+gboolean
+ing_document_table_add_chunk (IngDatabase *db, gint64 document, guint position, const char *prefix,
+                              const IngChunk *chunk, GError **error)
+{
+  if (!ing_database_exec (db, error,
+                          "INSERT INTO chunks(document_id, position, prefix, text, path, page, start, overlap)"
+                          " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                          "iitttiii", document, (gint64) position, prefix, chunk->text, chunk->path,
+                          (gint64) chunk->page, (gint64) chunk->start, (gint64) chunk->overlap))
+    return FALSE;
+  gint64 id = sqlite3_last_insert_rowid (ing_database_get_handle (db));
+  g_autofree char *head = ing_search_text_for_index (prefix);
+  g_autofree char *body = ing_search_text_for_index (chunk->text);
+  return ing_database_exec (db, error, "INSERT INTO words(rowid, prefix, body) VALUES(?1, ?2, ?3)", "itt", id,
+                            head, body);
+}
+
+gboolean
+ing_document_table_set_vector (IngDatabase *db, gint64 chunk, const float *vector, guint width,
+                               GError **error)
+{
+  float most = 1e-12f;
+  for (guint i = 0; i < width; i++)
+    most = MAX (most, fabsf (vector[i]));
+  g_autofree gint8 *data = g_malloc (MAX (width, 1));
+  for (guint i = 0; i < width; i++)
+    data[i] = (gint8) CLAMP (lrintf (vector[i] / most * 127), -127, 127);
+  sqlite3_stmt *s = ing_database_query (db, error,
+                                        "INSERT OR REPLACE INTO vectors(chunk_id, document_id, scale, data)"
+                                        " SELECT id, document_id, ?2, ?3 FROM chunks WHERE id = ?1",
+                                        "id", chunk, (double) (most / 127));
+  if (s == NULL)
+    return FALSE;
+  sqlite3_bind_blob (s, 3, data, (int) width, SQLITE_TRANSIENT);
+  return ing_database_step (db, s, error) == 0;
+}
+
+gboolean
+ing_document_table_list_unembedded (IngDatabase *db, gint64 document, guint n, GArray *ids, GPtrArray *texts,
+                                    GError **error)
+{
+  sqlite3_stmt *s = ing_database_query (
+      db, error,
+      "SELECT id, prefix || char(10) || text FROM chunks WHERE document_id = ?1"
+      " AND id NOT IN (SELECT chunk_id FROM vectors WHERE document_id = ?1) ORDER BY position LIMIT ?2",
+      "ii", document, (gint64) n);
+  int rc = -1;
+  while (s != NULL && (rc = ing_database_step (db, s, error)) == 1)
+    {
+      gint64 id = sqlite3_column_int64 (s, 0);
+      g_array_append_val (ids, id);
+      g_ptr_array_add (texts, ing_database_column_text (s, 1));
+    }
+  return rc == 0;
+}
+
+gboolean
+ing_owner_table_add (IngDatabase *db, gint64 owner, gint64 document, GError **error)
+{
+  return ing_database_exec (db, error, "INSERT OR IGNORE INTO owners VALUES(?1, ?2)", "ii", owner, document);
+}
+
+gboolean
+ing_owner_table_remove (IngDatabase *db, gint64 owner, gint64 document, GError **error)
+{
+  return ing_database_exec (db, error, "DELETE FROM owners WHERE owner = ?1 AND document_id = ?2", "ii", owner,
+                            document);
+}
+
+GArray *
+ing_owner_table_read (IngDatabase *db, GError **error)
+{
+  g_autoptr (GArray) pairs = g_array_new (FALSE, FALSE, 2 * sizeof (gint64));
+  sqlite3_stmt *s = ing_database_query (db, error, "SELECT owner, document_id FROM owners", "");
+  int rc = -1;
+  while (s != NULL && (rc = ing_database_step (db, s, error)) == 1)
+    {
+      gint64 pair[2] = { sqlite3_column_int64 (s, 0), sqlite3_column_int64 (s, 1) };
+      g_array_append_vals (pairs, pair, 1);
+    }
+  return rc == 0 ? g_steal_pointer (&pairs) : NULL;
+}
+
+IngPassage *
+ing_document_table_dup_passage (IngDatabase *db, gint64 chunk, GError **error)
+{
+  sqlite3_stmt *s = ing_database_query (db, error,
+                                        "SELECT c.document_id, d.path, c.page, c.path, c.text, c.start"
+                                        " FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.id = ?1",
+                                        "i", chunk);
+  if (s == NULL || ing_database_step (db, s, error) != 1)
+    return NULL;
+  IngPassage *p = g_new0 (IngPassage, 1);
+  p->id = chunk;
+  p->document_id = sqlite3_column_int64 (s, 0);
+  p->path = ing_database_column_text (s, 1);
+  g_autofree char *base = g_path_get_basename (p->path);
+  p->document = g_filename_display_name (base);
+  p->page = (guint) sqlite3_column_int (s, 2);
+  p->heading = ing_database_column_text (s, 3);
+  p->text = ing_database_column_text (s, 4);
+  p->start = (guint64) sqlite3_column_int64 (s, 5);
+  sqlite3_reset (s);
+  return p;
+}

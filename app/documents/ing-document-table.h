@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* documents.sqlite: files, who uses them, chunks, words and vectors. All on the database's thread. */
+#pragma once
+
+#include "ing-chunker.h"
+#include "ing-database.h"
+#include "ing-document.h"
+
+extern const IngSchema ing_document_schema;
+
+typedef struct
+{
+  gint64 id, size, mtime_us;
+  char *path, *hash, *title, *kind, *error; /* error: JSON or NULL */
+  IngDocumentState state;
+  guint n_pages, n_chunks;
+} IngDocumentRow;
+void ing_document_row_free (IngDocumentRow *row);
+
+GPtrArray *ing_document_table_read (IngDatabase *db, GError **error); /* of IngDocumentRow */
+/* Adds @row when its id is new, else replaces it. */
+gboolean ing_document_table_write (IngDatabase *db, const IngDocumentRow *row, GError **error);
+gboolean ing_document_table_erase_chunks (IngDatabase *db, gint64 document, GError **error);
+gboolean ing_document_table_erase (IngDatabase *db, gint64 document, GError **error);
+
+gboolean ing_document_table_add_chunk (IngDatabase *db, gint64 document, guint position, const char *prefix,
+                                       const IngChunk *chunk, GError **error);
+/* A vector of length 1, kept as int8 with its scale. */
+gboolean ing_document_table_set_vector (IngDatabase *db, gint64 chunk, const float *vector, guint width,
+                                        GError **error);
+/* The first @n chunks of @document without a vector: ids and texts with prefix. FALSE on error. */
+gboolean ing_document_table_list_unembedded (IngDatabase *db, gint64 document, guint n, GArray *ids,
+                                             GPtrArray *texts, GError **error);
+
+gboolean ing_owner_table_add (IngDatabase *db, gint64 owner, gint64 document, GError **error);
+gboolean ing_owner_table_remove (IngDatabase *db, gint64 owner, gint64 document, GError **error);
+/* Pairs owner, document as gint64[2]. */
+GArray *ing_owner_table_read (IngDatabase *db, GError **error);
+
+/* NULL when it is not there. */
+IngPassage *ing_document_table_dup_passage (IngDatabase *db, gint64 chunk, GError **error);

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Documents from file to passage: chunks lose nothing and fit the embedding model, what is asked is found, what does not
+ * stand there is not, the second search reads nothing again, and claims are held against their passages. */
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "app-test.h"
+#include "ing-chunker.h"
+#include "ing-document-private.h"
+
+static void
+on_chunk (IngChunk *chunk, gpointer data)
+{
+  g_ptr_array_add (data, chunk);
+}
+
+static void
+append_solid (GString *out, const char *text)
+{
+  for (const char *p = text; *p != '\0'; p = g_utf8_next_char (p))
+    if (!g_unichar_isspace (g_utf8_get_char (p)))
+      g_string_append_unichar (out, g_utf8_get_char (p));
+}
+
+static void
+check_chunks (GPtrArray *blocks, guint *n_out)
+{
+  g_autoptr (GPtrArray) chunks = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_chunk_free);
+  g_autoptr (GString) before = g_string_new (NULL);
+  g_autoptr (GString) after = g_string_new (NULL);
+  IngChunker *chunker = ing_document_chunker_new (on_chunk, chunks);
+  for (guint i = 0; i < blocks->len; i++)
+    {
+      const IngBlock *block = blocks->pdata[i];
+      append_solid (before, block->text);
+      ing_document_chunker_feed (chunker, block);
+    }
+  ing_document_chunker_finish (chunker);
+  for (guint i = 0; i < chunks->len; i++)
+    {
+      const IngChunk *chunk = chunks->pdata[i];
+      g_autofree char *prefix = ing_chunk_make_prefix ("A manual", chunk->path, chunk->page);
+      guint n = ing_chunk_estimate_tokens (chunk->text, strlen (chunk->text))
+                + ing_chunk_estimate_tokens (prefix, strlen (prefix));
+      g_assert_cmpuint (n, <=, ING_CHUNK_TOKENS);
+      g_assert_true (g_utf8_validate (chunk->text, -1, NULL));
+      g_assert_cmpuint (chunk->overlap, <, strlen (chunk->text));
+      append_solid (after, chunk->text + chunk->overlap);
+    }
+  g_assert_cmpstr (after->str, ==, before->str);
+  *n_out = chunks->len;
+}
+
+/* Text of both scripts, sentences of any length up to one without an end: nothing is lost. */
+static void
+test_chunks (void)
+{
+  g_autoptr (GRand) random = g_rand_new_with_seed (7);
+  g_autoptr (GPtrArray) blocks = g_ptr_array_new ();
+  g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
+  static const char *const words[] = { "kernel ", "Internationalization ", "a ", "12345 ", "end. ", "为什么", "结束。",
+                                       "x-y/z ", "naïve ", "🙂", "\n" };
+  guint64 start = 0;
+  for (guint i = 0; i < 300; i++)
+    {
+      g_autoptr (GString) text = g_string_new ("B");
+      guint n = (guint) g_rand_int_range (random, 1, i % 50 == 0 ? 3000 : 120);
+      for (guint j = 0; j < n; j++)
+        g_string_append (text, words[g_rand_int_range (random, 0, i % 50 == 49 ? 3 : (int) G_N_ELEMENTS (words))]);
+      IngBlock *block = g_new0 (IngBlock, 1);
+      block->kind = i % 9 == 0 ? ING_BLOCK_HEADING : ING_BLOCK_PARAGRAPH;
+      block->page = i / 10 + 1;
+      block->start = start;
+      block->text = g_strdup (text->str);
+      block->path = "Part › Chapter with a rather long name that goes on and on";
+      block->header = "";
+      start += (guint64) g_utf8_strlen (text->str, -1) + 2;
+      g_ptr_array_add (texts, (char *) block->text);
+      g_ptr_array_add (blocks, block);
+    }
+  guint n = 0;
+  check_chunks (blocks, &n);
+  g_test_message ("%u chunks", n);
+  g_assert_cmpuint (n, >, 100);
+  g_ptr_array_foreach (blocks, (GFunc) (void (*) (void)) g_free, NULL);
+}
+
+static const char guide[]
+    = "# Garden manual\n\n## Watering\n\nTomatoes need two litres of water a day. Water them early in the morning.\n\n"
+      "## Frost\n\nCover the beds with fleece when the forecast falls below three degrees.\n\n"
+      "## 施肥\n\n每个月给番茄施一次有机肥料。冬天不要施肥。\n\n"
+      "| Plant | Distance |\n|---|---|\n| Carrot | 5 cm |\n| Pumpkin | 120 cm |\n";
+
+static IngFound *
+search (IngWorkspace *workspace, IngDocument *document, const char *query, const char *earlier)
+{
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint64));
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  gint64 id = ing_document_get_id (document);
+  g_array_append_val (ids, id);
+  IngDocumentLibrary *library = ing_workspace_get_documents (workspace);
+  ing_document_library_search_async (library, ids, query, earlier, 3, ING_SEARCH_WORDS, NULL,
+                                     app_test_keep_result, &result);
+  app_test_wait (result != NULL);
+  IngFound *found = ing_document_library_search_finish (library, result, &error);
+  g_assert_no_error (error);
+  return found;
+}
+
+static void
+assert_finds (IngWorkspace *workspace, IngDocument *document, const char *query, const char *earlier,
+              const char *text)
+{
+  g_autoptr (IngFound) found = search (workspace, document, query, earlier);
+  g_test_message ("%s: coverage %.2f, cosine %.2f", query, found->coverage, found->cosine);
+  g_assert_true (found->found);
+  g_assert_cmpuint (found->passages->len, >, 0);
+  const IngPassage *first = found->passages->pdata[0];
+  g_assert_nonnull (strstr (first->text, text));
+  g_assert_cmpstr (first->document, ==, "guide.md");
+}
+
+static void
+test_search (void)
+{
+  g_autofree char *folder = app_test_make_folder ();
+  g_autofree char *path = g_build_filename (folder, "guide.md", NULL);
+  g_assert_true (g_file_set_contents (path, guide, -1, NULL));
+  gint64 id = 0;
+  for (guint start = 0; start < 2; start++)
+    {
+      IngWorkspace *workspace = app_test_open (folder, APP_TEST_FAKE_THREAD);
+      IngDocumentLibrary *library = ing_workspace_get_documents (workspace);
+      IngDocument *document = ing_document_library_add (library, 1, path);
+      g_assert_true (ing_document_library_add (library, 1, path) == document);
+      app_test_wait (document->cancellable == NULL);
+      g_assert_cmpint (ing_document_get_state (document), >=, ING_DOCUMENT_WORDS);
+      g_assert_cmpint (ing_document_get_state (document), <=, ING_DOCUMENT_READY);
+      g_assert_cmpstr (ing_document_get_title (document), ==, "Garden manual");
+      g_assert_true (start == 0 || ing_document_get_id (document) == id);
+      id = ing_document_get_id (document);
+      assert_finds (workspace, document, "How much water do tomatoes need?", NULL, "two litres");
+      assert_finds (workspace, document, "冬天可以施肥吗", NULL, "冬天不要施肥");
+      assert_finds (workspace, document, "distance of pumpkins", NULL, "Distance: 120 cm");
+      assert_finds (workspace, document, "and when it is cold?", "When do I cover the beds against frost?", "fleece");
+      g_autoptr (IngFound) none = search (workspace, document, "Who signed the treaty of Utrecht?", NULL);
+      g_assert_false (none->found);
+      g_autoptr (GListModel) list = ing_document_library_dup_list (library, 1);
+      g_assert_cmpuint (g_list_model_get_n_items (list), ==, 1);
+      if (start == 1)
+        {
+          ing_document_library_remove (library, 1, document);
+          g_assert_cmpuint (g_list_model_get_n_items (list), ==, 0);
+          g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (library)), ==, 0);
+        }
+      app_test_close (workspace);
+    }
+}
+
+/* A changed file is read again; one that is no document says why and is not tried at the next start. */
+static void
+test_change (void)
+{
+  g_autofree char *folder = app_test_make_folder ();
+  g_autofree char *path = g_build_filename (folder, "guide.md", NULL);
+  g_autofree char *bad = g_build_filename (folder, "bad.pdf", NULL);
+  g_assert_true (g_file_set_contents (path, "Apples are red.", -1, NULL));
+  g_assert_true (g_file_set_contents (bad, "%PDF-1.7 nothing", -1, NULL));
+  IngWorkspace *workspace = app_test_open (folder, APP_TEST_FAKE_THREAD);
+  IngDocumentLibrary *library = ing_workspace_get_documents (workspace);
+  IngDocument *document = ing_document_library_add (library, 1, path);
+  IngDocument *broken = ing_document_library_add (library, 1, bad);
+  app_test_wait (document->cancellable == NULL && broken->cancellable == NULL);
+  g_assert_cmpint (ing_document_get_state (broken), ==, ING_DOCUMENT_FAILED);
+  g_assert_nonnull (ing_document_get_error (broken));
+  ing_document_library_add (library, 1, bad);
+  g_assert_null (broken->cancellable); /* the same file: not again */
+  g_assert_true (g_file_set_contents (path, "Cherries are sweet and dark.", -1, NULL));
+  ing_document_library_add (library, 1, path);
+  app_test_wait (document->cancellable == NULL);
+  assert_finds (workspace, document, "sweet cherries", NULL, "Cherries");
+  g_autoptr (IngFound) old = search (workspace, document, "red apples", NULL);
+  g_assert_false (old->found);
+  app_test_close (workspace);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/retrieval/chunks", test_chunks);
+  g_test_add_func ("/retrieval/search", test_search);
+  g_test_add_func ("/retrieval/change", test_change);
+  return g_test_run ();
+}
