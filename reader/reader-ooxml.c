@@ -269,15 +269,18 @@ rdr_office_pptx (RdrZip *zip, RdrOut *out, GError **error)
   gboolean ok = TRUE;
   guint n = 0;
   read_title (zip, "docProps/core.xml", out);
+  g_autoptr (GPtrArray) parts = rdr_office_list_parts (zip, "ppt/presentation.xml", "sldId");
   for (guint i = 1; ok && i <= RDR_MAX_PAGES; i++)
     {
-      g_autofree char *slide = g_strdup_printf ("ppt/slides/slide%u.xml", i);
-      g_autofree char *notes = g_strdup_printf ("ppt/notesSlides/notesSlide%u.xml", i);
-      if (!rdr_zip_has (zip, slide))
+      g_autofree char *numbered = g_strdup_printf ("ppt/slides/slide%u.xml", i);
+      const char *slide = parts->len == 0 ? numbered : i <= parts->len ? g_ptr_array_index (parts, i - 1) : NULL;
+      if (slide == NULL || (parts->len == 0 && !rdr_zip_has (zip, slide)))
         break;
+      g_autofree char *notes = rdr_office_find_related (zip, slide, "/notesSlide");
       n = i;
       rdr_out_set_page (out, i);
-      ok = rdr_office_parse (zip, slide, TRUE, &handler, error) && rdr_office_parse (zip, notes, FALSE, &handler, error);
+      ok = rdr_office_parse (zip, slide, FALSE, &handler, error)
+           && (notes == NULL || rdr_office_parse (zip, notes, FALSE, &handler, error));
     }
   rdr_out_set_pages (out, n);
   g_string_free (p.text, TRUE);
@@ -409,9 +412,11 @@ rdr_office_xlsx (RdrZip *zip, RdrOut *out, GError **error)
   read_title (zip, "docProps/core.xml", out);
   gboolean ok = rdr_office_parse (zip, "xl/workbook.xml", TRUE, &workbook, error)
                 && rdr_office_parse (zip, "xl/sharedStrings.xml", FALSE, &strings, error);
+  g_autoptr (GPtrArray) parts = rdr_office_list_parts (zip, "xl/workbook.xml", "sheet");
   for (guint i = 0; ok && i < x.sheets->len; i++)
     {
-      g_autofree char *part = g_strdup_printf ("xl/worksheets/sheet%u.xml", i + 1);
+      g_autofree char *numbered = g_strdup_printf ("xl/worksheets/sheet%u.xml", i + 1);
+      const char *part = i < parts->len ? g_ptr_array_index (parts, i) : numbered;
       const char *name = g_ptr_array_index (x.sheets, i);
       rdr_out_set_page (out, i + 1);
       rdr_out_begin_table (out);

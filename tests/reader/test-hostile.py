@@ -154,6 +154,32 @@ def archive_cases(tap, listener):
         assert listener.count == 0, listener.count
 
 
+def order_cases(tap):
+    """Not hostile, but as bad: a passage cited from a wrong slide or sheet."""
+    relations = "<Relationships>%s</Relationships>" % "".join(
+        '<Relationship Id="r%d" Type="x/%s" Target="%s"/>' % row for row in (
+            (1, "slide", "slides/slide2.xml"), (2, "slide", "/ppt/slides/slide1.xml")))
+    slide = "<p:sld %s><p:sp><a:p><a:r><a:t>%%s</a:t></a:r></a:p></p:sp></p:sld>" % d.A
+    with tap.case("PPTX: slides stand in the presentation's order, each with its own notes"):
+        result = good(read(d.archive([
+            ("ppt/presentation.xml", '<p:presentation %s xmlns:r="urn:r"><p:sldId id="256" r:id="r1"/><p:sldId id="257" r:id="r2"/>'
+             '</p:presentation>' % d.A), ("ppt/_rels/presentation.xml.rels", relations),
+            ("ppt/slides/slide1.xml", slide % "made first"), ("ppt/slides/slide2.xml", slide % "shown first"),
+            ("ppt/slides/_rels/slide2.xml.rels", '<Relationships><Relationship Id="n" Type="x/notesSlide" '
+             'Target="../notesSlides/notesSlide1.xml"/></Relationships>'),
+            ("ppt/notesSlides/notesSlide1.xml", slide % "said first")]), "a.pptx"), "made first")
+        assert [(b["text"], b["page"]) for b in result.blocks] == [
+            ("shown first", 1), ("said first", 1), ("made first", 2)], result.blocks
+    sheet = '<worksheet %s><sheetData><row><c t="inlineStr"><is><t>%%s</t></is></c></row></sheetData></worksheet>' % d.X
+    with tap.case("XLSX: names and sheets belong together by their relations"):
+        result = good(read(d.archive([
+            ("xl/workbook.xml", '<workbook %s xmlns:r="urn:r"><sheets><sheet name="One" r:id="r1"/><sheet name="Two" r:id="r2"/>'
+             '</sheets></workbook>' % d.X), ("xl/_rels/workbook.xml.rels", relations.replace(
+                 "slides/slide", "worksheets/sheet").replace("/ppt/", "/xl/")),
+            ("xl/worksheets/sheet1.xml", sheet % "of two"), ("xl/worksheets/sheet2.xml", sheet % "of one")]), "a.xlsx"), "of two")
+        assert result.text.split() == "One of one Two of two".split(), result.text
+
+
 def file_cases(tap, reader):
     with tap.case("D23: 4 GB of text are refused at once, a program is no text"):
         with tempfile.TemporaryFile() as file:
@@ -189,6 +215,7 @@ def main():
     tap, listener = Tap(), Listener()
     pdf_cases(tap)
     archive_cases(tap, listener)
+    order_cases(tap)
     file_cases(tap, reader)
     return tap.done()
 
