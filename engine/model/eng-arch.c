@@ -9,6 +9,8 @@ static const EngArch archs[] = {
   { "gemma2", true, eng_arch_compile_gemma2 },
   { "gemma3", true, eng_arch_compile_gemma3 },
   { "glm4", true, eng_arch_compile_glm4 },
+  { "glm4moe", true, eng_arch_compile_glm4moe },
+  { "gpt-oss", true, eng_arch_compile_gpt_oss },
   { "llama", true, eng_arch_compile_llama },
   { "nomic-bert", false, eng_arch_compile_nomic_bert },
   { "phi3", true, eng_arch_compile_phi3 },
@@ -16,6 +18,7 @@ static const EngArch archs[] = {
   { "qwen2moe", true, eng_arch_compile_qwen2moe },
   { "qwen3", true, eng_arch_compile_qwen3 },
   { "qwen3moe", true, eng_arch_compile_qwen3moe },
+  { "smollm3", true, eng_arch_compile_smollm3 },
 };
 #define N_ARCHS (sizeof archs / sizeof archs[0])
 

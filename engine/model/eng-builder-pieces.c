@@ -89,6 +89,8 @@ eng_build_attention (EngBuilder *b, uint32_t layer, const EngAttentionOptions *o
   qkv->u.qkv.head_norm = o->head_norm;
   qkv->u.qkv.head_eps = h->eps;
   EngStep *attention = eng_builder_step (b, ENG_STEP_ATTENTION, layer, l->q, l->attended);
+  if (o->sinks)
+    attention->w[0] = eng_builder_vector (b, layer, "attn_sinks.weight", h->n_head);
   attention->u.attention.n_head = h->n_head;
   attention->u.attention.n_head_kv = h->n_head_kv;
   attention->u.attention.k_width = h->k_width;
@@ -147,7 +149,7 @@ eng_build_gate_up (EngBuilder *b, uint32_t layer, EngActKind act, EngBufferId sr
   step->u.glu.act = act;
 }
 
-/* The expert that every row visits, weighed by a sigmoid of its own. */
+/* The expert that every row visits, weighed by a sigmoid of its own where the file has one. */
 static void
 build_shared_expert (EngBuilder *b, uint32_t layer, EngActKind act, EngBufferId src)
 {
@@ -169,11 +171,15 @@ eng_build_experts (EngBuilder *b, uint32_t layer, const EngExpertOptions *o, Eng
   const EngLayerBuffers *l = &b->buffers_of_layer;
   EngStep *route = eng_builder_step (b, ENG_STEP_ROUTE, layer, src, l->routed);
   route->w[0] = eng_builder_product (b, layer, "ffn_gate_inp.weight", h->n_embd, h->n_expert);
+  route->w[1] = eng_builder_vector_if (b, layer, "exp_probs_b.bias", h->n_expert);
+  route->w[2] = eng_builder_vector_if (b, layer, "ffn_gate_inp.bias", h->n_expert);
   route->u.route.n_expert = h->n_expert;
   route->u.route.n_used = h->n_expert_used;
   route->u.route.gating = o->gating;
   route->u.route.normalize = o->normalize;
   route->u.route.scale = o->scale;
+  route->u.route.n_groups = o->n_groups;
+  route->u.route.n_groups_used = o->n_groups_used;
   if (b->status == ENG_OK && eng_builder_has_tensor (b, layer, "ffn_gate.0.weight"))
     eng_builder_refuse (b, "ffn_gate.0.weight",
                         "experts stored one by one (an early form of the file) are not supported");
@@ -186,6 +192,12 @@ eng_build_experts (EngBuilder *b, uint32_t layer, const EngExpertOptions *o, Eng
                                        h->n_expert);
   experts->w[2] = eng_builder_experts (b, layer, "ffn_down_exps.weight", h->n_ff_expert, h->n_embd,
                                        h->n_expert);
+  experts->w[3] = eng_builder_expert_vectors_if (b, layer, "ffn_gate_exps.bias", h->n_ff_expert,
+                                                 h->n_expert);
+  experts->w[4]
+      = eng_builder_expert_vectors_if (b, layer, "ffn_up_exps.bias", h->n_ff_expert, h->n_expert);
+  experts->w[5]
+      = eng_builder_expert_vectors_if (b, layer, "ffn_down_exps.bias", h->n_embd, h->n_expert);
   experts->u.experts.n_expert = h->n_expert;
   experts->u.experts.n_used = h->n_expert_used;
   experts->u.experts.act = o->act;
@@ -214,8 +226,8 @@ eng_build_plain_decoder (EngBuilder *b, const EngPlainDecoder *o)
 {
   const EngHparams *h = &b->h;
   const EngLayerBuffers *l = eng_builder_begin (b);
-  const EngAttentionOptions attention = {
-    .rope = eng_builder_rope (b, o->rope, h->rope_base, true),
+  const EngRope rope = eng_builder_rope (b, o->rope, h->rope_base, true);
+  EngAttentionOptions attention = {
     .window = h->window,
     .scale = o->attention_scale,
     .head_norm = o->head_norm,
@@ -226,6 +238,8 @@ eng_build_plain_decoder (EngBuilder *b, const EngPlainDecoder *o)
   eng_build_embed (b, 1.0f);
   for (uint32_t i = 0; i < h->n_layers && b->status == ENG_OK; i++)
     {
+      bool plain = o->plain_every != 0 && (i + 1) % o->plain_every == 0;
+      attention.rope = plain ? (EngRope) { .kind = ENG_ROPE_NONE } : rope;
       eng_build_norm (b, i, ENG_NORM_RMS, l->residual, l->normed, "attn_norm");
       eng_build_attention (b, i, &attention, l->normed);
       eng_build_product (b, i, "attn_output", l->attended, h->n_head * h->v_width, l->residual,

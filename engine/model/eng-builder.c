@@ -186,6 +186,17 @@ eng_builder_vector_part_if (EngBuilder *b, uint32_t layer, const char *name, uin
 }
 
 EngWeightId
+eng_builder_expert_vectors_if (EngBuilder *b, uint32_t layer, const char *name, uint64_t n,
+                               uint64_t n_slices)
+{
+  const EngGgufTensor *t = find (b, layer, name, false);
+  if (!t || !shape_is (b, t, n, n_slices, 1))
+    return ENG_WEIGHT_NONE;
+  return bind (b, t, layer, ENG_WEIGHT_VECTOR,
+               (EngWeightDesc) { .n_slices = 1, .n_cols = n * n_slices, .n_rows = 1 });
+}
+
+EngWeightId
 eng_builder_lookup (EngBuilder *b, const char *name, uint64_t n_cols, uint64_t n_rows)
 {
   const EngGgufTensor *t = find (b, ENG_LAYER_NONE, name, true);

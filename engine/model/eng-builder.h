@@ -122,6 +122,9 @@ EngWeightId eng_builder_vector (EngBuilder *b, uint32_t layer, const char *name,
 EngWeightId eng_builder_vector_if (EngBuilder *b, uint32_t layer, const char *name, uint64_t n);
 EngWeightId eng_builder_vector_part_if (EngBuilder *b, uint32_t layer, const char *name,
                                         uint64_t n_total, uint64_t first, uint64_t n);
+/* Vectors of experts, [n_slices][n], one behind the other; ENG_WEIGHT_NONE when the file has none. */
+EngWeightId eng_builder_expert_vectors_if (EngBuilder *b, uint32_t layer, const char *name, uint64_t n,
+                                           uint64_t n_slices);
 EngWeightId eng_builder_lookup (EngBuilder *b, const char *name, uint64_t n_cols, uint64_t n_rows);
 EngWeightId eng_builder_experts (EngBuilder *b, uint32_t layer, const char *name, uint64_t n_cols,
                                  uint64_t n_rows, uint64_t n_slices);
@@ -157,6 +160,7 @@ typedef struct
   EngRope rope;
   uint32_t window; /* of this layer, 0 = none */
   float scale;     /* of q.k; 0 = 1 / sqrt (k_width) */
+  bool sinks;      /* attn_sinks: one more score a head, with no value */
   float soft_cap;
   EngNormKind head_norm; /* attn_q_norm, attn_k_norm; NONE = has none */
   bool fused;            /* attn_qkv instead of attn_q, attn_k, attn_v */
@@ -178,8 +182,10 @@ typedef struct
   uint8_t gating;
   bool normalize;
   float scale;
+  uint32_t n_groups, n_groups_used; /* 0 = no groups */
 } EngExpertOptions;
-/* ROUTE and EXPERTS (and qwen2moe's shared expert where the file has one): residual += … of src. */
+/* ROUTE and EXPERTS, and the shared expert where the model has one: residual += … of src. Biases of the
+ * router, its selection and the experts are bound where the file has them. */
 void eng_build_experts (EngBuilder *b, uint32_t layer, const EngExpertOptions *options,
                         EngBufferId src);
 
@@ -191,6 +197,7 @@ typedef struct
   EngNormKind head_norm;
   bool fused_qkv, fused_gate_up;
   bool normalize_experts; /* chosen experts' weights sum to 1 */
+  uint32_t plain_every;   /* every so-manieth layer is without RoPE; 0 = none */
   float attention_scale;  /* 0 = 1 / sqrt (k_width) */
 } EngPlainDecoder;
 void eng_build_plain_decoder (EngBuilder *b, const EngPlainDecoder *options);

@@ -8,7 +8,8 @@
  *           one trained at first; cos and sin times attn_factor.
  * YaRN:     a ramp between f_i and f_i / factor over the dimensions that turn between beta_slow and
  *           beta_fast times within the original context; cos and sin times
- *           (0.1 ln factor + 1) * attn_factor (arXiv:2309.00071, equations 17 to 23). */
+ *           (0.1 ln factor + 1) * attn_factor (arXiv:2309.00071, equations 17 to 23). The ramp's ends are
+ *           whole dimensions but in gpt-oss (openai/gpt-oss, torch/model.py, RotaryEmbedding). */
 #include <math.h>
 #include <string.h>
 
@@ -29,8 +30,11 @@ apply_yarn (EngBuilder *b, float *f, uint32_t n_rot, double base, double factor,
   double fast = eng_builder_get_f32 (b, "rope.scaling.yarn_beta_fast", 32.0f, 1e-3f, 1e6f);
   double slow = eng_builder_get_f32 (b, "rope.scaling.yarn_beta_slow", 1.0f, 1e-3f, 1e6f);
   double extrapolate = eng_builder_get_f32 (b, "rope.scaling.yarn_ext_factor", 1.0f, 0.0f, 1.0f);
-  double low = fmax (0.0, floor (dimension_of_turns (fast, n_rot, n_ctx, base)));
-  double high = fmin (n_rot - 1.0, ceil (dimension_of_turns (slow, n_rot, n_ctx, base)));
+  double low = dimension_of_turns (fast, n_rot, n_ctx, base);
+  double high = dimension_of_turns (slow, n_rot, n_ctx, base);
+  bool whole = strcmp (b->arch, "gpt-oss") != 0;
+  low = fmax (0.0, whole ? floor (low) : low);
+  high = fmin (n_rot - 1.0, whole ? ceil (high) : high);
   for (uint32_t i = 0; i < n_rot / 2; i++)
     {
       double ramp = (i - low) / fmax (0.001, high - low);

@@ -44,6 +44,9 @@ def randomize(model):
             p.copy_(0.3 * torch.randn(p.shape, generator=generator))
         else:
             p.copy_(torch.randn(p.shape, generator=generator) * (1.2 / p.shape[-1] ** 0.5))
+    for name, p in model.named_buffers():
+        if name.endswith("e_score_correction_bias"):
+            p.copy_(0.3 * torch.randn(p.shape, generator=generator))
 
 
 def pairs(w, n_heads):
@@ -230,6 +233,46 @@ def chatglm(w, c):
                   n_rot=int(c.head_dim * c.rope_parameters["partial_rotary_factor"]))
 
 
+def smollm3(w, c):
+    write_decoder(w, c, PLAIN, permute=True)
+
+
+def gpt_oss(w, c):
+    w.u32(expert_count=c.num_local_experts, expert_used_count=c.num_experts_per_tok,
+          expert_feed_forward_length=c.intermediate_size)
+    for i in range(c.num_hidden_layers):
+        src, dst = "model.layers.%d." % i, "blk.%d." % i
+        w.take(dst + "attn_sinks.weight", src + "self_attn.sinks")
+        w.take(dst + "ffn_gate_inp.weight", src + "mlp.router.weight")
+        w.take(dst + "ffn_gate_inp.bias", src + "mlp.router.bias")
+        # Input-major, gate and up column by column in turn.
+        both = w.state.pop(src + "mlp.experts.gate_up_proj").swapaxes(1, 2)
+        w.put(dst + "ffn_gate_exps.weight", both[:, ::2])
+        w.put(dst + "ffn_up_exps.weight", both[:, 1::2])
+        bias = w.state.pop(src + "mlp.experts.gate_up_proj_bias")
+        w.put(dst + "ffn_gate_exps.bias", bias[:, ::2])
+        w.put(dst + "ffn_up_exps.bias", bias[:, 1::2])
+        w.take(dst + "ffn_down_exps.weight", src + "mlp.experts.down_proj", lambda x: x.swapaxes(1, 2))
+        w.take(dst + "ffn_down_exps.bias", src + "mlp.experts.down_proj_bias")
+    write_decoder(w, c, {"input_layernorm": "attn_norm", "post_attention_layernorm": "post_attention_norm"})
+
+
+def glm4moe(w, c):
+    w.u32(expert_count=c.n_routed_experts, expert_used_count=c.num_experts_per_tok,
+          expert_feed_forward_length=c.moe_intermediate_size, expert_shared_count=c.n_shared_experts,
+          leading_dense_block_count=c.first_k_dense_replace, expert_gating_func=2,
+          expert_group_count=c.n_group, expert_group_used_count=c.topk_group)
+    w.f32(expert_weights_scale=c.routed_scaling_factor)
+    w.w.add_bool(w.arch + ".expert_weights_norm", c.norm_topk_prob)
+    for i in range(c.num_hidden_layers):
+        src, dst = "model.layers.%d.mlp." % i, "blk.%d." % i
+        w.take(dst + "exp_probs_b.bias", src + "gate.e_score_correction_bias")
+        for part in ("gate", "up", "down"):
+            w.take(dst + "ffn_%s_shexp.weight" % part, src + "shared_experts.%s_proj.weight" % part)
+    write_decoder(w, c, {"input_layernorm": "attn_norm", "post_attention_layernorm": "post_attention_norm"},
+                  n_rot=int(c.head_dim * c.rope_parameters["partial_rotary_factor"]))
+
+
 def bert(w, c, prefix=""):
     write_common(w, c)
     w.f32(attention__layer_norm_epsilon=c.layer_norm_eps)
@@ -337,6 +380,17 @@ ARCHS = {
         **LONG_BASE, original_max_position_embeddings=512, **rope(
             "longrope", long_factor=[1.0, 1.5, 2.5, 6.0], short_factor=[1.0, 1.1, 1.2, 1.3],
             original_max_position_embeddings=512)), tf.Phi3ForCausalLM, plain, LONG),
+    "smollm3": ("smollm3", lambda: tf.SmolLM3Config(**{**BASE, "num_hidden_layers": 5}),
+                tf.SmolLM3ForCausalLM, smollm3, CONTEXT),
+    "gpt-oss": ("gpt-oss", lambda: tf.GptOssConfig(
+        **LONG_BASE, head_dim=16, sliding_window=100, num_local_experts=4, num_experts_per_tok=2, **rope(
+            "yarn", factor=8.0, beta_fast=32.0, beta_slow=1.0, truncate=False,
+            original_max_position_embeddings=256)), tf.GptOssForCausalLM, gpt_oss, LONG),
+    "glm4moe": ("glm4moe", lambda: tf.Glm4MoeConfig(
+        **BASE, head_dim=16, attention_bias=True, use_qk_norm=True, first_k_dense_replace=1,
+        n_routed_experts=8, n_shared_experts=1, num_experts_per_tok=3, moe_intermediate_size=24,
+        n_group=1, topk_group=1, norm_topk_prob=True, routed_scaling_factor=1.5, **rope(
+            partial_rotary_factor=0.5)), tf.Glm4MoeForCausalLM, glm4moe, CONTEXT),
     "bert": ("bert", lambda: tf.BertConfig(**ENCODER), tf.BertModel, bert_mean, 0),
     "xlm-roberta": ("bert", lambda: tf.XLMRobertaConfig(
         **{**ENCODER, "max_position_embeddings": CONTEXT + 2, "type_vocab_size": 1, "pad_token_id": 1,
