@@ -132,6 +132,29 @@ static const EngConvertRule glm4_norms[] = {
   { NULL },
 };
 
+/* Dense in the first layers, experts in the others; the loader asks for the one or the other. */
+static const EngConvertRule glm4moe_rules[] = {
+  { "input_layernorm.weight", "attn_norm.weight", REQ },
+  { "post_attention_layernorm.weight", "post_attention_norm.weight", REQ },
+  { "self_attn.q_norm.weight", "attn_q_norm.weight", 0 },
+  { "self_attn.k_norm.weight", "attn_k_norm.weight", 0 },
+  { "mlp.gate_proj.weight", "ffn_gate.weight", 0 },
+  { "mlp.up_proj.weight", "ffn_up.weight", 0 },
+  { "mlp.down_proj.weight", "ffn_down.weight", 0 },
+  { "mlp.gate.weight", "ffn_gate_inp.weight", 0 },
+  { "mlp.gate.e_score_correction_bias", "exp_probs_b.bias", 0 },
+  { "mlp.experts.gate_up_proj", "ffn_gate_exps.weight", ENG_RULE_FIRST_HALF },
+  { "mlp.experts.gate_up_proj", "ffn_up_exps.weight", ENG_RULE_LAST_HALF },
+  { "mlp.experts.down_proj", "ffn_down_exps.weight", 0 },
+  { "mlp.experts.#.gate_proj.weight", "ffn_gate_exps.weight", 0 },
+  { "mlp.experts.#.up_proj.weight", "ffn_up_exps.weight", 0 },
+  { "mlp.experts.#.down_proj.weight", "ffn_down_exps.weight", 0 },
+  { "mlp.shared_experts.gate_proj.weight", "ffn_gate_shexp.weight", 0 },
+  { "mlp.shared_experts.up_proj.weight", "ffn_up_shexp.weight", 0 },
+  { "mlp.shared_experts.down_proj.weight", "ffn_down_shexp.weight", 0 },
+  { NULL },
+};
+
 static const EngConvertRule phi3_attention[] = {
   { "self_attn.qkv_proj.weight", "attn_qkv.weight", REQ },
   { "self_attn.o_proj.weight", "attn_output.weight", REQ },
@@ -303,6 +326,41 @@ set_gemma3 (EngConvert *c)
   eng_convert_set_f32 (c, "rope.freq_base_swa", local);
 }
 
+/* Which layers go without RoPE has no key: readers take every fourth one. */
+static void
+set_smollm3 (EngConvert *c)
+{
+  set_qwen2 (c);
+  const EngJson *layers = eng_json_get (c->config, "no_rope_layers");
+  for (size_t i = 0; layers && layers->type == ENG_JSON_ARRAY && i < layers->n; i++)
+    {
+      const EngJson *value = eng_json_at (layers, i);
+      bool has_rope = value->type == ENG_JSON_NUMBER && value->number != 0;
+      if (has_rope == ((i + 1) % 4 == 0))
+        {
+          eng_convert_fail (c, ENG_ERR_UNSUPPORTED, "no_rope_layers",
+                            "smollm3 has no RoPE in every fourth layer; config.json differs in layer %zu",
+                            i);
+          return;
+        }
+    }
+}
+
+static void
+set_glm4moe (EngConvert *c)
+{
+  c->n_layers_ahead = eng_convert_get_u32 (c, "num_nextn_predict_layers", 0);
+  eng_convert_set_u32 (c, "leading_dense_block_count",
+                       eng_convert_get_u32 (c, "first_k_dense_replace", 0));
+  eng_convert_set_u32 (c, "expert_shared_count", eng_convert_get_u32 (c, "n_shared_experts", 0));
+  eng_convert_set_u32 (c, "expert_group_count", eng_convert_get_u32 (c, "n_group", 1));
+  eng_convert_set_u32 (c, "expert_group_used_count", eng_convert_get_u32 (c, "topk_group", 1));
+  eng_convert_set_u32 (c, "expert_gating_func", 2); /* sigmoid */
+  eng_convert_set_f32 (c, "expert_weights_scale",
+                       eng_convert_get_f64 (c, "routed_scaling_factor", 1.0));
+  eng_convert_set_bool (c, "expert_weights_norm", eng_convert_get_bool (c, "norm_topk_prob", true));
+}
+
 static void
 set_phi3 (EngConvert *c)
 {
@@ -374,6 +432,10 @@ static const EngConvertArch archs[] = {
     "vision_tower.|multi_modal_projector.", set_gemma3 },
   { "Glm4ForCausalLM", "glm4", "model.|", "layers.", "silu", RULES (decoder_globals),
     RULES (glm4_norms, attention, fused_gate_up), NULL, NULL },
+  { "Glm4MoeForCausalLM", "glm4moe", "model.|", "layers.", "silu", RULES (decoder_globals),
+    RULES (glm4moe_rules, attention), NULL, set_glm4moe },
+  { "SmolLM3ForCausalLM", "smollm3", "model.|", "layers.", "silu", RULES (decoder_globals),
+    RULES (decoder_norms, attention_reordered, gated), NULL, set_smollm3 },
   { "GlmForCausalLM", "chatglm", "model.|", "layers.", "silu", RULES (decoder_globals),
     RULES (decoder_norms, attention, fused_gate_up), NULL, NULL },
   { "ChatGLMModel|ChatGLMForConditionalGeneration", "chatglm", "transformer.|", "encoder.layers.",
@@ -402,5 +464,5 @@ const char *
 eng_convert_arch_get_names (void)
 {
   return "Llama, Mistral, Mixtral, Qwen2, Qwen3, Qwen2Moe, Qwen3Moe, Gemma2, Gemma3, Glm, Glm4, "
-         "ChatGLM, Phi3, Bert, XLMRoberta, NomicBert";
+         "Glm4Moe, ChatGLM, SmolLM3, Phi3, Bert, XLMRoberta, NomicBert";
 }

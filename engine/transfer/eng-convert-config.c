@@ -266,7 +266,7 @@ set_rope (EngConvert *c)
   const EngJson *rope = eng_convert_rope (c);
   const char *type = NULL;
   double share = eng_convert_get_f64 (c, "partial_rotary_factor", 1.0);
-  bool is_glm = eng_convert_is_one_of ("glm4|chatglm", c->arch->name);
+  bool is_glm = eng_convert_is_one_of ("glm4|glm4moe|chatglm", c->arch->name);
   if (is_glm && !eng_convert_has (c, "partial_rotary_factor"))
     share = 0.5;
   if (rope)

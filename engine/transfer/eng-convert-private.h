@@ -60,6 +60,7 @@ struct EngConvert
   bool *used;         /* one a tensor of @weights */
   const char *prefix; /* of tensor names */
   EngGgufWriter *writer;
+  uint32_t n_layers_ahead; /* behind the others on the hub, left out: they guess further tokens (MTP) */
   uint32_t n_layers, n_heads, n_heads_kv, n_experts, n_vocab, head_width;
   EngTransferTensor *tensors;
   size_t n_tensors, cap_tensors;

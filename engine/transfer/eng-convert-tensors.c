@@ -4,6 +4,7 @@
  * means that the model has a part we do not know: refused. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "eng-convert-private.h"
@@ -300,6 +301,17 @@ find_prefix (EngConvert *c)
 }
 
 static bool
+is_layer_ahead (const EngConvert *c, const char *name)
+{
+  char before[MAX_NAME];
+  int n = snprintf (before, sizeof before, "%s%s", c->prefix, c->arch->layers);
+  if (c->n_layers_ahead == 0 || n <= 0 || strncmp (name, before, (size_t) n) != 0)
+    return false;
+  unsigned long i = strtoul (name + n, NULL, 10);
+  return i >= c->n_layers && i - c->n_layers < c->n_layers_ahead;
+}
+
+static bool
 is_ignored (const EngConvert *c, const char *name)
 {
   static const char *const everywhere[] = { "rotary_emb.inv_freq", "rotary_pos_emb.inv_freq",
@@ -307,6 +319,8 @@ is_ignored (const EngConvert *c, const char *name)
   for (size_t i = 0; i < sizeof everywhere / sizeof everywhere[0]; i++)
     if (strstr (name, everywhere[i]))
       return true;
+  if (is_layer_ahead (c, name))
+    return true;
   for (const char *at = c->arch->ignored; at; at = strchr (at, '|'))
     {
       char part[64];

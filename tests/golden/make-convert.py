@@ -208,6 +208,12 @@ def main():
       query_pre_attn_scalar=16, sliding_window=64)
     d("glm4", Glm4Config, Glm4ForCausalLM, "llama-3", head_dim=8, pad_token_id=0)
     d("glm", GlmConfig, GlmForCausalLM, "llama-3", head_dim=8, pad_token_id=0)
+    d("glm4moe", Glm4MoeConfig, Glm4MoeForCausalLM, "llama-3", head_dim=8, pad_token_id=0,
+      num_hidden_layers=3, attention_bias=True, use_qk_norm=True, first_k_dense_replace=1,
+      n_routed_experts=4, n_shared_experts=1, num_experts_per_tok=2, moe_intermediate_size=16,
+      routed_scaling_factor=1.5, rope_parameters=dict(rope_type="default", rope_theta=10000.0,
+                                                      partial_rotary_factor=0.5))
+    d("smollm3", SmolLM3Config, SmolLM3ForCausalLM, "llama-3", num_hidden_layers=4, pad_token_id=0)
     d("phi3", Phi3Config, Phi3ForCausalLM, "spm", LONG, pad_token_id=0, sliding_window=None,
       original_max_position_embeddings=256, rope_parameters=longrope)
     encoder("bert", BertConfig, BertModel, "bert", made["bert"], "cls_token")

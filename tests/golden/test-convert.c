@@ -321,6 +321,7 @@ main (int argc, char **argv)
   static const char *const decoders[] = {
     "llama",    "llama-yarn", "llama-bias", "mistral", "mixtral", "qwen2", "qwen3",
     "qwen2moe", "qwen3moe",   "gemma2",     "gemma3",  "glm4",    "glm",   "phi3",
+    "glm4moe",  "smollm3",
   };
   static const char *const encoders[] = { "bert", "xlm-roberta", "nomic-bert" };
   g_test_init (&argc, &argv, NULL);
