@@ -17,9 +17,6 @@ typedef struct
   int n_values;
 } EngGrid;
 
-/* v[i] = the grid's number nearest to x[i] * inv. */
-void eng_grid_snap (const EngGrid *grid, const float *x, float inv, int n, float *v);
-
 /* The scale d of either sign that makes sum w (x - d v)^2 small, v = snap (x / d). 0 for zeros. */
 float eng_fit_scale (const EngGrid *grid, const float *x, const float *w, int n);
 
@@ -36,5 +33,21 @@ float eng_affine_snap (const float *x, const float *w, int n, EngAffine a, float
 /* Sum of w (x - d v)^2 for v = snap (x / d), which it leaves in @v. */
 float eng_scale_snap (const EngGrid *grid, const float *x, const float *w, int n, float d, float *v);
 
-/* Sum of a b c. */
-float eng_fit_sum3 (const float *a, const float *b, const float *c, int n);
+/* What least squares under codes v need: sums of w, w x, w v, w v v, w x v. */
+typedef struct
+{
+  float w, wx, wv, wvv, wxv;
+} EngFitSums;
+EngFitSums eng_fit_sums (const float *x, const float *w, const float *v, int n);
+
+/* The block's weights from its numbers and, if not NULL, the columns' importance; n = 32 or 256. */
+void eng_fit_weights (const float *x, const float *importance, int n, float *w);
+
+/* Largest magnitude of 32 numbers. */
+float eng_fit_max_32 (const float *x);
+
+/* round (x * inv), halves away from zero, of 32 numbers with |x * inv| < 2^22. */
+void eng_fit_round_32 (const float *x, float inv, int8_t *q);
+
+/* Whether all of @n (a multiple of 8) numbers are within +- @limit; false for NaN. */
+bool eng_fit_is_within (const float *x, int n, float limit);

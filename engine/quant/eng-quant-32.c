@@ -125,17 +125,14 @@ bool
 eng_encode_q8_0 (const float *x, const float *w, void *block)
 {
   EngBlockQ8_0 *b = block;
-  float max = 0.0f;
-  for (int i = 0; i < N; i++)
-    max = fabsf (x[i]) > max ? fabsf (x[i]) : max;
+  float max = eng_fit_max_32 (x);
   float d = max / 127.0f, inv = d > 0.0f ? 1.0f / d : 0.0f;
   b->d = eng_f32_to_f16 (d);
   if (!eng_half_is_finite (b->d))
     return false;
   if (!isfinite (inv)) /* numbers so small that their scale is subnormal: zero in binary16 */
     inv = 0.0f;
-  for (int i = 0; i < N; i++)
-    b->qs[i] = (int8_t) roundf (x[i] * inv);
+  eng_fit_round_32 (x, inv, b->qs);
   return true;
 }
 

@@ -9,7 +9,7 @@
 
 #define K 256
 #define MAX_GROUPS 16
-#define N_TURNS 3
+#define N_TURNS 2
 
 /* ---- Scale and minimum (Q2_K, Q4_K, Q5_K) -------------------------------------------------------- */
 
@@ -41,7 +41,7 @@ min_snap (const MinFormat *f, const float *x, const float *w, bool neighbours, M
       for (int s = s0 - reach; s <= s0 + reach; s++)
         for (int m = m0 - reach; m <= m0 + reach; m++)
           {
-            if (s < 0 || m < 0 || (float) s > f->part_max || (float) m > f->part_max)
+            if ((s != s0 && m != m0) || s < 0 || m < 0 || (float) s > f->part_max || (float) m > f->part_max)
               continue;
             EngAffine a = { d * (float) s, -(dmin * (float) m) };
             float error = eng_affine_snap (x + g * f->group, w + g * f->group, f->group, a,
@@ -62,15 +62,15 @@ static void
 min_solve (const MinFormat *f, const float *x, const float *w, MinCode *c)
 {
   double aa = 0, ab = 0, bb = 0, xa = 0, xb = 0;
-  for (int i = 0; i < K; i++)
+  for (int g = 0; g < f->n_groups; g++)
     {
-      int g = i / f->group;
-      double a = (double) c->s[g] * c->q[i], b = -(double) c->m[g];
-      aa += w[i] * a * a;
-      ab += w[i] * a * b;
-      bb += w[i] * b * b;
-      xa += w[i] * x[i] * a;
-      xb += w[i] * x[i] * b;
+      double scale = c->s[g], min = -(double) c->m[g];
+      EngFitSums t = eng_fit_sums (x + g * f->group, w + g * f->group, c->q + g * f->group, f->group);
+      aa += scale * scale * t.wvv;
+      ab += scale * min * t.wv;
+      bb += min * min * t.w;
+      xa += scale * t.wxv;
+      xb += min * t.wx;
     }
   double det = aa * bb - ab * ab;
   if (det > 1e-9 * aa * bb)
@@ -203,7 +203,7 @@ eng_encode_q2_k (const float *x, const float *w, void *block)
 
 typedef struct
 {
-  int n_groups, group;
+  int n_groups, group, n_turns;
   float part_min, part_max; /* integer scales */
   const EngGrid *grid;
 } SignedFormat;
@@ -245,11 +245,12 @@ static void
 signed_solve (const SignedFormat *f, const float *x, const float *w, SignedCode *c)
 {
   double aa = 0, xa = 0;
-  for (int i = 0; i < K; i++)
+  for (int g = 0; g < f->n_groups; g++)
     {
-      double a = (double) c->s[i / f->group] * c->v[i];
-      aa += w[i] * a * a;
-      xa += w[i] * x[i] * a;
+      double scale = c->s[g];
+      EngFitSums t = eng_fit_sums (x + g * f->group, w + g * f->group, c->v + g * f->group, f->group);
+      aa += scale * scale * t.wvv;
+      xa += scale * t.wxv;
     }
   if (aa > 0)
     c->d = eng_f32_to_f16 ((float) (xa / aa));
@@ -275,7 +276,7 @@ signed_fit (const SignedFormat *f, const float *x, const float *w, SignedCode *b
       best->s[g] = (int8_t) (s < f->part_min ? f->part_min : s > f->part_max ? f->part_max : s);
     }
   signed_snap (f, x, w, best);
-  for (int turn = 0; turn < N_TURNS; turn++)
+  for (int turn = 0; turn < f->n_turns; turn++)
     {
       SignedCode next = *best;
       signed_solve (f, x, w, &next);
@@ -293,7 +294,7 @@ bool
 eng_encode_q3_k (const float *x, const float *w, void *block)
 {
   static const EngGrid grid = { -4, 3, 0.25f, NULL, 0 };
-  static const SignedFormat format = { 16, 16, -32, 31, &grid };
+  static const SignedFormat format = { 16, 16, 2, -32, 31, &grid };
   EngBlockQ3K *b = block;
   SignedCode c;
   if (!signed_fit (&format, x, w, &c))
@@ -319,7 +320,7 @@ bool
 eng_encode_q6_k (const float *x, const float *w, void *block)
 {
   static const EngGrid grid = { -32, 31, 0.03f, NULL, 0 };
-  static const SignedFormat format = { 16, 16, -128, 127, &grid };
+  static const SignedFormat format = { 16, 16, 1, -128, 127, &grid };
   EngBlockQ6K *b = block;
   SignedCode c;
   if (!signed_fit (&format, x, w, &c))
@@ -327,19 +328,22 @@ eng_encode_q6_k (const float *x, const float *w, void *block)
   memset (b, 0, sizeof *b);
   b->d = c.d;
   memcpy (b->scales, c.s, 16);
-  for (int e = 0; e < K; e++)
-    {
-      int q = (int) c.v[e] + 32, h = e / 128, k = e % 128 / 32, l = e % 32;
-      b->ql[64 * h + k % 2 * 32 + l] |= (uint8_t) ((q & 15) << (k / 2 * 4));
-      b->qh[32 * h + l] |= (uint8_t) ((q >> 4) << (2 * k));
-    }
+  for (int h = 0; h < 2; h++)
+    for (int l = 0; l < 32; l++)
+      {
+        const float *v = c.v + 128 * h + l;
+        int q0 = (int) v[0] + 32, q1 = (int) v[32] + 32, q2 = (int) v[64] + 32, q3 = (int) v[96] + 32;
+        b->ql[64 * h + l] = (uint8_t) ((q0 & 15) | (q2 & 15) << 4);
+        b->ql[64 * h + 32 + l] = (uint8_t) ((q1 & 15) | (q3 & 15) << 4);
+        b->qh[32 * h + l] = (uint8_t) (q0 >> 4 | q1 >> 4 << 2 | q2 >> 4 << 4 | q3 >> 4 << 6);
+      }
   return true;
 }
 
 bool
 eng_encode_iq4_xs (const float *x, const float *w, void *block)
 {
-  static const SignedFormat format = { 8, 32, -32, 31, &eng_iq4_grid };
+  static const SignedFormat format = { 8, 32, 2, -32, 31, &eng_iq4_grid };
   EngBlockIq4Xs *b = block;
   SignedCode c;
   if (!signed_fit (&format, x, w, &c))

@@ -30,10 +30,7 @@ fail_at (EngError *error, uint64_t i, const char *what)
 static EngStatus
 check_block (const float *x, size_t n, uint64_t base, EngError *error)
 {
-  bool good = true;
-  for (size_t i = 0; i < n; i++)
-    good &= fabsf (x[i]) <= MAX_MAGNITUDE; /* false for NaN */
-  if (good)
+  if (eng_fit_is_within (x, (int) n, MAX_MAGNITUDE))
     return ENG_OK;
   for (size_t i = 0; i < n; i++)
     if (!(fabsf (x[i]) <= MAX_MAGNITUDE))
@@ -56,31 +53,6 @@ encode_16 (EngType type, const float *x, uint16_t *dst, size_t n, EngError *erro
         return fail_at (error, i, "is too large for F16");
     }
   return ENG_OK;
-}
-
-/* Errors of large numbers count more, because they meet the activations that matter about as often
- * as the others but move the sum further; the spread of the block keeps the weight of small ones
- * above zero. With activations measured, their mean square multiplies this. */
-static void
-set_weights (const float *x, const float *importance, size_t n, float *w)
-{
-  float sum = 0.0f;
-  for (size_t i = 0; i < n; i++)
-    sum += x[i] * x[i];
-  float spread = 2.0f * sum / (float) n;
-  for (size_t i = 0; i < n; i++)
-    {
-      float own = sqrtf (spread + x[i] * x[i]);
-      w[i] = importance ? importance[i] * own : own;
-    }
-  if (!importance)
-    return;
-  /* Columns that were never active: keep the block defined. */
-  float total = 0.0f;
-  for (size_t i = 0; i < n; i++)
-    total += w[i];
-  if (!(total > 0.0f) || !isfinite (total))
-    set_weights (x, NULL, n, w);
 }
 
 EngStatus
@@ -109,7 +81,8 @@ eng_quantize_rows (EngType type, const float *src, void *dst, size_t n_rows, siz
       if (status != ENG_OK)
         return status;
       if (type != ENG_TYPE_Q8_0)
-        set_weights (src + i, importance ? importance + i % n_cols : NULL, info->block_elements, w);
+        eng_fit_weights (src + i, importance ? importance + i % n_cols : NULL,
+                         (int) info->block_elements, w);
       if (!encoders[type](src + i, w, block))
         return fail_at (error, i, "belongs to a block too large for this type");
     }
