@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ing-ask-documents.h"
+#include "ing-citations.h"
 #include "ing-conversation-list-private.h"
 #include "ing-json.h"
 #include "ing-workspace-private.h"
@@ -67,6 +68,28 @@ is_kept (IngAsk *ask)
   return ing_workspace_get_storage_state (ask->workspace) != ING_STORAGE_MEMORY;
 }
 
+/* [{"text", "supported", "passage": its number or null}, …] */
+static JsonArray *
+make_claims (const char *answer, const IngFound *found)
+{
+  JsonArray *array = json_array_new ();
+  g_autoptr (GArray) claims = ing_citations_check (answer, found->passages);
+  for (guint i = 0; i < claims->len; i++)
+    {
+      const IngClaim *claim = &g_array_index (claims, IngClaim, i);
+      g_autofree char *text = g_strndup (answer + claim->start, claim->end - claim->start);
+      JsonObject *o = json_object_new ();
+      json_object_set_string_member (o, "text", g_strstrip (text));
+      json_object_set_boolean_member (o, "supported", claim->supported);
+      if (claim->supported)
+        json_object_set_int_member (o, "passage", claim->passage + 1);
+      else
+        json_object_set_null_member (o, "passage");
+      json_array_add_object_element (array, o);
+    }
+  return array;
+}
+
 static void
 print_json (IngAsk *ask)
 {
@@ -79,6 +102,8 @@ print_json (IngAsk *ask)
     json_object_set_null_member (o, "found"); /* no document was asked */
   json_object_set_array_member (o, "sources",
                                 ask->found != NULL ? ing_ask_make_passages (ask->found) : json_array_new ());
+  if (ask->found != NULL && ask->answer != NULL)
+    json_object_set_array_member (o, "claims", make_claims (text, ask->found));
   if (is_kept (ask) && ask->conversation != NULL)
     json_object_set_int_member (o, "conversation", ing_conversation_get_id (ask->conversation));
   else
@@ -99,6 +124,29 @@ print_passages (IngAsk *ask, gboolean with_text)
       g_autofree char *text = ing_ask_format_passage (ask->found->passages->pdata[i], i + 1, with_text);
       g_autofree char *printable = ing_ask_make_printable (text);
       ask->sink.out (printable, ask->data);
+    }
+}
+
+/* Sentences that the passages do not say, by name: a person must not take them for read. */
+static void
+print_unsupported (IngAsk *ask)
+{
+  g_autofree char *answer = ing_message_dup_text (ask->answer);
+  g_autoptr (GArray) claims = ing_citations_check (answer, ask->found->passages);
+  gboolean first = TRUE;
+  for (guint i = 0; i < claims->len; i++)
+    {
+      const IngClaim *claim = &g_array_index (claims, IngClaim, i);
+      if (claim->supported)
+        continue;
+      g_autofree char *text = g_strndup (answer + claim->start, claim->end - claim->start);
+      g_autofree char *printable = ing_ask_make_printable (g_strstrip (text));
+      if (first)
+        ask->sink.out (_ ("\nNot found in the passages:\n"), ask->data);
+      first = FALSE;
+      ask->sink.out ("- ", ask->data);
+      ask->sink.out (printable, ask->data);
+      ask->sink.out ("\n", ask->data);
     }
 }
 
@@ -154,7 +202,10 @@ on_busy_changed (IngConversation *conversation, GParamSpec *pspec, gpointer data
   if (ask->options->json && !stopped)
     print_json (ask);
   if (!ask->options->json && ask->found != NULL)
-    print_passages (ask, FALSE);
+    {
+      print_unsupported (ask);
+      print_passages (ask, FALSE);
+    }
   say_why_stopped (ask);
   finish (ask, stopped ? ING_ASK_INTERRUPTED : ING_ASK_OK);
 }

@@ -124,9 +124,8 @@ flush (IngChunker *self, gboolean keep)
   self->only_headings = TRUE;
 }
 
-/* The end of the sentence at @p, its spaces included. */
-static const char *
-sentence_end (const char *p)
+const char *
+ing_chunk_sentence_end (const char *p)
 {
   for (; *p != '\0'; p = g_utf8_next_char (p))
     {
@@ -227,7 +226,7 @@ ing_document_chunker_feed (IngChunker *self, const IngBlock *block)
   g_autofree char *row = block->kind == ING_BLOCK_ROW ? row_text (block) : NULL;
   for (const char *p = row != NULL ? row : block->text; *p != '\0';)
     {
-      gsize n = (gsize) (sentence_end (p) - p);
+      gsize n = (gsize) (ing_chunk_sentence_end (p) - p);
       if (ing_chunk_estimate_tokens (p, n) > BODY_TOKENS)
         n = fitting (p, n, BODY_TOKENS);
       append (self, p, n, block);

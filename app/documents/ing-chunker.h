@@ -32,5 +32,8 @@ void ing_document_chunker_finish (IngChunker *self);
 /* At least as many tokens as WordPiece of BERT makes of @text, nearly always; never counts short words twice. */
 guint ing_chunk_estimate_tokens (const char *text, gsize n_bytes);
 
+/* The end of the sentence that begins at @p, the spaces behind it included. */
+const char *ing_chunk_sentence_end (const char *p);
+
 /* "title › headings › p. 12", cut to ING_CHUNK_PREFIX_TOKENS from the left; "" if nothing is known. Caller frees. */
 char *ing_chunk_make_prefix (const char *title, const char *path, guint page);

@@ -51,9 +51,8 @@ is_common (const char *word)
   return FALSE;
 }
 
-/* Words and pairs of CJK characters of @text, folded, each once. */
-static GPtrArray *
-make_terms (const char *text)
+GPtrArray *
+ing_search_make_terms (const char *text)
 {
   g_autofree char *cut = ing_search_text_for_index (text);
   g_autofree char *folded = g_utf8_casefold (cut, -1);
@@ -101,7 +100,7 @@ ing_search_make_standalone (const char *query, const char *earlier)
   if (earlier == NULL || *earlier == '\0')
     return g_strdup (query);
   g_auto (GStrv) words = g_str_tokenize_and_fold (query, NULL, NULL);
-  g_autoptr (GPtrArray) terms = make_terms (query);
+  g_autoptr (GPtrArray) terms = ing_search_make_terms (query);
   gboolean leans = terms->len <= 3;
   for (guint i = 0; words[i] != NULL && !leans; i++)
     leans = terms->len <= 8 && g_strv_contains (leaning, words[i]);
@@ -277,7 +276,7 @@ ing_document_search_func (IngDatabase *db, gpointer data, GError **error)
 {
   IngSearchRequest *r = data;
   g_autofree char *ids = make_ids (r->documents);
-  g_autoptr (GPtrArray) terms = make_terms (r->query);
+  g_autoptr (GPtrArray) terms = ing_search_make_terms (r->query);
   g_autoptr (GArray) words = g_array_new (FALSE, FALSE, sizeof (Hit));
   g_autoptr (GArray) meaning = g_array_new (FALSE, FALSE, sizeof (Hit));
   g_autoptr (GArray) best = g_array_new (FALSE, FALSE, sizeof (Hit));

@@ -18,6 +18,8 @@ void ing_search_request_free (IngSearchRequest *request);
 
 /* Does MiniLM, which knows English alone, say something about @text? */
 gboolean ing_search_is_latin (const char *text);
+/* Words and pairs of CJK characters of @text but common ones, folded, each once; strings. */
+GPtrArray *ing_search_make_terms (const char *text);
 /* @query made to stand alone: joined to @earlier when it leans on it. Caller frees. */
 char *ing_search_make_standalone (const char *query, const char *earlier);
 

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sentences held against passages: labelled pairs, English and Chinese. Of each six, three are said by the passage and
+ * three are not: a number changed, a negation turned, a name changed or something else. */
+#include <string.h>
+
+#include "ing-citations.h"
+
+typedef struct
+{
+  const char *passage;
+  const char *said[3];
+  const char *number, *negation, *name;
+} Item;
+
+static const Item items[] = {
+  { "The urgency field defaults to medium. Uploads migrate after 2, 5 or 10 days. Packages with critical bugs do not "
+    "migrate to testing.",
+    { "Uploads migrate after 2, 5 or 10 days.", "The default urgency is medium.",
+      "A package with critical bugs does not migrate to testing." },
+    "Uploads migrate after 3, 6 or 10 days.", "Packages with critical bugs migrate to testing.",
+    "Packages with critical bugs do not migrate to Fedora." },
+  { "The pump delivers 40 litres a minute at 3 bar. It was built by Grundmann in 1987. It must never run dry.",
+    { "The pump was built by Grundmann in 1987.", "At 3 bar the pump delivers 40 litres a minute.",
+      "The pump must never run dry." },
+    "The pump was built by Grundmann in 1978.", "The pump must run dry.", "The pump was built by Siemens in 1987." },
+  { "Annual rent is 12,400 euros, payable to Helvetia Estates before 1 March. Pets are not allowed in the flat.",
+    { "The annual rent is 12400 euros.", "Pets are not allowed in the flat.",
+      "The rent is payable to Helvetia Estates before 1 March." },
+    "The annual rent is 14200 euros.", "Pets are allowed in the flat.",
+    "The rent is payable to Alpina Estates before 1 March." },
+  { "Cover the beds with fleece below 3 degrees. Tomatoes cannot stand frost. Carrots are sown in April by hand.",
+    { "Beds are covered with fleece below 3 degrees.", "Tomatoes cannot stand frost.", "Carrots are sown by hand in April." },
+    "Beds are covered with fleece below 8 degrees.", "Tomatoes stand frost.", "Carrots are sown by hand in October." },
+  { "The committee met in Geneva on 14 May 2019 with 23 members. It did not approve the budget of Doctor Keller.",
+    { "The committee met in Geneva with 23 members.", "The committee did not approve the budget.",
+      "On 14 May 2019 the committee met in Geneva." },
+    "The committee met in Geneva with 32 members.", "The committee did approve the budget of Doctor Keller.",
+    "The committee met in Vienna with 23 members." },
+  { "Set the option to 512 to limit memory. The daemon reads the file at start and does not watch it for changes. "
+    "Samba shares need a password.",
+    { "The option set to 512 limits memory.", "The daemon reads the file at start.",
+      "The daemon does not watch the file for changes." },
+    "The option set to 256 limits memory.", "The daemon watches the file for changes.",
+    "The daemon reads the Kerberos file at start." },
+  { "每个月给番茄施一次有机肥料，用量为30克。冬天不要施肥。种子来自云南。",
+    { "番茄每个月施一次有机肥料。", "冬天不要施肥。", "有机肥料的用量为30克。" },
+    "有机肥料的用量为50克。", "冬天要施肥。", "今天股票市场大幅上涨。" },
+  { "本合同自2021年3月1日起生效，期限为24个月。乙方不得转租房屋。押金由甲方保管。",
+    { "本合同自2021年3月1日起生效。", "乙方不得转租房屋。", "押金由甲方保管。" },
+    "合同期限为36个月。", "本合同不自2021年3月1日起生效。", "火车从上海开往北京。" },
+  { "该服务默认监听8080端口，由 systemd 启动。配置文件修改后服务不会自动重新载入。",
+    { "服务默认监听8080端口。", "该服务由 systemd 启动。", "配置文件修改后服务不会自动重新载入。" },
+    "服务默认监听9090端口。", "配置文件修改后服务会自动重新载入。", "该服务由 Docker 启动。" },
+  { "会议于5月14日在苏州举行，共有120名代表参加。代表们没有通过预算方案。",
+    { "会议在苏州举行。", "共有120名代表参加会议。", "代表们没有通过预算方案。" },
+    "共有210名代表参加会议。", "代表们通过了预算方案。", "猫喜欢在阳光下睡觉。" },
+};
+
+static void
+test_pairs (void)
+{
+  guint right = 0, shown = 0, said = 0, numbers = 0;
+  for (guint i = 0; i < G_N_ELEMENTS (items); i++)
+    {
+      const Item *item = &items[i];
+      for (guint j = 0; j < 6; j++)
+        {
+          const char *sentence = j < 3 ? item->said[j] : j == 3 ? item->number : j == 4 ? item->negation : item->name;
+          gboolean supported = ing_citations_supports (sentence, item->passage);
+          if (supported != (j < 3))
+            g_test_message ("item %u, sentence %u: taken for %s", i, j, supported ? "said" : "not said");
+          said += j < 3;
+          right += j < 3 && supported;
+          shown += supported;
+          numbers += j == 3 && !supported;
+        }
+    }
+  double precision = shown > 0 ? (double) right / shown : 0, recall = (double) right / said;
+  g_test_message ("precision %.3f, recall %.3f, changed numbers caught %u of %u", precision, recall, numbers,
+                  (guint) G_N_ELEMENTS (items));
+  g_assert_cmpfloat (precision, >=, 0.90);
+  g_assert_cmpfloat (recall, >=, 0.80);
+  g_assert_cmpuint (numbers, ==, G_N_ELEMENTS (items));
+}
+
+/* Marks limit where support is looked for; one that points nowhere supports nothing. */
+static void
+test_marks (void)
+{
+  IngPassage rent = { .text = (char *) "The rent is 900 euros a month." };
+  IngPassage pets = { .text = (char *) "Pets are not allowed in the flat." };
+  g_autoptr (GPtrArray) passages = g_ptr_array_new ();
+  g_ptr_array_add (passages, &rent);
+  g_ptr_array_add (passages, &pets);
+  g_autoptr (GArray) claims = ing_citations_check (
+      "The rent is 900 euros [1]. Pets are not allowed. [2] The rent is 900 euros a month [2]. "
+      "Pets are not allowed [99999999999999999999].", passages);
+  g_assert_cmpuint (claims->len, ==, 4);
+  const IngClaim *c = (const IngClaim *) (gpointer) claims->data;
+  g_assert_true (c[0].supported && c[0].passage == 0);
+  g_assert_true (c[1].supported && c[1].passage == 1);
+  g_assert_false (c[2].supported);
+  g_autoptr (GArray) none = ing_citations_check ("", passages);
+  g_assert_cmpuint (none->len, ==, 0);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/citations/pairs", test_pairs);
+  g_test_add_func ("/citations/marks", test_marks);
+  return g_test_run ();
+}
