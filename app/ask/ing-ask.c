@@ -254,7 +254,10 @@ send_question (IngAsk *ask)
     {
       parts = g_list_store_new (ING_TYPE_PART);
       g_autofree char *text = make_passages_text (ask->found);
-      g_autoptr (IngPart) part = ing_part_new_text (text);
+      g_autoptr (JsonObject) data = json_object_new ();
+      json_object_set_array_member (data, "passages", ing_ask_make_passages (ask->found));
+      g_autofree char *json = ing_json_print_object (data);
+      g_autoptr (IngPart) part = ing_part_new_passages (text, json);
       g_list_store_append (parts, part);
     }
   ask->answer = ing_conversation_send (ask->conversation, ask->options->question, G_LIST_MODEL (parts));

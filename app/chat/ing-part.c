@@ -71,6 +71,16 @@ ing_part_new_file (IngPartKind kind, const char *path, const char *name, const c
 }
 
 IngPart *
+ing_part_new_passages (const char *text, const char *data)
+{
+  IngPart *self = new_part (ING_PART_FILE);
+  g_autofree char *valid = g_utf8_make_valid (text, -1);
+  g_string_assign (self->text, valid);
+  self->data = g_strdup (data);
+  return self;
+}
+
+IngPart *
 ing_part_new_growing (IngPartKind kind)
 {
   IngPart *self = new_part (kind);

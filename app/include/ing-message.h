@@ -70,6 +70,10 @@ IngPart *ing_part_new_text (const char *text);
 IngPart *ing_part_new_file (IngPartKind kind, const char *path, const char *name, const char *mime,
                             const char *data);
 
+/* What documents say to a question: @text goes to the model before what was typed; @data is the passages as JSON,
+ * {"passages": [{"document", "page", "heading", "text", "score"}, …]}. Its kind is ING_PART_FILE, without a path. */
+IngPart *ing_part_new_passages (const char *text, const char *data);
+
 IngPartKind ing_part_get_kind (IngPart *self);
 const char *ing_part_get_text (IngPart *self); /* text and reasoning; never NULL; valid until it grows */
 gsize ing_part_get_text_bytes (IngPart *self);

@@ -6,6 +6,8 @@
 
 #include "app-test.h"
 #include "ing-chunker.h"
+#include "ing-conversation-list-private.h"
+#include "ing-conversation-private.h"
 #include "ing-document-private.h"
 
 static void
@@ -185,6 +187,26 @@ test_change (void)
   app_test_close (workspace);
 }
 
+/* What documents say reaches the model before the question, and is kept with it. */
+static void
+test_passages_are_asked (void)
+{
+  g_autofree char *folder = app_test_make_folder ();
+  IngWorkspace *workspace = app_test_open (folder, APP_TEST_FAKE_THREAD);
+  IngConversation *conversation
+      = ing_conversation_list_create_other (ing_workspace_get_conversations (workspace));
+  g_autoptr (GListStore) parts = g_list_store_new (ING_TYPE_PART);
+  g_autoptr (IngPart) part = ing_part_new_passages ("Tomatoes need two litres.", "{\"passages\":[]}");
+  g_list_store_append (parts, part);
+  ing_conversation_send (conversation, "How much?", G_LIST_MODEL (parts));
+  g_autoptr (JsonObject) request = ing_conversation_make_request (conversation, NULL, NULL);
+  JsonObject *turn = json_array_get_object_element (ing_json_get_array (request, "messages"), 0);
+  g_assert_cmpstr (ing_json_get_string (turn, "content", ""), ==, "Tomatoes need two litres.\n\nHow much?");
+  app_test_wait_idle (conversation);
+  g_object_unref (conversation);
+  app_test_close (workspace);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -192,5 +214,6 @@ main (int argc, char **argv)
   g_test_add_func ("/retrieval/chunks", test_chunks);
   g_test_add_func ("/retrieval/search", test_search);
   g_test_add_func ("/retrieval/change", test_change);
+  g_test_add_func ("/retrieval/passages-are-asked", test_passages_are_asked);
   return g_test_run ();
 }
