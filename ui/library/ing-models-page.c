@@ -410,9 +410,11 @@ dup_entry_words (IngCatalogueEntry *entry)
                           ing_catalogue_entry_get_checked (entry) ? "" : _("· not checked"));
 }
 
+/* When the page is first shown: thirty rows take longer to make than a frame, and most starts never show them. */
 static void
 fill_catalogue (IngModelsPage *self)
 {
+  g_signal_handlers_disconnect_by_func (self, fill_catalogue, NULL);
   g_autoptr (GError) error = NULL;
   g_autoptr (GListModel) catalogue = ing_catalogue_new (NULL, NULL, &error);
 
@@ -555,7 +557,7 @@ ing_models_page_set_workspace (IngModelsPage *self, IngWorkspace *workspace, Adw
   g_signal_connect_object (ing_workspace_get_library (workspace), "items-changed", G_CALLBACK (files_cb), self,
                            G_CONNECT_SWAPPED);
   jobs_cb (self);
-  fill_catalogue (self);
+  g_signal_connect (self, "map", G_CALLBACK (fill_catalogue), NULL);
 }
 
 void
