@@ -85,8 +85,10 @@ static void
 wait_ms (Fetch *f, guint64 ms)
 {
   gint64 until = g_get_monotonic_time () + (gint64) ms * 1000;
-  while (g_get_monotonic_time () < until && !g_cancellable_is_cancelled (f->cancellable))
-    g_usleep ((gulong) MIN (20000, MAX (1, until - g_get_monotonic_time ())));
+  gint64 left;
+  /* The time is asked once a round: MIN and MAX look twice, and what is negative by then sleeps for ever. */
+  while ((left = until - g_get_monotonic_time ()) > 0 && !g_cancellable_is_cancelled (f->cancellable))
+    g_usleep ((gulong) MIN (20000, left));
 }
 
 /* TRUE: waited, try again. FALSE: that was the last try, the round failed with @error. Takes @error. */

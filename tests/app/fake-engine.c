@@ -122,7 +122,8 @@ rest (Fake *fake, guint32 id, int ms)
   do
     {
       struct pollfd p = { .fd = fake->fd, .events = POLLIN };
-      int left = (int) MAX (0, (until - g_get_monotonic_time ()) / 1000);
+      gint64 left_us = until - g_get_monotonic_time (); /* once: MAX looks twice, and poll waits for ever at -1 */
+      int left = (int) MAX (0, left_us / 1000);
       while (!fake->ended && poll (&p, 1, left) > 0)
         {
           take_frame (fake);

@@ -9,6 +9,7 @@
 #include "config-ui.h"
 
 #include <glib-unix.h>
+#include <string.h>
 #include <glib/gi18n-lib.h>
 #include <locale.h>
 
@@ -282,6 +283,8 @@ ing_application_command_line (GApplication *application, GApplicationCommandLine
       g_autoptr (GFile) file = NULL;
       g_autofree char *path = NULL;
 
+      if (strcmp (argv[i], ING_APPLICATION_NEW_CONVERSATION) == 0 && self->window != NULL)
+        gtk_widget_activate_action (GTK_WIDGET (self->window), "win.new-conversation", NULL);
       if (*argv[i] == '-')
         continue;
       file = g_application_command_line_create_file_for_arg (command_line, argv[i]);

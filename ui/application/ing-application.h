@@ -9,6 +9,9 @@
 
 G_BEGIN_DECLS
 
+/* The option with which a menu of the desktop begins a new conversation. */
+#define ING_APPLICATION_NEW_CONVERSATION "--new-conversation"
+
 #define ING_TYPE_APPLICATION (ing_application_get_type ())
 G_DECLARE_FINAL_TYPE (IngApplication, ing_application, ING, APPLICATION, AdwApplication)
 

@@ -45,7 +45,7 @@ main (int argc, char **argv)
       g_print ("inglenook %s\n", ING_UI_VERSION);
       return 0;
     }
-  if (argc > 1 && argv[1][0] == '-')
+  if (argc > 1 && argv[1][0] == '-' && strcmp (argv[1], ING_APPLICATION_NEW_CONVERSATION) != 0)
     {
       g_printerr (_("Unknown option %s\n"), argv[1]);
       return 2;
