@@ -76,6 +76,18 @@ def answers(root):
     return " ".join(atspi.text(node) for node in atspi.find_all(found[-1], "label")) if found else ""
 
 
+def press_until(root, name, condition, what):
+    """A button does nothing before its page is on the screen."""
+    def attempt():
+        if not condition():
+            node = atspi.find_now(root, "push button", name)
+            if node is not None:
+                atspi.click(node)
+            time.sleep(0.5)
+        return condition()
+    atspi.wait(attempt, what, 30)
+
+
 def run(program, uri):
     with tempfile.TemporaryDirectory() as home:
         log = os.path.join(home, "log")
@@ -85,19 +97,14 @@ def run(program, uri):
                 atspi.click(button(app.root, "Models"))
                 entry = atspi.find(app.root, "text", "Address")
                 atspi.set_text(entry, uri)
-                # A button does nothing before its page is on the screen.
-                def look():
-                    atspi.click(button(app.root, "Look"))
-                    time.sleep(0.5)
-                    return atspi.find_now(app.root, "label", "What is there")
-                atspi.wait(look, "what is there")
+                press_until(app.root, "Look", lambda: atspi.find_now(app.root, "label", "What is there"),
+                            "what is there")
                 words = row_text(app.root, "Needs ", 30)
                 assert "98.4" in words and "free" in words, words
                 assert "processor" in words or "graphics" in words or "split" in words, words
                 atspi.click(button(app.root, "Download"))
                 row_text(app.root, " of 98.4", 20)
-                atspi.click(button(app.root, "Pause"))
-                button(app.root, "Go on")
+                press_until(app.root, "Pause", lambda: atspi.find_now(app.root, "push button", "Go on"), "a pause")
                 assert not os.path.exists(final)
                 assert any(name.endswith(".part") for name in os.listdir(home + "/models"))
                 assert app.close() == 0, "it ended badly"
@@ -105,7 +112,8 @@ def run(program, uri):
                 atspi.click(button(app.root, "Models"))
                 row_text(app.root, "Paused at")
                 assert not os.path.exists(final)
-                atspi.click(button(app.root, "Go on"))
+                press_until(app.root, "Go on", lambda: not atspi.find_now(app.root, "push button", "Go on"),
+                            "it to go on")
                 row_text(app.root, "Here, and checked", 60)
                 with open(final, "rb") as here, open(PATH, "rb") as there:
                     assert hashlib.sha256(here.read()).digest() == hashlib.sha256(there.read()).digest()
