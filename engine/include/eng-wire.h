@@ -65,7 +65,7 @@ typedef enum
   /* {"messages"… as GENERATE} or {"text"} → DONE {"n_tokens", "context"}. Needs the chat model. */
   ENG_WIRE_COUNT = 5,
 
-  /* {"path"} → DONE {"architecture", "name", "parameters", "file_bytes", "type", "context_train",
+  /* {"path"} → DONE {"architecture", "licence": "" = the file does not say, "name", "parameters", "file_bytes", "type", "context_train",
    *  "has_template", "is_encoder", "device", "memory": plan at "context" (default 4096)}; options as LOAD's;
    * FAILED as LOAD would, but for too-large. Header only: what stands behind it may be a hole. */
   ENG_WIRE_INSPECT = 6,

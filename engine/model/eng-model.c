@@ -67,7 +67,9 @@ fill_info (EngModel *m, const EngArch *arch, const char *path, EngError *error)
     info->name = eng_arena_strndup (&m->arena, s.data, s.n_bytes);
   else
     info->name = eng_arena_strndup (&m->arena, base, strlen (base));
-  if (!info->name)
+  bool says = eng_gguf_get_string (m->file, "general.license", &s, NULL) == ENG_OK && is_printable_utf8 (s);
+  info->licence = says ? eng_arena_strndup (&m->arena, s.data, s.n_bytes) : "";
+  if (!info->name || !info->licence)
     return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory");
   info->architecture = arch->name;
   uint32_t type;

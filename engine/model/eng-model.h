@@ -25,6 +25,7 @@ typedef struct
 {
   const char *name;         /* general.name, else the file's name */
   const char *architecture; /* "llama" */
+  const char *licence;      /* general.license, "" if the file does not say */
   const char *type;         /* "Q4_K_M", "F16", …: general.file_type, else the type of most bytes */
   uint64_t n_parameters;
   uint64_t file_bytes;

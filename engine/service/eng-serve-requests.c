@@ -164,6 +164,7 @@ write_model (EngJsonWriter *w, const EngModelInfo *info)
 {
   eng_json_write_member_string (w, "name", info->name);
   eng_json_write_member_string (w, "architecture", info->architecture);
+  eng_json_write_member_string (w, "licence", info->licence);
   eng_json_write_member_int64 (w, "parameters", (int64_t) info->n_parameters);
   eng_json_write_member_int64 (w, "file_bytes", (int64_t) info->file_bytes);
   eng_json_write_member_string (w, "type", info->type);

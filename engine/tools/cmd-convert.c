@@ -1,21 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* convert HF_FOLDER OUT.gguf [TYPE]: a model folder of a hub to one file. */
-#include <unistd.h>
-
 #include "eng-commands.h"
 #include "eng-convert.h"
 #include "eng-json.h"
-#include "eng-tool.h"
-
-static void
-show_progress (void *data, uint64_t done, uint64_t total)
-{
-  int *shown = data, percent = total ? (int) (done * 100 / total) : 100;
-  if (percent == *shown)
-    return;
-  *shown = percent;
-  fprintf (stderr, "\r%3d %%", percent);
-}
+#include "eng-tool-progress.h"
 
 static int
 print_report (const EngConvertReport *report, const char *out_path, bool json)
@@ -45,10 +33,11 @@ eng_cmd_convert (int argc, char **argv)
   const char *arguments[3] = { NULL };
   uint64_t n_threads = 0;
   bool json = false;
-  int shown = -1;
+  EngToolProgress progress = { 0 };
   EngError error;
   const EngToolOption options[] = {
     { "--threads", ENG_TOOL_UINT, &n_threads, "T  threads; 0 chooses" },
+    ENG_TOOL_PROGRESS_OPTION (progress),
     { NULL },
   };
   EngToolCommandLine line = {
@@ -66,20 +55,14 @@ eng_cmd_convert (int argc, char **argv)
     return parsed == ENG_TOOL_PARSED_HELP ? ENG_TOOL_OK : ENG_TOOL_USAGE;
   EngConvertOptions convert = { .mix = line.n_arguments > 2 ? arguments[2] : NULL };
   EngConvertReport report = { 0 };
-  bool on_terminal = isatty (STDERR_FILENO);
-  if (on_terminal)
-    {
-      convert.transfer.progress = show_progress;
-      convert.transfer.progress_data = &shown;
-    }
+  eng_tool_progress_begin (&progress, &convert.transfer);
   EngStatus status = eng_thread_pool_new ((uint32_t) (n_threads < 256 ? n_threads : 256),
                                           &convert.transfer.pool, &error);
   if (status == ENG_OK)
     status = eng_convert_folder (arguments[0], arguments[1], &convert, &report, &error);
-  if (on_terminal && shown >= 0)
-    fputs ("\r      \r", stderr);
+  eng_tool_progress_end (&progress);
   eng_thread_pool_free (&convert.transfer.pool);
   if (status != ENG_OK)
-    return eng_tool_fail (error.code == ENG_ERR_ARGUMENT ? NULL : arguments[0], &error);
+    return eng_tool_progress_fail (&progress, error.code == ENG_ERR_ARGUMENT ? NULL : arguments[0], &error);
   return print_report (&report, arguments[1], json);
 }

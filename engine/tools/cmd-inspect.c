@@ -81,6 +81,8 @@ print_text (const EngModelInfo *info, const EngProgram *program, const EngSessio
 {
   printf ("name           %s\n", info->name);
   printf ("architecture   %s%s\n", info->architecture, info->is_encoder ? " (embeddings)" : "");
+  if (info->licence[0])
+    printf ("licence        %s\n", info->licence);
   printf ("type           %s\n", info->type);
   printf ("parameters     %llu\n", (unsigned long long) info->n_parameters);
   printf ("file bytes     %llu\n", (unsigned long long) info->file_bytes);
@@ -101,6 +103,7 @@ write_json (EngJsonWriter *w, const EngModelInfo *info, const EngProgram *progra
 {
   eng_json_write_member_string (w, "name", info->name);
   eng_json_write_member_string (w, "architecture", info->architecture);
+  eng_json_write_member_string (w, "licence", info->licence);
   eng_json_write_member_string (w, "type", info->type);
   eng_json_write_member_int64 (w, "parameters", (int64_t) info->n_parameters);
   eng_json_write_member_int64 (w, "file_bytes", (int64_t) info->file_bytes);

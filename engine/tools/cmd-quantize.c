@@ -1,21 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* quantize IN OUT TYPE: the same model in other number formats. */
-#include <unistd.h>
-
 #include "eng-commands.h"
 #include "eng-json.h"
 #include "eng-quantize.h"
-#include "eng-tool.h"
-
-static void
-show_progress (void *data, uint64_t done, uint64_t total)
-{
-  int *shown = data, percent = total ? (int) (done * 100 / total) : 100;
-  if (percent == *shown)
-    return;
-  *shown = percent;
-  fprintf (stderr, "\r%3d %%", percent);
-}
+#include "eng-tool-progress.h"
 
 static int
 print_report (const EngQuantizeReport *report, const char *out_path, bool json)
@@ -58,11 +46,12 @@ eng_cmd_quantize (int argc, char **argv)
   const char *importance = NULL, *arguments[3];
   uint64_t n_threads = 0;
   bool json = false;
-  int shown = -1;
+  EngToolProgress progress = { 0 };
   EngError error;
   const EngToolOption options[] = {
     { "--imatrix", ENG_TOOL_STRING, &importance, "F  importance of the weights, from `imatrix`" },
     { "--threads", ENG_TOOL_UINT, &n_threads, "T  threads; 0 chooses" },
+    ENG_TOOL_PROGRESS_OPTION (progress),
     { NULL },
   };
   EngToolCommandLine line = {
@@ -79,20 +68,14 @@ eng_cmd_quantize (int argc, char **argv)
     return parsed == ENG_TOOL_PARSED_HELP ? ENG_TOOL_OK : ENG_TOOL_USAGE;
   EngQuantizeOptions quantize = { .mix = arguments[2], .importance_path = importance };
   EngQuantizeReport report;
-  bool on_terminal = isatty (STDERR_FILENO);
-  if (on_terminal)
-    {
-      quantize.transfer.progress = show_progress;
-      quantize.transfer.progress_data = &shown;
-    }
+  eng_tool_progress_begin (&progress, &quantize.transfer);
   EngStatus status = eng_thread_pool_new ((uint32_t) (n_threads < 256 ? n_threads : 256),
                                           &quantize.transfer.pool, &error);
   if (status == ENG_OK)
     status = eng_quantize_file (arguments[0], arguments[1], &quantize, &report, &error);
-  if (on_terminal && shown >= 0)
-    fputs ("\r      \r", stderr);
+  eng_tool_progress_end (&progress);
   eng_thread_pool_free (&quantize.transfer.pool);
   if (status != ENG_OK)
-    return eng_tool_fail (error.code == ENG_ERR_ARGUMENT ? NULL : arguments[0], &error);
+    return eng_tool_progress_fail (&progress, error.code == ENG_ERR_ARGUMENT ? NULL : arguments[0], &error);
   return print_report (&report, arguments[1], json);
 }
