@@ -110,6 +110,11 @@ def main():
     if not os.path.exists(os.path.join(os.environ.get("INGLENOOK_MODELS", ""), STARTER)):
         print("no starter model")
         sys.exit(77)
+    fonts = subprocess.run(["fc-list", ":", "family"], capture_output=True, text=True, check=False).stdout
+    for font in ("Cantarell", "Noto Sans CJK SC"):
+        if font not in fonts:
+            print("the font %s is not installed (fonts-cantarell, fonts-noto-cjk)" % font)
+            sys.exit(77)
     folder = sys.argv[2] if len(sys.argv) > 2 else os.path.join("data", "screenshots")
     os.makedirs(folder, exist_ok=True)
 
