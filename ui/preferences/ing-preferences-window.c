@@ -29,8 +29,12 @@ load_sampling (IngSettings *settings, IngSampling *sampling)
 void
 ing_preferences_apply_sampling (IngSettings *settings, IngConversation *conversation)
 {
+  g_autofree char *chosen = ing_settings_dup_string (settings, SETTING_SAMPLING, NULL);
   IngSampling sampling;
 
+  /* As long as the person chose nothing, what suits the model at hand. */
+  if (chosen == NULL)
+    return;
   load_sampling (settings, &sampling);
   ing_conversation_set_sampling (conversation, &sampling);
 }
