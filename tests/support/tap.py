@@ -22,6 +22,8 @@ class Tap:
             self.n_failed += 1
         for line in comment.splitlines():
             print("# " + line)
+        if not good:  # Meson shows what a failed test said on standard error, not its TAP
+            print("%s:\n%s" % (name, comment), file=sys.stderr, flush=True)
         print("%s %d - %s" % ("ok" if good else "not ok", self.n, name), flush=True)
 
     def skip(self, name, why):

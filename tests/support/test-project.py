@@ -91,6 +91,36 @@ def test_counting(tap):
         assert last_line("") == (1, "0 passed, 1 failed")
 
 
+def test_second_try(tap):
+    def run(first, second):
+        """Status and merged results, where the second run of the tests would log `second`."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "testlog.json")
+            for name, results in (("testlog.json", first), ("second.json", second)):
+                with open(os.path.join(folder, name), "w", encoding="utf-8") as log:
+                    log.writelines(log_line(result, name=name) for name, result in results)
+            runner = os.path.join(folder, "runner")
+            with open(runner, "w", encoding="utf-8") as script:
+                script.write("#!/bin/sh\necho \"$@\" >%s/args; mv %s/second.json %s\n" % (folder, folder, path))
+            os.chmod(runner, 0o755)
+            status = subprocess.run([sys.executable, os.path.join(AUX, "second-try.py"), "--suites", "ui,app", path,
+                                     runner, "--quiet"], capture_output=True, text=True).returncode
+            called = os.path.exists(os.path.join(folder, "args"))
+            with open(path, encoding="utf-8") as log:
+                return status, [json.loads(line)["result"] for line in log], called
+
+    ui, app, engine = "i:ui / a", "i:app / b", "i:engine / c"
+    with tap.case("a window's test that fails once is tried again, and its second result counts"):
+        assert run([(engine, "OK"), (ui, "ERROR")], [(ui, "OK")]) == (0, ["OK", "OK"], True)
+    with tap.case("a test that fails twice stays failed"):
+        assert run([(ui, "FAIL"), (app, "TIMEOUT")], [(app, "OK"), (ui, "FAIL")]) == (1, ["FAIL", "OK"], True)
+    with tap.case("a test that did not run again stays failed"):
+        assert run([(ui, "FAIL")], []) == (1, ["FAIL"], True)
+    with tap.case("nothing is tried again where arithmetic failed, or many tests"):
+        assert run([(ui, "FAIL"), (engine, "FAIL")], []) == (1, ["FAIL", "FAIL"], False)
+        assert run([(ui, "FAIL")] * 4, []) == (1, ["FAIL"] * 4, False)
+
+
 def test_fetching(tap):
     fetcher = load("fetch-models")
 
@@ -145,6 +175,7 @@ def main():
     tap = Tap()
     test_packages(tap)
     test_counting(tap)
+    test_second_try(tap)
     test_fetching(tap)
     test_shell(tap)
     return tap.done()

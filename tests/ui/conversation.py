@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests of a conversation in the real window share."""
+import os
+
 import atspi
 
 STARTER = "SmolLM2-135M-Instruct-Q4_1.gguf"
+# Greedy, the starter model goes on with a story until its context is full: an answer that these tests
+# stop or kill cannot have ended by itself.
+SETTINGS = """[chat]
+sampling={"greedy": true}
+"""
 
 
 def answers(root):
@@ -20,6 +27,11 @@ def answer_text(root):
 
 
 def start(program, home, log):
+    settings = os.path.join(home, "config", "inglenook", "settings.ini")
+    if not os.path.exists(settings):
+        os.makedirs(os.path.dirname(settings))
+        with open(settings, "w", encoding="utf-8") as out:
+            out.write(SETTINGS)
     folders = {"XDG_DATA_HOME": home + "/data", "XDG_CONFIG_HOME": home + "/config",
                "G_DEBUG": "fatal-warnings"}
     return atspi.Program([program], folders, log=log)

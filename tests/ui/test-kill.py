@@ -16,6 +16,7 @@ from tap import Tap
 
 QUESTION = "Write a long story about a river, a mill and a miller. Life %d, 水车。"
 MAX_LOST_S = 0.5
+UNSETTLED = 40  # letters at the end that may still turn into a mark, a link or a list's number
 
 
 def words(text):
@@ -53,9 +54,12 @@ def one_life(program, home, life, rng):
         app.kill()
     with start(program, home, log) as app:
         atspi.find(app.root, "label", question)
-        last = [words(text) for when, text in seen if killed - when > MAX_LOST_S]
-        atspi.wait(lambda: not last or words(answer_text(app.root)).startswith(last[-1]),
-                   "the answer up to %r" % (last[-1][-40:] if last else ""))
+        last = ([""] + [words(text) for when, text in seen if killed - when > MAX_LOST_S])[-1]
+        last = last[:-UNSETTLED]
+        try:
+            atspi.wait(lambda: words(answer_text(app.root)).startswith(last), "the whole answer")
+        except atspi.Timeout as timeout:
+            raise AssertionError("shown before: %r\nnow: %r" % (last, words(answer_text(app.root)))) from timeout
         atspi.find(app.root, "push button", "Continue")
         rows = atspi.find(app.root, "list", "Conversations")
         atspi.wait(lambda: len(atspi.find_all(rows, "list item")) == life + 1, "%d conversations" % (life + 1))
@@ -65,7 +69,7 @@ def one_life(program, home, life, rng):
 def main():
     if not os.path.exists(os.path.join(os.environ.get("INGLENOOK_MODELS", ""), STARTER)):
         Tap.skip_all("no starter model")
-    seed = int(os.environ.get("SEED", random.randrange(1 << 30)))
+    seed = int(os.environ.get("SEED", 1))
     print("# SEED=%d" % seed)
     rng = random.Random(seed)
     tap = Tap()
