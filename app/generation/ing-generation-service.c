@@ -3,92 +3,23 @@
  *  1. At most one GENERATE is with the engine (@running); the others wait in @waiting, oldest first.
  *  2. @load is the load that counts; an answer to an older one is ignored.
  *  3. @model_path is set exactly when a model is loaded, or was when the engine was lost (@reload). */
-#include "ing-generation-service-private.h"
+#include "ing-generation-service-state.h"
 
-#include <string.h>
-
-#include "ing-engine-link.h"
 #include "ing-error-engine.h"
 #include "ing-log.h"
 
-struct _IngGenerationService
-{
-  GObject parent_instance;
-  IngEngineLaunch launch;
-  IngEngineLink *link; /* NULL = not started, or lost */
-  guint32 hello_id;
-  char *devices;
-
-  IngServiceState state;
-  GTask *load;          /* who asked for the load under way; NULL = nobody */
-  gulong load_handler;  /* of its cancellable */
-  guint32 load_id;      /* 0 = no load under way */
-  double load_progress;
-  GError *load_error;
-
-  char *model_path, *model_name, *device, *info;
-  JsonObject *model_request; /* LOAD payload of the loaded model, to load it again */
-  gboolean reload;           /* the engine was lost: load again before the next question */
-  gboolean has_template;
-  guint64 parameters;
-  guint context_size, context_used;
-
-  GQueue waiting; /* of IngGeneration */
-  IngGeneration *running;
-  GHashTable *requests; /* wire id → Request, owned by who takes it out */
-  guint pump_id;
-};
-
 G_DEFINE_FINAL_TYPE (IngGenerationService, ing_generation_service, G_TYPE_OBJECT)
 
-typedef struct
-{
-  IngGenerationService *service; /* not owned */
-  guint32 id;
-  GTask *task;
-  gulong handler; /* of its cancellable */
-} Request;
-
-/* Returns the task, the caller's; frees the rest. */
-static GTask *
-request_end (Request *request)
-{
-  GTask *task = request->task;
-  if (request->handler != 0)
-    g_cancellable_disconnect (g_task_get_cancellable (task), request->handler);
-  g_free (request);
-  return task;
-}
-
-enum
-{
-  PROP_0,
-  PROP_STATE,
-  PROP_MODEL_PATH,
-  PROP_MODEL_NAME,
-  PROP_LOAD_PROGRESS,
-  PROP_LOAD_ERROR,
-  PROP_CONTEXT_SIZE,
-  PROP_CONTEXT_USED,
-  PROP_DEVICE,
-  PROP_HAS_TEMPLATE,
-  PROP_N_WAITING,
-  PROP_TOKENS_PER_SECOND,
-  N_PROPS
-};
 static GParamSpec *props[N_PROPS];
 
-static void schedule_pump (IngGenerationService *self);
-static gboolean start_load (IngGenerationService *self, JsonObject *request, GError **error);
-
-static void
-notify (IngGenerationService *self, int prop)
+void
+ing_service_notify (IngGenerationService *self, int prop)
 {
   g_object_notify_by_pspec (G_OBJECT (self), props[prop]);
 }
 
-static void
-update_state (IngGenerationService *self)
+void
+ing_service_update_state (IngGenerationService *self)
 {
   IngServiceState state = ING_SERVICE_NO_MODEL;
   if (self->load_id != 0)
@@ -100,104 +31,18 @@ update_state (IngGenerationService *self)
   if (state == self->state)
     return;
   self->state = state;
-  notify (self, PROP_STATE);
-}
-
-/* ------------------------------------------------------------------ the model */
-
-static void
-set_load_error (IngGenerationService *self, const GError *error)
-{
-  if (error == NULL && self->load_error == NULL)
-    return;
-  g_clear_error (&self->load_error);
-  self->load_error = error != NULL ? g_error_copy (error) : NULL;
-  notify (self, PROP_LOAD_ERROR);
-}
-
-static void
-set_model (IngGenerationService *self, const char *path, JsonObject *info)
-{
-  g_free (self->model_path);
-  g_free (self->model_name);
-  g_free (self->device);
-  g_free (self->info);
-  g_autofree char *base = path != NULL ? g_path_get_basename (path) : NULL;
-  const char *name = ing_json_get_string (info, "name", NULL);
-  self->model_path = g_strdup (path);
-  self->model_name = g_strdup (name != NULL && *name != '\0' ? name : base);
-  self->device = g_strdup (ing_json_get_string (info, "device", NULL));
-  self->info = info != NULL ? ing_json_print_object (info) : NULL;
-  self->has_template = ing_json_get_boolean (info, "has_template", FALSE);
-  self->context_size = (guint) CLAMP (ing_json_get_int (info, "context", 0), 0, G_MAXINT);
-  self->parameters = (guint64) MAX (0, ing_json_get_int (info, "parameters", 0));
-  self->context_used = 0;
-  self->reload = FALSE;
-  GObject *object = G_OBJECT (self);
-  g_object_freeze_notify (object);
-  notify (self, PROP_MODEL_PATH);
-  notify (self, PROP_MODEL_NAME);
-  notify (self, PROP_DEVICE);
-  notify (self, PROP_HAS_TEMPLATE);
-  notify (self, PROP_CONTEXT_SIZE);
-  notify (self, PROP_CONTEXT_USED);
-  g_object_thaw_notify (object);
-}
-
-static void
-set_load_progress (IngGenerationService *self, double fraction)
-{
-  self->load_progress = CLAMP (fraction, 0, 1);
-  notify (self, PROP_LOAD_PROGRESS);
-}
-
-static GTask *
-steal_load_task (IngGenerationService *self)
-{
-  if (self->load_handler != 0)
-    g_cancellable_disconnect (g_task_get_cancellable (self->load), self->load_handler);
-  self->load_handler = 0;
-  return g_steal_pointer (&self->load);
-}
-
-/* End the load under way with DONE's @info or @error. */
-static void
-finish_load (IngGenerationService *self, JsonObject *info, const GError *error)
-{
-  g_autoptr (GTask) task = steal_load_task (self);
-  self->load_id = 0;
-  if (error == NULL)
-    {
-      set_model (self, ing_json_get_string (self->model_request, "path", ""), info);
-      set_load_error (self, NULL);
-      set_load_progress (self, 1);
-    }
-  else
-    {
-      set_model (self, NULL, NULL);
-      if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-        set_load_error (self, error);
-    }
-  update_state (self);
-  schedule_pump (self);
-  if (task == NULL)
-    return;
-  if (error == NULL)
-    g_task_return_boolean (task, TRUE);
-  else
-    g_task_return_error (task, g_error_copy (error));
+  ing_service_notify (self, PROP_STATE);
 }
 
 /* ------------------------------------------------------------------ answers of the engine */
 
-static GError *
-make_error (JsonObject *failed)
+GError *
+ing_service_make_error (JsonObject *failed)
 {
   gint64 offset = ing_json_get_int (failed, "offset", -1);
   return ing_error_from_engine (
       ing_json_get_int (failed, "code", 0), ing_json_get_string (failed, "text", NULL),
-      ing_json_get_string (failed, "field", NULL),
-      offset >= 0 ? (guint64) offset : ENG_OFFSET_NONE,
+      ing_json_get_string (failed, "field", NULL), offset >= 0 ? (guint64) offset : ENG_OFFSET_NONE,
       (guint) CLAMP (ing_json_get_int (failed, "line", 0), 0, G_MAXINT),
       (guint64) MAX (0, ing_json_get_int (failed, "needed", 0)),
       (guint64) MAX (0, ing_json_get_int (failed, "available", 0)));
@@ -209,7 +54,7 @@ set_context_used (IngGenerationService *self, guint used)
   if (self->context_used == used)
     return;
   self->context_used = used;
-  notify (self, PROP_CONTEXT_USED);
+  ing_service_notify (self, PROP_CONTEXT_USED);
 }
 
 /* The running one ended: let go of it before its listeners hear, who may ask again. */
@@ -217,8 +62,8 @@ static IngGeneration *
 release_running (IngGenerationService *self)
 {
   IngGeneration *generation = g_steal_pointer (&self->running);
-  update_state (self);
-  schedule_pump (self);
+  ing_service_update_state (self);
+  ing_service_schedule_pump (self);
   return generation;
 }
 
@@ -236,7 +81,7 @@ on_generation_event (IngGenerationService *self, const IngEngineEvent *event)
     case ENG_WIRE_TOKENS:
       ing_generation_take_tokens (running, event->text->str, event->object);
       set_context_used (self, running->n_context);
-      notify (self, PROP_TOKENS_PER_SECOND);
+      ing_service_notify (self, PROP_TOKENS_PER_SECOND);
       break;
     case ENG_WIRE_DONE:
       {
@@ -248,36 +93,12 @@ on_generation_event (IngGenerationService *self, const IngEngineEvent *event)
     case ENG_WIRE_FAILED:
       {
         g_autoptr (IngGeneration) generation = release_running (self);
-        g_autoptr (GError) error = make_error (event->object);
+        g_autoptr (GError) error = ing_service_make_error (event->object);
         ing_generation_fail (generation, error);
         break;
       }
     default:
       break;
-    }
-}
-
-static void
-on_load_event (IngGenerationService *self, const IngEngineEvent *event)
-{
-  if (event->type == ENG_WIRE_PROGRESS)
-    {
-      double total = ing_json_get_double (event->object, "total", 0);
-      double done = ing_json_get_double (event->object, "done", 0);
-      set_load_progress (self, total > 0 ? done / total : 0);
-      for (GList *l = self->waiting.head; l != NULL; l = l->next)
-        ing_generation_set_progress (l->data, (guint64) MAX (done, 0), (guint64) MAX (total, 0));
-    }
-  else if (event->type == ENG_WIRE_DONE)
-    finish_load (self, event->object, NULL);
-  else if (event->type == ENG_WIRE_FAILED)
-    {
-      g_autoptr (GError) error = make_error (event->object);
-      const char *path = ing_json_get_string (self->model_request, "path", NULL);
-      if ((error->code == ING_ERROR_NOT_FOUND || error->code == ING_ERROR_PERMISSION)
-          && error->domain == ING_ERROR && ing_error_get_field (error) == NULL)
-        ing_error_set_details (error, path, 0, 0, ING_ERROR_OFFSET_NONE, 0);
-      finish_load (self, NULL, error);
     }
 }
 
@@ -298,29 +119,14 @@ on_event (IngEngineLink *link, const IngEngineEvent *event, gpointer data)
 {
   g_autoptr (IngGenerationService) self = g_object_ref (data);
   if (event->id == self->load_id)
-    on_load_event (self, event);
+    ing_service_on_load_event (self, event);
   else if (self->running != NULL && event->id == self->running->wire_id)
     on_generation_event (self, event);
   else if (event->id == self->hello_id && event->type == ENG_WIRE_DONE)
     on_hello (self, event->object);
   else if (event->type == ENG_WIRE_DONE || event->type == ENG_WIRE_EMBEDDINGS
            || event->type == ENG_WIRE_FAILED)
-    {
-      Request *request = NULL;
-      if (!g_hash_table_steal_extended (self->requests, GUINT_TO_POINTER (event->id), NULL,
-                                        (gpointer *) &request))
-        return;
-      g_autoptr (GTask) task = request_end (request);
-      if (event->type == ENG_WIRE_FAILED)
-        g_task_return_error (task, make_error (event->object));
-      else
-        {
-          IngEngineReply *reply = g_new0 (IngEngineReply, 1);
-          reply->object = event->object != NULL ? json_object_ref (event->object) : NULL;
-          reply->binary = event->binary != NULL ? g_bytes_ref (event->binary) : NULL;
-          g_task_return_pointer (task, reply, (GDestroyNotify) ing_engine_reply_free);
-        }
-    }
+    ing_service_end_request (self, event);
 }
 
 static void
@@ -340,18 +146,9 @@ on_lost (IngEngineLink *link, const GError *error, gpointer data)
   if (!g_error_matches (reason, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     ing_info ("engine lost: %s", reason->message);
   drop_link (self);
-  g_autoptr (GHashTable) requests = g_steal_pointer (&self->requests);
-  self->requests = g_hash_table_new (NULL, NULL);
-  GHashTableIter iter;
-  gpointer request;
-  g_hash_table_iter_init (&iter, requests);
-  while (g_hash_table_iter_next (&iter, NULL, &request))
-    {
-      g_autoptr (GTask) task = request_end (request);
-      g_task_return_error (task, g_error_copy (reason));
-    }
+  ing_service_fail_requests (self, reason);
   if (self->load_id != 0)
-    finish_load (self, NULL, reason);
+    ing_service_finish_load (self, NULL, reason);
   else
     self->reload = self->model_path != NULL;
   if (self->running != NULL)
@@ -361,8 +158,8 @@ on_lost (IngEngineLink *link, const GError *error, gpointer data)
     }
 }
 
-static gboolean
-ensure_link (IngGenerationService *self, GError **error)
+gboolean
+ing_service_ensure_link (IngGenerationService *self, GError **error)
 {
   static const IngEngineLinkHandler handler = { on_event, on_lost };
   if (self->link != NULL)
@@ -384,7 +181,7 @@ fail_waiting (IngGenerationService *self, const GError *error)
   g_autoptr (GQueue) waiting = g_queue_new ();
   while (!g_queue_is_empty (&self->waiting))
     g_queue_push_tail (waiting, g_queue_pop_head (&self->waiting));
-  notify (self, PROP_N_WAITING);
+  ing_service_notify (self, PROP_N_WAITING);
   IngGeneration *generation;
   while ((generation = g_queue_pop_head (waiting)) != NULL)
     {
@@ -421,10 +218,10 @@ start_next (IngGenerationService *self)
   generation->model_path = g_strdup (self->model_path);
   generation->device = g_strdup (self->device);
   generation->context = self->context_size;
-  generation->wire_id = ing_engine_link_send (self->link, ENG_WIRE_GENERATE,
-                                              json_object_ref (generation->request));
-  notify (self, PROP_N_WAITING);
-  update_state (self);
+  generation->wire_id
+      = ing_engine_link_send (self->link, ENG_WIRE_GENERATE, json_object_ref (generation->request));
+  ing_service_notify (self, PROP_N_WAITING);
+  ing_service_update_state (self);
   ing_generation_set_status (generation, ING_STATUS_READING);
   for (GList *l = self->waiting.head; l != NULL; l = l->next)
     ing_generation_set_status (l->data, ING_STATUS_QUEUED);
@@ -456,21 +253,21 @@ pump (gpointer data)
   if (self->reload)
     {
       ing_info ("loading the model again");
-      if (!start_load (self, json_object_ref (self->model_request), &error))
+      if (!ing_service_start_load (self, json_object_ref (self->model_request), &error))
         fail_waiting (self, error);
       else
-        schedule_pump (self); /* says that they wait for the model */
+        ing_service_schedule_pump (self); /* says that they wait for the model */
       return G_SOURCE_REMOVE;
     }
-  if (!ensure_link (self, &error))
+  if (!ing_service_ensure_link (self, &error))
     fail_waiting (self, error);
   else
     start_next (self);
   return G_SOURCE_REMOVE;
 }
 
-static void
-schedule_pump (IngGenerationService *self)
+void
+ing_service_schedule_pump (IngGenerationService *self)
 {
   if (self->pump_id != 0 || g_queue_is_empty (&self->waiting))
     return;
@@ -487,10 +284,10 @@ ing_generation_service_submit (IngGenerationService *self, IngGeneration *genera
   g_return_if_fail (ING_IS_GENERATION (generation) && !generation->finished);
   generation->submitted_us = g_get_monotonic_time ();
   g_queue_push_tail (&self->waiting, g_object_ref (generation));
-  notify (self, PROP_N_WAITING);
+  ing_service_notify (self, PROP_N_WAITING);
   if (self->running != NULL)
     ing_generation_set_status (generation, ING_STATUS_QUEUED);
-  schedule_pump (self);
+  ing_service_schedule_pump (self);
 }
 
 void
@@ -508,208 +305,10 @@ ing_generation_service_cancel (IngGenerationService *self, IngGeneration *genera
   if (g_queue_remove (&self->waiting, generation))
     {
       g_autoptr (GError) error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, "stopped");
-      notify (self, PROP_N_WAITING);
+      ing_service_notify (self, PROP_N_WAITING);
       ing_generation_fail (generation, error);
       g_object_unref (generation);
     }
-}
-
-/* ------------------------------------------------------------------ load */
-
-static JsonObject *
-make_load_request (const char *path, const IngLoadOptions *options)
-{
-  const IngLoadOptions defaults = ING_LOAD_OPTIONS_INIT;
-  const IngLoadOptions *o = options != NULL ? options : &defaults;
-  JsonObject *r = json_object_new ();
-  json_object_set_string_member (r, "path", path);
-  json_object_set_int_member (r, "context", o->context);
-  json_object_set_string_member (r, "device", o->device != NULL && *o->device ? o->device : "auto");
-  json_object_set_int_member (r, "threads", MAX (o->threads, 0));
-  json_object_set_int_member (r, "gpu_layers", o->gpu_layers);
-  json_object_set_int_member (r, "cpu_experts", MAX (o->cpu_experts, 0));
-  json_object_set_int_member (r, "gpu_memory", (gint64) MIN (o->gpu_memory, (guint64) 1 << 52));
-  if (o->kv != NULL)
-    json_object_set_string_member (r, "kv", o->kv);
-  if (o->load_as != NULL)
-    json_object_set_string_member (r, "load_as", o->load_as);
-  json_object_set_boolean_member (r, "force", o->force);
-  return r;
-}
-
-/* @request is taken. */
-static gboolean
-start_load (IngGenerationService *self, JsonObject *request, GError **error)
-{
-  g_clear_pointer (&self->model_request, json_object_unref);
-  self->model_request = request;
-  if (!ensure_link (self, error))
-    return FALSE;
-  self->load_id = ing_engine_link_send (self->link, ENG_WIRE_LOAD, json_object_ref (request));
-  set_load_progress (self, 0);
-  update_state (self);
-  return TRUE;
-}
-
-static void
-on_load_cancelled (GCancellable *cancellable, gpointer data)
-{
-  IngGenerationService *self = data;
-  if (self->load_id != 0 && self->link != NULL)
-    ing_engine_link_cancel (self->link, self->load_id);
-}
-
-void
-ing_generation_service_load_async (IngGenerationService *self, const char *path,
-                                   const IngLoadOptions *options, GCancellable *cancellable,
-                                   GAsyncReadyCallback callback, gpointer user_data)
-{
-  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
-  g_task_set_check_cancellable (task, FALSE);
-  g_task_set_source_tag (task, ing_generation_service_load_async);
-  if (!g_utf8_validate (path, -1, NULL))
-    {
-      g_task_return_error (task, ing_error_new (ING_ERROR_NOT_FOUND, NULL, 0, 0,
-                                                "the file's name is not UTF-8"));
-      return;
-    }
-  if (self->load_id != 0) /* given up for this one */
-    {
-      ing_engine_link_cancel (self->link, self->load_id);
-      g_autoptr (GTask) old = steal_load_task (self);
-      self->load_id = 0;
-      if (old != NULL)
-        g_task_return_new_error (old, G_IO_ERROR, G_IO_ERROR_CANCELLED, "another model was opened");
-    }
-  if (self->running != NULL)
-    ing_generation_service_cancel (self, self->running);
-  set_load_error (self, NULL);
-  set_model (self, NULL, NULL);
-  GError *error = NULL;
-  if (!start_load (self, make_load_request (path, options), &error))
-    {
-      set_load_error (self, error);
-      update_state (self);
-      schedule_pump (self);
-      g_task_return_error (task, error);
-      return;
-    }
-  schedule_pump (self);
-  self->load = g_steal_pointer (&task);
-  if (cancellable != NULL)
-    self->load_handler
-        = g_cancellable_connect (cancellable, G_CALLBACK (on_load_cancelled), self, NULL);
-}
-
-gboolean
-ing_generation_service_load_finish (IngGenerationService *self, GAsyncResult *result,
-                                    GError **error)
-{
-  return g_task_propagate_boolean (G_TASK (result), error);
-}
-
-void
-ing_generation_service_unload (IngGenerationService *self)
-{
-  if (self->running != NULL)
-    ing_generation_service_cancel (self, self->running);
-  if (self->load_id != 0)
-    {
-      g_autoptr (GError) error
-          = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, "the model was closed");
-      ing_engine_link_cancel (self->link, self->load_id);
-      finish_load (self, NULL, error);
-    }
-  if (self->link != NULL)
-    ing_engine_link_send (self->link, ENG_WIRE_UNLOAD, NULL);
-  set_model (self, NULL, NULL);
-  set_load_error (self, NULL);
-  update_state (self);
-}
-
-/* ------------------------------------------------------------------ other requests */
-
-void
-ing_engine_reply_free (IngEngineReply *reply)
-{
-  if (reply == NULL)
-    return;
-  g_clear_pointer (&reply->object, json_object_unref);
-  g_clear_pointer (&reply->binary, g_bytes_unref);
-  g_free (reply);
-}
-
-static void
-on_request_cancelled (GCancellable *cancellable, gpointer data)
-{
-  Request *request = data;
-  if (request->service->link != NULL)
-    ing_engine_link_cancel (request->service->link, request->id);
-}
-
-void
-ing_generation_service_request_async (IngGenerationService *self, EngWireType type,
-                                      JsonObject *payload, GCancellable *cancellable,
-                                      GAsyncReadyCallback callback, gpointer user_data)
-{
-  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
-  g_autoptr (JsonObject) owned = payload;
-  GError *error = NULL;
-  g_task_set_source_tag (task, ing_generation_service_request_async);
-  if (g_task_return_error_if_cancelled (task))
-    return;
-  if (!ensure_link (self, &error))
-    {
-      g_task_return_error (task, error);
-      return;
-    }
-  Request *request = g_new0 (Request, 1);
-  request->service = self;
-  request->id = ing_engine_link_send (self->link, type, g_steal_pointer (&owned));
-  request->task = g_steal_pointer (&task);
-  g_hash_table_insert (self->requests, GUINT_TO_POINTER (request->id), request);
-  if (cancellable != NULL)
-    request->handler = g_cancellable_connect (cancellable, G_CALLBACK (on_request_cancelled),
-                                              request, NULL);
-}
-
-IngEngineReply *
-ing_generation_service_request_finish (IngGenerationService *self, GAsyncResult *result,
-                                       GError **error)
-{
-  return g_task_propagate_pointer (G_TASK (result), error);
-}
-
-static void
-on_inspected (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  g_autoptr (GTask) task = user_data;
-  GError *error = NULL;
-  g_autoptr (IngEngineReply) reply = ing_generation_service_request_finish (
-      ING_GENERATION_SERVICE (source), result, &error);
-  if (reply == NULL)
-    g_task_return_error (task, error);
-  else
-    g_task_return_pointer (task, ing_json_print_object (reply->object), g_free);
-}
-
-void
-ing_generation_service_inspect_async (IngGenerationService *self, const char *path,
-                                      GCancellable *cancellable, GAsyncReadyCallback callback,
-                                      gpointer user_data)
-{
-  JsonObject *payload = json_object_new ();
-  g_autofree char *valid = g_utf8_make_valid (path, -1);
-  json_object_set_string_member (payload, "path", valid);
-  ing_generation_service_request_async (self, ENG_WIRE_INSPECT, payload, cancellable, on_inspected,
-                                        g_task_new (self, cancellable, callback, user_data));
-}
-
-char *
-ing_generation_service_inspect_finish (IngGenerationService *self, GAsyncResult *result,
-                                       GError **error)
-{
-  return g_task_propagate_pointer (G_TASK (result), error);
 }
 
 /* ------------------------------------------------------------------ object */
@@ -729,8 +328,8 @@ ing_generation_service_close (IngGenerationService *self)
   fail_waiting (self, error);
   g_clear_handle_id (&self->pump_id, g_source_remove);
   self->reload = FALSE;
-  set_model (self, NULL, NULL);
-  update_state (self);
+  ing_service_set_model (self, NULL, NULL);
+  ing_service_update_state (self);
 }
 
 int
@@ -825,8 +424,8 @@ ing_generation_service_class_init (IngGenerationServiceClass *klass)
   props[PROP_DEVICE] = g_param_spec_string ("device", NULL, NULL, NULL, flags);
   props[PROP_HAS_TEMPLATE] = g_param_spec_boolean ("has-template", NULL, NULL, FALSE, flags);
   props[PROP_N_WAITING] = g_param_spec_uint ("n-waiting", NULL, NULL, 0, G_MAXUINT, 0, flags);
-  props[PROP_TOKENS_PER_SECOND] = g_param_spec_double ("tokens-per-second", NULL, NULL, 0,
-                                                       G_MAXDOUBLE, 0, flags);
+  props[PROP_TOKENS_PER_SECOND]
+      = g_param_spec_double ("tokens-per-second", NULL, NULL, 0, G_MAXDOUBLE, 0, flags);
   g_object_class_install_properties (object_class, N_PROPS, props);
 }
 
