@@ -5,6 +5,7 @@
 #include "ing-chat-view.h"
 #include "ing-composer.h"
 #include "ing-message-view.h"
+#include "ing-preferences-window.h"
 #include "ing-problem-box.h"
 #include "ing-welcome.h"
 #include "ing-window.h"
@@ -618,6 +619,24 @@ test_versions (Fixture *f, gconstpointer data)
   iterate (50);
 }
 
+/* A number that the person left to the program reads "Automatic", and a number once one is chosen. */
+static void
+test_preferences (Fixture *f, gconstpointer data)
+{
+  GtkWidget *preferences = ing_preferences_window_new (f->workspace, NULL);
+  GtkWidget *spin = find_type (preferences, GTK_TYPE_SPIN_BUTTON);
+
+  g_assert_nonnull (spin);
+  g_assert_cmpstr (gtk_editable_get_text (GTK_EDITABLE (spin)), ==, "Automatic");
+  gtk_spin_button_set_value (GTK_SPIN_BUTTON (spin), 4096);
+  g_assert_cmpstr (gtk_editable_get_text (GTK_EDITABLE (spin)), ==, "4096");
+  g_assert_cmpint (ing_settings_get_int (ing_workspace_get_settings (f->workspace), ING_SETTING_CONTEXT, 0), ==,
+                   4096);
+  gtk_spin_button_set_value (GTK_SPIN_BUTTON (spin), 0);
+  g_assert_cmpstr (gtk_editable_get_text (GTK_EDITABLE (spin)), ==, "Automatic");
+  gtk_window_destroy (GTK_WINDOW (preferences));
+}
+
 static void
 activate_cb (GtkApplication *app)
 {
@@ -656,6 +675,7 @@ main (int argc, char **argv)
   ADD ("main-thread-is-free", test_main_thread_is_free);
   ADD ("following", test_following);
   ADD ("versions", test_versions);
+  ADD ("preferences", test_preferences);
   status = g_test_run ();
   g_object_unref (application);
   return status;

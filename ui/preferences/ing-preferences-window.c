@@ -95,6 +95,8 @@ new_spin (double value, double low, double high, double step, guint digits, cons
 {
   GtkWidget *spin = gtk_spin_button_new_with_range (low, high, step);
 
+  /* Such a button takes no letters as it comes, not even from its own "output". */
+  gtk_spin_button_set_numeric (GTK_SPIN_BUTTON (spin), zero == NULL);
   g_object_set_data (G_OBJECT (spin), "zero", (gpointer) zero);
   g_signal_connect (spin, "output", G_CALLBACK (output_cb), NULL);
   g_signal_connect (spin, "input", G_CALLBACK (input_cb), NULL);
