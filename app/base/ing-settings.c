@@ -34,10 +34,7 @@ ing_settings_finalize (GObject *object)
 {
   IngSettings *self = ING_SETTINGS (object);
   if (self->save_id != 0)
-    {
-      g_source_remove (self->save_id);
-      ing_settings_flush (self, NULL);
-    }
+    ing_settings_flush (self, NULL);
   g_clear_pointer (&self->file, g_key_file_unref);
   g_clear_pointer (&self->path, g_free);
   G_OBJECT_CLASS (ing_settings_parent_class)->finalize (object);

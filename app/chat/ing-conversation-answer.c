@@ -76,8 +76,11 @@ ing_conversation_make_request (IngConversation *self, IngMessage *until, const c
 {
   g_autoptr (JsonArray) messages = json_array_new ();
   g_autoptr (GString) prompt = g_string_new (NULL);
-  if (*self->system_prompt != '\0' && !self->plain)
-    add_turn (messages, "system", self->system_prompt);
+  const char *instructions = *self->system_prompt != '\0'
+                                 ? self->system_prompt
+                                 : ing_generation_service_get_default_prompt (self->context->generation);
+  if (*instructions != '\0' && !self->plain)
+    add_turn (messages, "system", instructions);
   guint n = g_list_model_get_n_items (G_LIST_MODEL (self->branch));
   for (guint i = 0; i < n; i++)
     {

@@ -494,8 +494,7 @@ ing_conversation_get_sampling (IngConversation *self, IngSampling *out)
   if (self->sampling_chosen)
     *out = self->sampling;
   else
-    ing_sampling_init_for_model (
-        out, ing_generation_service_get_parameters (self->context->generation));
+    ing_generation_service_get_default_sampling (self->context->generation, out);
 }
 
 gboolean

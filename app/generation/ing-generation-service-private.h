@@ -33,6 +33,13 @@ void ing_generation_service_request_async (IngGenerationService *self, EngWireTy
 IngEngineReply *ing_generation_service_request_finish (IngGenerationService *self,
                                                        GAsyncResult *result, GError **error);
 
+/* What answers of the loaded model begin with where the conversation has nothing of its own. @sampling NULL = what suits
+ * the model; @system_prompt NULL = nothing. */
+void ing_generation_service_set_defaults (IngGenerationService *self, const IngSampling *sampling,
+                                          const char *system_prompt);
+void ing_generation_service_get_default_sampling (IngGenerationService *self, IngSampling *out);
+const char *ing_generation_service_get_default_prompt (IngGenerationService *self); /* never NULL */
+
 /* Parameters of the loaded model; 0 = none, or unknown. */
 guint64 ing_generation_service_get_parameters (IngGenerationService *self);
 

@@ -27,6 +27,9 @@ struct _IngGenerationService
   gboolean reload;           /* the engine was lost: load again before the next question */
   gboolean has_template;
   guint64 parameters;
+  gboolean has_sampling; /* a default of the model's own */
+  IngSampling sampling;
+  char *system_prompt;
   guint context_size, context_used;
 
   GQueue waiting; /* of IngGeneration */

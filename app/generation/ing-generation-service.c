@@ -210,7 +210,7 @@ start_next (IngGenerationService *self)
   IngGeneration *generation = g_queue_pop_head (&self->waiting);
   IngSampling *sampling = &generation->sampling;
   if (!generation->sampling_chosen)
-    ing_sampling_init_for_model (sampling, self->parameters);
+    ing_generation_service_get_default_sampling (self, sampling);
   json_object_set_object_member (generation->request, "sampling", make_sampling (sampling));
   json_object_set_int_member (generation->request, "max_tokens", sampling->max_tokens);
   self->running = generation;
@@ -357,6 +357,7 @@ ing_generation_service_finalize (GObject *object)
   g_free (self->model_name);
   g_free (self->device);
   g_free (self->info);
+  g_free (self->system_prompt);
   g_free ((char *) self->launch.program);
   G_OBJECT_CLASS (ing_generation_service_parent_class)->finalize (object);
 }
@@ -504,6 +505,31 @@ gboolean
 ing_generation_service_get_has_template (IngGenerationService *self)
 {
   return self->has_template;
+}
+
+void
+ing_generation_service_set_defaults (IngGenerationService *self, const IngSampling *sampling, const char *system_prompt)
+{
+  self->has_sampling = sampling != NULL;
+  if (sampling != NULL)
+    self->sampling = *sampling;
+  g_free (self->system_prompt);
+  self->system_prompt = g_strdup (system_prompt);
+}
+
+void
+ing_generation_service_get_default_sampling (IngGenerationService *self, IngSampling *out)
+{
+  if (self->has_sampling)
+    *out = self->sampling;
+  else
+    ing_sampling_init_for_model (out, self->parameters);
+}
+
+const char *
+ing_generation_service_get_default_prompt (IngGenerationService *self)
+{
+  return self->system_prompt != NULL ? self->system_prompt : "";
 }
 
 guint64

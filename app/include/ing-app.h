@@ -14,6 +14,7 @@
 #include "ing-library.h"
 #include "ing-log.h"
 #include "ing-message.h"
+#include "ing-model-defaults.h"
 #include "ing-offline.h"
 #include "ing-paths.h"
 #include "ing-remote-model.h"

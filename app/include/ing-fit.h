@@ -31,4 +31,23 @@ const char *ing_fit_get_words (const IngFit *fit);
 /* "Needs 3.2 GB (weights 2.5 GB, 8,192 tokens of context 0.5 GB, work 0.2 GB); 12 GB of memory are free". Caller frees. */
 char *ing_fit_dup_numbers (const IngFit *fit);
 
+/* What the engine says of a model file. Strings never NULL, "" = not said. */
+typedef struct
+{
+  char *architecture, *type, *licence;
+  guint64 parameters, file_bytes;
+  guint context_train; /* tokens; 0 = not said */
+  gboolean has_template, is_encoder;
+  IngFit fit;
+} IngModelFacts;
+
+/* Fills @facts; _clear() frees what it holds. */
+void ing_model_facts_from_json (IngModelFacts *facts, const char *json);
+void ing_model_facts_clear (IngModelFacts *facts);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (IngModelFacts, ing_model_facts_clear)
+
+/* Graphics cards that can be used, of @devices (ing_generation_service_get_devices(); NULL = none): pairs of the name to
+ * load with ("cuda:0") and the card's, NULL-terminated. Caller frees. */
+char **ing_fit_list_gpus (const char *devices);
+
 G_END_DECLS

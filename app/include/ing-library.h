@@ -48,6 +48,11 @@ void ing_library_trash_async (IngLibrary *self, IngModelFile *file, GCancellable
                               GAsyncReadyCallback callback, gpointer user_data);
 gboolean ing_library_trash_finish (IngLibrary *self, GAsyncResult *result, GError **error);
 
+/* Back from the trash, with what was known of it. ING_ERROR_NOT_FOUND if the trash does not have it any more. */
+void ing_library_restore_async (IngLibrary *self, IngModelFile *file, GCancellable *cancellable,
+                                GAsyncReadyCallback callback, gpointer user_data);
+gboolean ing_library_restore_finish (IngLibrary *self, GAsyncResult *result, GError **error);
+
 /* Copy a GGUF file, with the others of its set, into the folder of models: sharing its blocks where the file system can
  * (no room is taken), else byte by byte. Returns the new path. ING_ERROR_FORMAT, _DISK_FULL, … leave nothing behind. */
 void ing_library_import_async (IngLibrary *self, const char *path, GCancellable *cancellable,

@@ -13,6 +13,7 @@
 #include "ing-generation-service.h"
 #include "ing-job-queue.h"
 #include "ing-library.h"
+#include "ing-model-defaults.h"
 #include "ing-settings.h"
 
 G_BEGIN_DECLS

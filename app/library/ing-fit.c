@@ -66,3 +66,51 @@ ing_fit_dup_numbers (const IngFit *fit)
   return g_strdup_printf (_ ("Needs %s: weights %s, %'u tokens of context %s, work %s. %s of main memory are free."), all,
                           weights, fit->context, kv, scratch, room);
 }
+
+char **
+ing_fit_list_gpus (const char *devices)
+{
+  g_autoptr (JsonNode) node = devices != NULL ? json_from_string (devices, NULL) : NULL;
+  JsonArray *array = node != NULL && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+  g_autoptr (GStrvBuilder) pairs = g_strv_builder_new ();
+  guint n = 0;
+  for (guint i = 0; array != NULL && i < json_array_get_length (array); i++)
+    {
+      JsonNode *element = json_array_get_element (array, i);
+      JsonObject *device = JSON_NODE_HOLDS_OBJECT (element) ? json_node_get_object (element) : NULL;
+      if (device == NULL || strcmp (ing_json_get_string (device, "kind", ""), "gpu") != 0)
+        continue;
+      g_autofree char *api = g_ascii_strdown (ing_json_get_string (device, "api", ""), -1);
+      g_autofree char *name = g_strdup_printf ("%s:%u", api, n++);
+      if (ing_json_get_int (device, "score", 0) <= 0)
+        continue;
+      g_strv_builder_add (pairs, name);
+      g_strv_builder_add (pairs, ing_json_get_string (device, "name", name));
+    }
+  return g_strv_builder_end (pairs);
+}
+
+void
+ing_model_facts_from_json (IngModelFacts *facts, const char *json)
+{
+  g_autoptr (JsonObject) object = json != NULL ? ing_json_parse_object (json, -1, NULL) : NULL;
+  g_autoptr (JsonObject) none = json_object_new ();
+  JsonObject *o = object != NULL ? object : none;
+  facts->architecture = g_strdup (ing_json_get_string (o, "architecture", ""));
+  facts->type = g_strdup (ing_json_get_string (o, "type", ""));
+  facts->licence = g_strdup (ing_json_get_string (o, "licence", ""));
+  facts->parameters = get_bytes (o, "parameters");
+  facts->file_bytes = get_bytes (o, "file_bytes");
+  facts->context_train = (guint) CLAMP (ing_json_get_int (o, "context_train", 0), 0, G_MAXINT);
+  facts->has_template = ing_json_get_boolean (o, "has_template", FALSE);
+  facts->is_encoder = ing_json_get_boolean (o, "is_encoder", FALSE);
+  ing_fit_from_json (&facts->fit, json);
+}
+
+void
+ing_model_facts_clear (IngModelFacts *facts)
+{
+  g_clear_pointer (&facts->architecture, g_free);
+  g_clear_pointer (&facts->type, g_free);
+  g_clear_pointer (&facts->licence, g_free);
+}

@@ -12,6 +12,8 @@
 
 #include "ing-download-run.h"
 #include "ing-hub.h"
+#include "ing-model-memory.h"
+#include "ing-trash.h"
 
 #define COPY_BYTES (1u << 20)
 
@@ -21,6 +23,7 @@ struct _IngLibrary
   IngDatabase *database;
   IngSettings *settings;
   IngDownloads *downloads;
+  IngModelMeter *meter;
   GPtrArray *files; /* of IngModelFile */
   gboolean refreshing, again;
 };
@@ -208,6 +211,20 @@ forget_func (IngDatabase *db, gpointer data, GError **error)
   return ing_model_file_table_delete (db, data, error) ? db : NULL;
 }
 
+static gpointer
+write_row_func (IngDatabase *db, gpointer data, GError **error)
+{
+  return ing_model_file_table_write (db, data, error) ? db : NULL;
+}
+
+static void
+remember_file (IngDatabase *database, const char *path, guint64 bytes, const char *sha256, const char *blocks, const char *uri)
+{
+  IngModelFileRow row = { .path = (char *) path, .sha256 = (char *) sha256, .blocks = (char *) blocks, .uri = (char *) uri,
+                          .bytes = bytes };
+  ing_database_run_sync (database, write_row_func, &row, NULL);
+}
+
 typedef struct
 {
   IngDatabase *database;
@@ -275,6 +292,39 @@ ing_library_trash_async (IngLibrary *self, IngModelFile *file, GCancellable *can
 
 gboolean
 ing_library_trash_finish (IngLibrary *self, GAsyncResult *result, GError **error)
+{
+  ing_library_refresh (self);
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+static void
+restore_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+  Work *work = task_data;
+  const char *path = ing_model_file_get_path (work->file);
+  g_autoptr (GPtrArray) paths = ing_library_list_set (path);
+  GError *error = NULL;
+  for (guint i = 0; i < paths->len && error == NULL; i++)
+    ing_trash_restore (g_ptr_array_index (paths, i), &error);
+  if (error == NULL && ing_model_file_get_is_own (work->file))
+    remember_file (work->database, path, ing_model_file_get_bytes (work->file), ing_model_file_get_sha256 (work->file),
+                   ing_model_file_get_blocks (work->file), ing_model_file_get_uri (work->file));
+  if (error == NULL)
+    g_task_return_boolean (task, TRUE);
+  else
+    g_task_return_error (task, error);
+}
+
+void
+ing_library_restore_async (IngLibrary *self, IngModelFile *file, GCancellable *cancellable, GAsyncReadyCallback callback,
+                           gpointer user_data)
+{
+  g_autoptr (GTask) task = new_work (self, file, NULL, cancellable, callback, user_data);
+  g_task_run_in_thread (task, restore_thread);
+}
+
+gboolean
+ing_library_restore_finish (IngLibrary *self, GAsyncResult *result, GError **error)
 {
   ing_library_refresh (self);
   return g_task_propagate_boolean (G_TASK (result), error);
@@ -350,20 +400,6 @@ copy_file (const char *path, const char *name, GCancellable *cancellable, GError
   if (error != NULL && *error == NULL)
     *error = ing_error_from_system (errno, part, "sync");
   return NULL;
-}
-
-static gpointer
-write_row_func (IngDatabase *db, gpointer data, GError **error)
-{
-  return ing_model_file_table_write (db, data, error) ? db : NULL;
-}
-
-static void
-remember_file (IngDatabase *database, const char *path, guint64 bytes, const char *sha256, const char *blocks, const char *uri)
-{
-  IngModelFileRow row = { .path = (char *) path, .sha256 = (char *) sha256, .blocks = (char *) blocks, .uri = (char *) uri,
-                          .bytes = bytes };
-  ing_database_run_sync (database, write_row_func, &row, NULL);
 }
 
 static void
@@ -501,6 +537,7 @@ static void
 ing_library_dispose (GObject *object)
 {
   IngLibrary *self = ING_LIBRARY (object);
+  g_clear_pointer (&self->meter, ing_model_meter_free);
   g_clear_object (&self->database);
   g_clear_object (&self->settings);
   g_clear_object (&self->downloads);
@@ -527,6 +564,7 @@ ing_library_new (IngDatabase *database, IngSettings *settings, IngJobQueue *jobs
   self->database = g_object_ref (database);
   self->settings = g_object_ref (settings);
   self->downloads = ing_downloads_new (jobs, settings, service);
+  self->meter = service != NULL ? ing_model_meter_new (service, settings) : NULL;
   g_signal_connect_object (jobs, "items-changed", G_CALLBACK (on_jobs), self, 0);
   return self;
 }

@@ -165,6 +165,21 @@ apply_system_prompt (IngWorkspace *self)
       = ing_settings_dup_string (self->settings, ING_SETTING_SYSTEM_PROMPT, "");
 }
 
+/* Of the model that is loaded; sampling of the settings where it has none of its own. */
+static void
+apply_model_defaults (IngWorkspace *self)
+{
+  const char *path = ing_generation_service_get_model_path (self->generation);
+  g_autofree char *json = ing_settings_dup_string (self->settings, ING_SETTING_SAMPLING, NULL);
+  g_auto (IngModelDefaults) defaults;
+  ing_model_defaults_read (&defaults, self->settings, path != NULL ? path : "");
+  gboolean chosen = defaults.has_sampling || json != NULL;
+  if (!defaults.has_sampling && json != NULL)
+    ing_sampling_from_json (&defaults.sampling, json);
+  ing_sampling_clamp (&defaults.sampling);
+  ing_generation_service_set_defaults (self->generation, chosen ? &defaults.sampling : NULL, defaults.system_prompt);
+}
+
 static void
 on_system_prompt_changed (IngSettings *settings, const char *key, gpointer data)
 {
@@ -196,6 +211,13 @@ ing_workspace_new_full (const char *data_folder, const char *owner, const char *
   g_signal_connect_object (self->settings, "changed::chat-system",
                            G_CALLBACK (on_system_prompt_changed), self, 0);
   g_signal_connect (self->chat, "problem", G_CALLBACK (on_chat_problem), self);
+  apply_model_defaults (self);
+  g_signal_connect_object (self->generation, "notify::model-path", G_CALLBACK (apply_model_defaults), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (self->settings, "changed::chat-sampling", G_CALLBACK (apply_model_defaults), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (self->settings, "changed::models-defaults", G_CALLBACK (apply_model_defaults), self,
+                           G_CONNECT_SWAPPED);
   return self;
 }
 
@@ -485,11 +507,11 @@ ing_workspace_open_model (IngWorkspace *self, const char *path, gboolean force)
 void
 ing_workspace_load_model (IngWorkspace *self, const char *path, gboolean force, gboolean remember)
 {
-  g_autofree char *device = ing_settings_dup_string (self->settings, ING_SETTING_DEVICE, "auto");
-  IngLoadOptions options = ING_LOAD_OPTIONS_INIT;
-  options.context = (guint) MAX (0, ing_settings_get_int (self->settings, ING_SETTING_CONTEXT, 0));
-  options.threads = ing_settings_get_int (self->settings, ING_SETTING_THREADS, 0);
-  options.device = device;
+  g_auto (IngModelDefaults) defaults;
+  g_autofree char *device = NULL;
+  IngLoadOptions options;
+  ing_model_defaults_read (&defaults, self->settings, path);
+  ing_model_defaults_get_load_options (&defaults, self->settings, &options, &device);
   options.force = force;
   if (remember)
     ing_generation_service_load_async (self->generation, path, &options, NULL,

@@ -275,7 +275,20 @@ test_files (void)
   ing_library_trash_async (library, set, NULL, app_test_keep_result, &gone);
   app_test_wait (gone != NULL);
   if (ing_library_trash_finish (library, gone, &error))
-    g_assert_false (g_file_test (copy, G_FILE_TEST_EXISTS));
+    {
+      g_autoptr (GAsyncResult) back = NULL, none = NULL;
+      g_assert_false (g_file_test (copy, G_FILE_TEST_EXISTS));
+      ing_library_restore_async (library, set, NULL, app_test_keep_result, &back);
+      app_test_wait (back != NULL);
+      ing_library_restore_finish (library, back, &error);
+      g_assert_no_error (error);
+      g_assert_true (g_file_test (copy, G_FILE_TEST_EXISTS));
+      /* It is in the trash no more. */
+      ing_library_restore_async (library, set, NULL, app_test_keep_result, &none);
+      app_test_wait (none != NULL);
+      g_assert_false (ing_library_restore_finish (library, none, &error));
+      g_assert_error (error, ING_ERROR, ING_ERROR_NOT_FOUND);
+    }
   else
     {
       g_assert_error (error, ING_ERROR, ING_ERROR_UNSUPPORTED); /* this drive has none */
@@ -284,6 +297,49 @@ test_files (void)
   g_assert_true (g_file_test (one, G_FILE_TEST_EXISTS));
   app_test_run_ms (100);
   app_test_close (workspace);
+}
+
+/* What is chosen for a model outlives the program, stays with that model, and reaches the engine. */
+static void
+test_defaults (void)
+{
+  g_autofree char *folder = app_test_make_folder (), *settings_path = g_build_filename (folder, "settings.ini", NULL);
+  {
+    g_autoptr (IngSettings) settings = ing_settings_new (settings_path);
+    g_auto (IngModelDefaults) defaults;
+    ing_settings_set_int (settings, ING_SETTING_CONTEXT, 1024);
+    ing_model_defaults_read (&defaults, settings, "/a.gguf");
+    g_assert_cmpuint (defaults.context, ==, 0);
+    g_assert_cmpint (defaults.gpu_layers, ==, -1);
+    g_assert_false (defaults.has_sampling);
+    defaults.context = 2048;
+    defaults.kv = g_strdup ("f32");
+    defaults.has_sampling = TRUE;
+    defaults.sampling.temperature = 0.25;
+    defaults.system_prompt = g_strdup ("答得短些。");
+    ing_model_defaults_write (&defaults, settings, "/a.gguf");
+    g_assert_true (ing_settings_flush (settings, NULL));
+  }
+  g_autoptr (IngSettings) settings = ing_settings_new (settings_path);
+  g_auto (IngModelDefaults) own, other;
+  g_autofree char *device = NULL, *device2 = NULL;
+  IngLoadOptions options;
+  ing_model_defaults_read (&own, settings, "/a.gguf");
+  g_assert_cmpstr (own.system_prompt, ==, "答得短些。");
+  g_assert_true (own.has_sampling);
+  g_assert_cmpfloat_with_epsilon (own.sampling.temperature, 0.25, 1e-9);
+  ing_model_defaults_get_load_options (&own, settings, &options, &device);
+  g_assert_cmpuint (options.context, ==, 2048);
+  g_assert_cmpstr (options.kv, ==, "f32");
+  ing_model_defaults_read (&other, settings, "/b.gguf");
+  g_assert_null (other.system_prompt);
+  ing_model_defaults_get_load_options (&other, settings, &options, &device2);
+  g_assert_cmpuint (options.context, ==, 1024); /* of the settings */
+  /* Nonsense in the file is nothing at all. */
+  ing_settings_set_string (settings, ING_SETTING_MODEL_DEFAULTS, "{\"/b.gguf\": [1, {\"context\": \"x\"}]}");
+  ing_model_defaults_clear (&other);
+  ing_model_defaults_read (&other, settings, "/b.gguf");
+  g_assert_cmpuint (other.context, ==, 0);
 }
 
 static void
@@ -315,6 +371,7 @@ main (int argc, char **argv)
   g_setenv ("XDG_DATA_HOME", share, TRUE);
   g_setenv ("INGLENOOK_MODELS", models, TRUE);
   g_test_add_func ("/library/files", test_files);
+  g_test_add_func ("/library/defaults", test_defaults);
   g_test_add_func ("/library/ollama", test_ollama);
   g_test_add_func ("/library/catalogue", test_catalogue);
   g_test_add_func ("/library/fit/words", test_words);

@@ -88,6 +88,10 @@ def press_until(root, name, condition, what):
     atspi.wait(attempt, what, 30)
 
 
+def is_about(name):
+    return name.startswith("About this model")
+
+
 def run(program, uri):
     with tempfile.TemporaryDirectory() as home:
         log = os.path.join(home, "log")
@@ -123,8 +127,12 @@ def run(program, uri):
                 atspi.click(button(app.root, "Send"))
                 atspi.wait(lambda: len(answers(app.root)) > 10, "text of an answer", 60)
                 atspi.click(button(app.root, "Models"))
-                atspi.click(button(app.root, "Move to the trash"))
-                atspi.wait(lambda: not os.path.exists(final), "the file to go", 20)
+                press_until(app.root, is_about, lambda: atspi.find_now(app.root, "label", "apache-2.0"), "its page")
+                row_text(app.root, "so far, with", 30)
+                press_until(app.root, "Move to the trash", lambda: not os.path.exists(final), "the file to go")
+                press_until(app.root, lambda name: name.endswith("Undo"), lambda: os.path.exists(final), "the file to come back")
+                press_until(app.root, is_about, lambda: atspi.find_now(app.root, "push button", "Move to the trash"), "its page")
+                press_until(app.root, "Move to the trash", lambda: not os.path.exists(final), "the file to go again")
                 assert app.close() == 0, "it ended badly"
         except BaseException:
             with open(log, errors="replace") as lines:

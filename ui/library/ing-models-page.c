@@ -3,6 +3,8 @@
 #include "ing-models-page.h"
 
 #include "ing-download-row.h"
+#include "ing-form.h"
+#include "ing-model-page.h"
 #include "ing-numbers.h"
 #include "ing-problem-box.h"
 
@@ -14,7 +16,9 @@ struct _IngModelsPage
 {
   GtkWidget parent_instance;
 
-  GtkWidget *box;
+  GtkWidget *stack;      /* the list and the pages it leads to */
+  GtkWidget *box;        /* the list; borrowed, NULL once disposed */
+  GtkWidget *model_page; /* made when first shown */
   GtkWidget *entry; /* AdwEntryRow */
   GtkWidget *spinner;
   IngProblemBox *problem;
@@ -43,46 +47,6 @@ add_row (GtkWidget *group, GPtrArray *rows, GtkWidget *row)
   adw_preferences_group_add (ADW_PREFERENCES_GROUP (group), row);
   g_ptr_array_add (rows, row);
   gtk_widget_set_visible (group, TRUE);
-}
-
-static GtkWidget *
-new_row (const char *title, const char *subtitle)
-{
-  GtkWidget *row = adw_action_row_new ();
-
-  /* Names come from files and servers. */
-  adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (row), FALSE);
-  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
-  adw_action_row_set_title_lines (ADW_ACTION_ROW (row), 2);
-  adw_action_row_set_subtitle_lines (ADW_ACTION_ROW (row), 4);
-  if (subtitle != NULL)
-    adw_action_row_set_subtitle (ADW_ACTION_ROW (row), subtitle);
-  return row;
-}
-
-static GtkWidget *
-add_button (GtkWidget *row, const char *label, const char *icon, const char *words)
-{
-  GtkWidget *button = icon != NULL ? gtk_button_new_from_icon_name (icon) : gtk_button_new_with_label (label);
-
-  gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
-  gtk_widget_set_tooltip_text (button, words);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, words, -1);
-  if (icon != NULL)
-    gtk_widget_add_css_class (button, "flat");
-  adw_action_row_add_suffix (ADW_ACTION_ROW (row), button);
-  return button;
-}
-
-static void
-toast (IngModelsPage *self, const char *text)
-{
-  AdwToast *note;
-
-  if (self->box == NULL || self->toasts == NULL) /* the window went first */
-    return;
-  note = adw_toast_new (text);
-  adw_toast_overlay_add_toast (self->toasts, note);
 }
 
 /* ---------------------------------------------------------------- what an address holds */
@@ -183,12 +147,12 @@ new_offer (IngModelsPage *self, IngRemoteFile *file)
   offer->page = self;
   offer->file = file;
   offer->size = file->size > 0 ? g_format_size (file->size) : g_strdup (_("Size not known"));
-  row = new_row (file->name, offer->size);
+  row = ing_form_new_plain_row (file->name, offer->size);
   offer->row = row;
   g_object_set_data_full (G_OBJECT (row), "offer", offer, offer_free);
-  button = add_button (row, NULL, "dialog-question-symbolic", _("Will it run here?"));
+  button = ing_form_add_button (row, NULL, "dialog-question-symbolic", _("Will it run here?"));
   g_signal_connect_object (button, "clicked", G_CALLBACK (look_cb), row, 0);
-  button = add_button (row, _("Download"), NULL, _("Download"));
+  button = ing_form_add_button (row, _("Download"), NULL, _("Download"));
   g_signal_connect_object (button, "clicked", G_CALLBACK (download_cb), row, 0);
   return row;
 }
@@ -255,66 +219,37 @@ jobs_cb (IngModelsPage *self)
 /* ---------------------------------------------------------------- on this computer */
 
 static void
-trashed_cb (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  g_autoptr (IngModelsPage) self = user_data;
-  g_autoptr (GError) error = NULL;
-
-  if (ing_library_trash_finish (ING_LIBRARY (source), result, &error))
-    toast (self, _("Moved to the trash"));
-  else if (self->box != NULL)
-    ing_problem_box_set_error (self->problem, error);
-}
-
-static void
-trash_cb (GtkWidget *button, IngModelsPage *self)
-{
-  IngModelFile *file = g_object_get_data (G_OBJECT (button), "file");
-  IngGenerationService *service = ing_workspace_get_generation (self->workspace);
-
-  if (g_strcmp0 (ing_generation_service_get_model_path (service), ing_model_file_get_path (file)) == 0)
-    ing_generation_service_unload (service);
-  ing_library_trash_async (ing_workspace_get_library (self->workspace), file, NULL, trashed_cb, g_object_ref (self));
-}
-
-static void
-checked_cb (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  g_autoptr (IngModelsPage) self = user_data;
-  g_autoptr (GError) error = NULL;
-  g_autofree char *text = NULL;
-  guint n_bad, n_blocks;
-  gboolean good = ing_library_check_finish (ING_LIBRARY (source), result, &n_bad, &n_blocks, &error);
-
-  if (self->box == NULL)
-    return;
-  if (good)
-    text = g_strdup (_("The file is as it was"));
-  else if (error == NULL)
-    text = g_strdup_printf (_("The file is damaged: %u of %u blocks have changed. Download it again."), n_bad, n_blocks);
-  else if (g_error_matches (error, ING_ERROR, ING_ERROR_NOT_FOUND))
-    text = g_strdup (_("There was nothing to compare with; from now on there is"));
-  if (text != NULL)
-    toast (self, text);
-  else
-    ing_problem_box_set_error (self->problem, error);
-}
-
-static void
-check_cb (GtkWidget *button, IngModelsPage *self)
-{
-  gtk_widget_set_sensitive (button, FALSE);
-  ing_library_check_async (ing_workspace_get_library (self->workspace), g_object_get_data (G_OBJECT (button), "file"), NULL,
-                           checked_cb, g_object_ref (self));
-}
-
-static void
 open_cb (GtkWidget *button, IngModelsPage *self)
 {
   IngModelFile *file = g_object_get_data (G_OBJECT (button), "file");
 
   ing_workspace_open_model (self->workspace, ing_model_file_get_path (file), FALSE);
   g_signal_emit (self, close_signal, 0);
+}
+
+static void
+trash_cb (GtkWidget *button, IngModelsPage *self)
+{
+  ing_model_page_trash (self->workspace, self->toasts, g_object_get_data (G_OBJECT (button), "file"));
+}
+
+static void
+show_list (IngModelsPage *self)
+{
+  gtk_stack_set_visible_child (GTK_STACK (self->stack), self->box);
+}
+
+static void
+about_cb (GtkWidget *button, IngModelsPage *self)
+{
+  if (self->model_page == NULL)
+    {
+      self->model_page = ing_model_page_new (self->workspace, self->toasts);
+      g_signal_connect_swapped (self->model_page, "close", G_CALLBACK (show_list), self);
+      gtk_stack_add_child (GTK_STACK (self->stack), self->model_page);
+    }
+  ing_model_page_set_file (ING_MODEL_PAGE (self->model_page), g_object_get_data (G_OBJECT (button), "file"));
+  gtk_stack_set_visible_child (GTK_STACK (self->stack), self->model_page);
 }
 
 static void
@@ -371,14 +306,17 @@ files_cb (IngModelsPage *self)
 
       if (kind == ING_FILE_PART && has_job (self, file))
         continue;
-      row = new_row (ing_model_file_get_name (file), words);
+      row = ing_form_new_plain_row (ing_model_file_get_name (file), words);
       if (kind == ING_FILE_MODEL)
         {
-          connect_file (add_button (row, NULL, "emblem-ok-symbolic", _("Check file")), file, G_CALLBACK (check_cb), self);
-          connect_file (add_button (row, _("Open"), NULL, _("Open")), file, G_CALLBACK (open_cb), self);
+          connect_file (ing_form_add_button (row, _("Open"), NULL, _("Open")), file, G_CALLBACK (open_cb), self);
+          GtkWidget *about = ing_form_add_button (row, NULL, "go-next-symbolic", _("About this model"));
+
+          connect_file (about, file, G_CALLBACK (about_cb), self);
+          adw_action_row_set_activatable_widget (ADW_ACTION_ROW (row), about);
         }
-      if (kind == ING_FILE_PART || ing_model_file_get_is_own (file))
-        connect_file (add_button (row, NULL, "user-trash-symbolic", _("Move to the trash")), file, G_CALLBACK (trash_cb),
+      else if (kind == ING_FILE_PART)
+        connect_file (ing_form_add_button (row, NULL, "user-trash-symbolic", _("Move to the trash")), file, G_CALLBACK (trash_cb),
                       self);
       add_row (self->files, self->file_rows, row);
     }
@@ -427,7 +365,7 @@ fill_catalogue (IngModelsPage *self)
     {
       g_autoptr (IngCatalogueEntry) entry = g_list_model_get_item (catalogue, i);
       g_autofree char *words = dup_entry_words (entry);
-      GtkWidget *row = new_row (ing_catalogue_entry_get_name (entry), words);
+      GtkWidget *row = ing_form_new_plain_row (ing_catalogue_entry_get_name (entry), words);
 
       gtk_list_box_row_set_activatable (GTK_LIST_BOX_ROW (row), TRUE);
       adw_action_row_add_suffix (ADW_ACTION_ROW (row), gtk_image_new_from_icon_name ("go-next-symbolic"));
@@ -445,23 +383,10 @@ back_cb (IngModelsPage *self)
   g_signal_emit (self, close_signal, 0);
 }
 
-static GtkWidget *
-new_group (GtkWidget *column, const char *title, const char *description)
+static void
+fill_column (IngModelsPage *self, GtkWidget *column)
 {
-  GtkWidget *group = adw_preferences_group_new ();
-
-  adw_preferences_group_set_title (ADW_PREFERENCES_GROUP (group), title);
-  if (description != NULL)
-    adw_preferences_group_set_description (ADW_PREFERENCES_GROUP (group), description);
-  gtk_box_append (GTK_BOX (column), group);
-  return group;
-}
-
-static GtkWidget *
-new_column (IngModelsPage *self)
-{
-  GtkWidget *column = gtk_box_new (GTK_ORIENTATION_VERTICAL, 24);
-  GtkWidget *add = new_group (column, _("Get a model"),
+  GtkWidget *add = ing_form_add_group (column, _("Get a model"),
                               _("Paste the address of a model at a hub, or of a GGUF file. Nothing is sent but the request "
                                 "for it."));
   GtkWidget *look;
@@ -479,17 +404,15 @@ new_column (IngModelsPage *self)
   adw_preferences_group_add (ADW_PREFERENCES_GROUP (add), self->entry);
   self->problem = ING_PROBLEM_BOX (ing_problem_box_new ());
   gtk_box_append (GTK_BOX (column), GTK_WIDGET (self->problem));
-  self->found = new_group (column, _("What is there"), NULL);
-  self->downloads = new_group (column, _("Downloads"), NULL);
-  self->files = new_group (column, _("On this computer"), NULL);
-  self->catalogue = new_group (column, _("Catalogue"),
+  self->found = ing_form_add_group (column, _("What is there"), NULL);
+  self->downloads = ing_form_add_group (column, _("Downloads"), NULL);
+  self->files = ing_form_add_group (column, _("On this computer"), NULL);
+  self->catalogue = ing_form_add_group (column, _("Catalogue"),
                                _("Comes with the program. “Not checked” are facts that nobody of the project has compared "
                                  "with their source."));
   gtk_widget_set_visible (self->found, FALSE);
   gtk_widget_set_visible (self->downloads, FALSE);
   gtk_widget_set_visible (self->files, FALSE);
-  gtk_widget_add_css_class (column, "models-column");
-  return column;
 }
 
 static void
@@ -503,7 +426,8 @@ ing_models_page_dispose (GObject *object)
   g_clear_pointer (&self->found_rows, g_ptr_array_unref);
   g_clear_pointer (&self->download_rows, g_ptr_array_unref);
   g_clear_pointer (&self->file_rows, g_ptr_array_unref);
-  g_clear_pointer (&self->box, gtk_widget_unparent);
+  self->box = NULL;
+  g_clear_pointer (&self->stack, gtk_widget_unparent);
   g_clear_object (&self->workspace);
   G_OBJECT_CLASS (ing_models_page_parent_class)->dispose (object);
 }
@@ -519,30 +443,28 @@ ing_models_page_class_init (IngModelsPageClass *klass)
 static void
 ing_models_page_init (IngModelsPage *self)
 {
-  GtkWidget *header = adw_header_bar_new ();
-  GtkWidget *title = adw_window_title_new (_("Models"), NULL);
-  GtkWidget *back = gtk_button_new_from_icon_name ("go-previous-symbolic");
-  GtkWidget *scroller = gtk_scrolled_window_new ();
-  GtkWidget *clamp = adw_clamp_new ();
+  GtkWidget *back, *column;
 
   self->found_rows = g_ptr_array_new ();
   self->download_rows = g_ptr_array_new ();
   self->file_rows = g_ptr_array_new ();
-  self->box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
-  gtk_widget_set_tooltip_text (back, _("Back to the conversation"));
-  gtk_accessible_update_property (GTK_ACCESSIBLE (back), GTK_ACCESSIBLE_PROPERTY_LABEL, _("Back to the conversation"), -1);
+  self->box = ing_form_new_page (_("Models"), _("Back to the conversation"), &back, &column, NULL);
   g_signal_connect_swapped (back, "clicked", G_CALLBACK (back_cb), self);
-  adw_header_bar_pack_start (ADW_HEADER_BAR (header), back);
-  adw_header_bar_set_title_widget (ADW_HEADER_BAR (header), title);
-  adw_clamp_set_maximum_size (ADW_CLAMP (clamp), 720);
-  adw_clamp_set_child (ADW_CLAMP (clamp), new_column (self));
-  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_NEVER, GTK_POLICY_AUTOMATIC);
-  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), clamp);
-  gtk_widget_set_vexpand (scroller, TRUE);
-  gtk_box_append (GTK_BOX (self->box), header);
-  gtk_box_append (GTK_BOX (self->box), scroller);
-  gtk_widget_add_css_class (self->box, "content-pane");
-  gtk_widget_set_parent (self->box, GTK_WIDGET (self));
+  fill_column (self, column);
+  self->stack = gtk_stack_new ();
+  gtk_stack_set_hhomogeneous (GTK_STACK (self->stack), FALSE);
+  gtk_stack_add_child (GTK_STACK (self->stack), self->box);
+  gtk_widget_set_parent (self->stack, GTK_WIDGET (self));
+}
+
+gboolean
+ing_models_page_go_back (IngModelsPage *self)
+{
+  g_return_val_if_fail (ING_IS_MODELS_PAGE (self), FALSE);
+  if (gtk_stack_get_visible_child (GTK_STACK (self->stack)) == self->box)
+    return FALSE;
+  show_list (self);
+  return TRUE;
 }
 
 void

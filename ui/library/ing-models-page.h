@@ -16,6 +16,8 @@ G_DECLARE_FINAL_TYPE (IngModelsPage, ing_models_page, ING, MODELS_PAGE, GtkWidge
 void ing_models_page_set_workspace (IngModelsPage *self, IngWorkspace *workspace, AdwToastOverlay *toasts);
 /* The page is shown: read the disk again. */
 void ing_models_page_refresh (IngModelsPage *self);
+/* From one of its pages to the list: FALSE if the list is shown already. */
+gboolean ing_models_page_go_back (IngModelsPage *self);
 void ing_models_page_focus (IngModelsPage *self);
 
 G_END_DECLS

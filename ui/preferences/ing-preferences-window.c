@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ing-preferences-window.h"
 
-#include <glib/gi18n-lib.h>
+#include "ing-form.h"
 
-#define SETTING_SAMPLING "chat.sampling" /* JSON object, as ing_sampling_to_json() writes it */
+#include <glib/gi18n-lib.h>
 
 struct _IngPreferencesWindow
 {
@@ -19,24 +19,11 @@ G_DEFINE_FINAL_TYPE (IngPreferencesWindow, ing_preferences_window, ADW_TYPE_PREF
 static void
 load_sampling (IngSettings *settings, IngSampling *sampling)
 {
-  g_autofree char *json = ing_settings_dup_string (settings, SETTING_SAMPLING, "{}");
+  g_autofree char *json = ing_settings_dup_string (settings, ING_SETTING_SAMPLING, "{}");
 
   ing_sampling_init (sampling);
   ing_sampling_from_json (sampling, json);
   ing_sampling_clamp (sampling);
-}
-
-void
-ing_preferences_apply_sampling (IngSettings *settings, IngConversation *conversation)
-{
-  g_autofree char *chosen = ing_settings_dup_string (settings, SETTING_SAMPLING, NULL);
-  IngSampling sampling;
-
-  /* As long as the person chose nothing, what suits the model at hand. */
-  if (chosen == NULL)
-    return;
-  load_sampling (settings, &sampling);
-  ing_conversation_set_sampling (conversation, &sampling);
 }
 
 static void
@@ -46,7 +33,7 @@ sampling_changed (IngPreferencesWindow *self)
 
   ing_sampling_clamp (&self->sampling);
   json = ing_sampling_to_json (&self->sampling);
-  ing_settings_set_string (ing_workspace_get_settings (self->workspace), SETTING_SAMPLING, json);
+  ing_settings_set_string (ing_workspace_get_settings (self->workspace), ING_SETTING_SAMPLING, json);
   if (self->conversation != NULL)
     ing_conversation_set_sampling (self->conversation, &self->sampling);
 }
@@ -56,56 +43,7 @@ sampling_changed (IngPreferencesWindow *self)
 static void
 add_row (AdwPreferencesGroup *group, const char *title, const char *subtitle, GtkWidget *control)
 {
-  GtkWidget *row = adw_action_row_new ();
-
-  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
-  adw_action_row_set_subtitle (ADW_ACTION_ROW (row), subtitle);
-  gtk_widget_set_valign (control, GTK_ALIGN_CENTER);
-  adw_action_row_add_suffix (ADW_ACTION_ROW (row), control);
-  adw_action_row_set_activatable_widget (ADW_ACTION_ROW (row), control);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (control), GTK_ACCESSIBLE_PROPERTY_LABEL, title, -1);
-  adw_preferences_group_add (group, row);
-}
-
-/* 0 reads "Automatic", or whatever the button's "zero" says. */
-static gboolean
-output_cb (GtkSpinButton *spin)
-{
-  const char *zero = g_object_get_data (G_OBJECT (spin), "zero");
-
-  if (zero == NULL || gtk_spin_button_get_value (spin) > 0)
-    return FALSE;
-  gtk_editable_set_text (GTK_EDITABLE (spin), zero);
-  return TRUE;
-}
-
-static int
-input_cb (GtkSpinButton *spin, double *value)
-{
-  const char *zero = g_object_get_data (G_OBJECT (spin), "zero");
-
-  if (zero == NULL || g_strcmp0 (gtk_editable_get_text (GTK_EDITABLE (spin)), zero) != 0)
-    return FALSE;
-  *value = 0;
-  return TRUE;
-}
-
-static GtkWidget *
-new_spin (double value, double low, double high, double step, guint digits, const char *zero)
-{
-  GtkWidget *spin = gtk_spin_button_new_with_range (low, high, step);
-
-  /* Such a button takes no letters as it comes, not even from its own "output". */
-  gtk_spin_button_set_numeric (GTK_SPIN_BUTTON (spin), zero == NULL);
-  g_object_set_data (G_OBJECT (spin), "zero", (gpointer) zero);
-  g_signal_connect (spin, "output", G_CALLBACK (output_cb), NULL);
-  g_signal_connect (spin, "input", G_CALLBACK (input_cb), NULL);
-  gtk_spin_button_set_digits (GTK_SPIN_BUTTON (spin), digits);
-  if (zero != NULL)
-    gtk_editable_set_width_chars (GTK_EDITABLE (spin), (int) g_utf8_strlen (zero, -1) + 1);
-  gtk_spin_button_set_value (GTK_SPIN_BUTTON (spin), value);
-  gtk_spin_button_update (GTK_SPIN_BUTTON (spin));
-  return spin;
+  adw_preferences_group_add (group, ing_form_new_row (title, subtitle, control));
 }
 
 /* ---------------------------------------------------------------- the model */
@@ -123,7 +61,7 @@ add_int_setting (IngPreferencesWindow *self, AdwPreferencesGroup *group, const c
 {
   IngSettings *settings = ing_workspace_get_settings (self->workspace);
   GtkWidget *spin
-      = new_spin (ing_settings_get_int (settings, key, 0), 0, high, step, 0, _("Automatic"));
+      = ing_form_new_spin (ing_settings_get_int (settings, key, 0), 0, high, step, 0, _("Automatic"));
 
   g_object_set_data (G_OBJECT (spin), "key", (gpointer) key);
   g_signal_connect_object (spin, "value-changed", G_CALLBACK (int_setting_cb), settings, 0);
@@ -192,30 +130,10 @@ static AdwPreferencesGroup *
 new_prompt_group (IngPreferencesWindow *self, const char *title, const char *description,
                   const char *text, GCallback changed)
 {
-  AdwPreferencesGroup *group = ADW_PREFERENCES_GROUP (adw_preferences_group_new ());
-  GtkWidget *frame = gtk_scrolled_window_new ();
-  GtkWidget *view = gtk_text_view_new ();
-  GtkTextBuffer *buffer = gtk_text_view_get_buffer (GTK_TEXT_VIEW (view));
+  GtkTextBuffer *buffer;
+  AdwPreferencesGroup *group = ing_form_new_text_group (title, description, text, &buffer);
 
-  adw_preferences_group_set_title (group, title);
-  adw_preferences_group_set_description (group, description);
-  gtk_text_view_set_wrap_mode (GTK_TEXT_VIEW (view), GTK_WRAP_WORD_CHAR);
-  gtk_text_view_set_accepts_tab (GTK_TEXT_VIEW (view), FALSE);
-  gtk_text_view_set_top_margin (GTK_TEXT_VIEW (view), 12);
-  gtk_text_view_set_bottom_margin (GTK_TEXT_VIEW (view), 12);
-  gtk_text_view_set_left_margin (GTK_TEXT_VIEW (view), 12);
-  gtk_text_view_set_right_margin (GTK_TEXT_VIEW (view), 12);
-  gtk_widget_add_css_class (view, "plain-view");
-  gtk_accessible_update_property (GTK_ACCESSIBLE (view), GTK_ACCESSIBLE_PROPERTY_LABEL, title, -1);
-  gtk_text_buffer_set_text (buffer, text != NULL ? text : "", -1);
   g_signal_connect_object (buffer, "changed", changed, self, 0);
-  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (frame), view);
-  gtk_scrolled_window_set_min_content_height (GTK_SCROLLED_WINDOW (frame), 96);
-  gtk_scrolled_window_set_max_content_height (GTK_SCROLLED_WINDOW (frame), 240);
-  gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (frame), TRUE);
-  gtk_widget_add_css_class (frame, "card");
-  gtk_widget_set_overflow (frame, GTK_OVERFLOW_HIDDEN);
-  adw_preferences_group_add (group, frame);
   return group;
 }
 
@@ -262,7 +180,7 @@ add_sampling_row (IngPreferencesWindow *self, AdwPreferencesGroup *group, gsize 
 {
   double value = integer ? G_STRUCT_MEMBER (int, &self->sampling, offset)
                          : G_STRUCT_MEMBER (double, &self->sampling, offset);
-  GtkWidget *spin = new_spin (value, low, high, step, integer ? 0 : 2, zero);
+  GtkWidget *spin = ing_form_new_spin (value, low, high, step, integer ? 0 : 2, zero);
 
   g_object_set_data (G_OBJECT (spin), "offset", GSIZE_TO_POINTER (offset));
   g_object_set_data (G_OBJECT (spin), "integer", integer ? self : NULL);

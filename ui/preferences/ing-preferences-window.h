@@ -16,7 +16,4 @@ G_DECLARE_FINAL_TYPE (IngPreferencesWindow, ing_preferences_window, ING, PREFERE
 /* @conversation: the one shown, whose instructions can be changed as well; may be NULL. */
 GtkWidget *ing_preferences_window_new (IngWorkspace *workspace, IngConversation *conversation);
 
-/* Give a new conversation the ways of choosing words that were set here. */
-void ing_preferences_apply_sampling (IngSettings *settings, IngConversation *conversation);
-
 G_END_DECLS

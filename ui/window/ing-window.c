@@ -134,6 +134,7 @@ show_models_cb (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   IngWindow *self = ING_WINDOW (widget);
 
+  ing_models_page_go_back (self->models_page);
   gtk_stack_set_visible_child_name (self->pages, "models");
   adw_leaflet_set_visible_child (self->leaflet, self->content_pane);
   ing_models_page_refresh (self->models_page);
@@ -232,11 +233,7 @@ is_blank (IngConversation *conversation)
 static IngConversation *
 create_conversation (IngWindow *self)
 {
-  IngConversation *fresh
-      = ing_conversation_list_create (ing_workspace_get_conversations (self->workspace));
-
-  ing_preferences_apply_sampling (ing_workspace_get_settings (self->workspace), fresh);
-  return fresh;
+  return ing_conversation_list_create (ing_workspace_get_conversations (self->workspace));
 }
 
 static void
@@ -565,7 +562,8 @@ escape_cb (GtkWidget *widget, const char *name, GVariant *parameter)
 
   if (g_strcmp0 (gtk_stack_get_visible_child_name (self->pages), "chat") != 0)
     {
-      close_page_cb (self);
+      if (!ing_models_page_go_back (self->models_page))
+        close_page_cb (self);
       return;
     }
   if (ing_chat_view_escape (self->chat_view) || ing_sidebar_escape (self->sidebar))
