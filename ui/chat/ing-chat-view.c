@@ -85,7 +85,9 @@ get_adjustment (IngChatView *self)
 static void
 update_end_button (IngChatView *self)
 {
+  GtkAdjustment *adjustment = get_adjustment (self);
   gboolean show = !self->following
+                  && gtk_adjustment_get_upper (adjustment) > gtk_adjustment_get_page_size (adjustment)
                   && g_strcmp0 (gtk_stack_get_visible_child_name (self->stack), "messages") == 0;
 
   gtk_revealer_set_reveal_child (self->end_revealer, show);
@@ -124,6 +126,7 @@ queue_follow (IngChatView *self)
 static void
 adjustment_changed_cb (IngChatView *self)
 {
+  update_end_button (self);
   if (self->following)
     queue_follow (self);
 }
