@@ -20,4 +20,5 @@
 #include "ing-remote-model.h"
 #include "ing-sampling.h"
 #include "ing-settings.h"
+#include "ing-transfers.h"
 #include "ing-workspace.h"

@@ -41,7 +41,7 @@ IngJob *ing_downloads_add (IngDownloads *self, const IngDownloadOrder *order);
 
 /* For a job of this kind. */
 char *ing_downloads_dup_part_path (IngJob *job);  /* where its bytes are; caller frees */
-char *ing_downloads_dup_final_path (IngJob *job); /* of a job that is done; NULL */
+char *ing_downloads_dup_final_path (IngJob *job); /* of a job of any kind that is done and left a file; NULL */
 double ing_downloads_get_speed (IngDownloads *self, IngJob *job);        /* bytes a second; 0 = not moving */
 double ing_downloads_get_seconds_left (IngDownloads *self, IngJob *job); /* < 0 = unknown */
 /* Forget one that ended or is paused, with what it left on the disk. */

@@ -38,11 +38,14 @@ typedef struct
   guint64 parameters, file_bytes;
   guint context_train; /* tokens; 0 = not said */
   gboolean has_template, is_encoder;
+  GHashTable *sizes; /* type to shrink to (ing_transfers_get_types()) → guint64 *, bytes of the file as that */
   IngFit fit;
 } IngModelFacts;
 
 /* Fills @facts; _clear() frees what it holds. */
 void ing_model_facts_from_json (IngModelFacts *facts, const char *json);
+/* Bytes of the file as @type; 0 = not known. */
+guint64 ing_model_facts_get_size (const IngModelFacts *facts, const char *type);
 void ing_model_facts_clear (IngModelFacts *facts);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (IngModelFacts, ing_model_facts_clear)
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "ing-downloads.h"
+#include "ing-transfers.h"
 
 G_BEGIN_DECLS
 
@@ -36,6 +37,7 @@ G_DECLARE_FINAL_TYPE (IngLibrary, ing_library, ING, LIBRARY, GObject)
 /* Read folders and database again; the list changes when that is done. Downloads that end do it by themselves. */
 void ing_library_refresh (IngLibrary *self);
 IngDownloads *ing_library_get_downloads (IngLibrary *self);
+IngTransfers *ing_library_get_transfers (IngLibrary *self);
 
 /* Own folders besides the folder of models; NULL-terminated, caller frees. */
 char **ing_library_dup_folders (IngLibrary *self);

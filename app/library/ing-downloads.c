@@ -288,7 +288,7 @@ ing_downloads_dup_final_path (IngJob *job)
 {
   g_autofree char *json = ing_job_dup_result (job);
   g_autoptr (JsonObject) result = json != NULL ? ing_json_parse_object (json, -1, NULL) : NULL;
-  return result != NULL && is_download (job) ? g_strdup (ing_json_get_string (result, "path", NULL)) : NULL;
+  return result != NULL ? g_strdup (ing_json_get_string (result, "path", NULL)) : NULL;
 }
 
 void

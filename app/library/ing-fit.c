@@ -105,6 +105,21 @@ ing_model_facts_from_json (IngModelFacts *facts, const char *json)
   facts->has_template = ing_json_get_boolean (o, "has_template", FALSE);
   facts->is_encoder = ing_json_get_boolean (o, "is_encoder", FALSE);
   ing_fit_from_json (&facts->fit, json);
+  facts->sizes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  JsonObject *sizes = ing_json_get_object (o, "sizes");
+  g_autoptr (GList) names = sizes != NULL ? json_object_get_members (sizes) : NULL;
+  for (GList *l = names; l != NULL; l = l->next)
+    {
+      guint64 bytes = get_bytes (sizes, l->data);
+      g_hash_table_insert (facts->sizes, g_strdup (l->data), g_memdup2 (&bytes, sizeof bytes));
+    }
+}
+
+guint64
+ing_model_facts_get_size (const IngModelFacts *facts, const char *type)
+{
+  guint64 *bytes = facts->sizes != NULL ? g_hash_table_lookup (facts->sizes, type) : NULL;
+  return bytes != NULL ? *bytes : 0;
 }
 
 void
@@ -113,4 +128,5 @@ ing_model_facts_clear (IngModelFacts *facts)
   g_clear_pointer (&facts->architecture, g_free);
   g_clear_pointer (&facts->type, g_free);
   g_clear_pointer (&facts->licence, g_free);
+  g_clear_pointer (&facts->sizes, g_hash_table_unref);
 }

@@ -23,9 +23,11 @@ struct _IngLibrary
   IngDatabase *database;
   IngSettings *settings;
   IngDownloads *downloads;
+  IngTransfers *transfers;
   IngModelMeter *meter;
   GPtrArray *files; /* of IngModelFile */
   gboolean refreshing, again;
+  guint refresh_id;
 };
 
 static GType
@@ -509,12 +511,23 @@ ing_library_check_finish (IngLibrary *self, GAsyncResult *result, guint *n_bad, 
 
 /* ------------------------------------------------------------------ class */
 
+static gboolean
+on_refresh_due (gpointer data)
+{
+  IngLibrary *self = data;
+  self->refresh_id = 0;
+  ing_library_refresh (self);
+  return G_SOURCE_REMOVE;
+}
+
+/* A little later: the state is told before what the job left is on its way to the database. */
 static void
 on_job_state (IngJob *job, GParamSpec *pspec, gpointer data)
 {
+  IngLibrary *self = data;
   IngJobState state = ing_job_get_state (job);
-  if (state == ING_JOB_DONE || state == ING_JOB_CANCELLED)
-    ing_library_refresh (data);
+  if ((state == ING_JOB_DONE || state == ING_JOB_CANCELLED) && self->refresh_id == 0)
+    self->refresh_id = g_idle_add (on_refresh_due, self);
 }
 
 static void
@@ -533,14 +546,22 @@ ing_library_get_downloads (IngLibrary *self)
   return self->downloads;
 }
 
+IngTransfers *
+ing_library_get_transfers (IngLibrary *self)
+{
+  return self->transfers;
+}
+
 static void
 ing_library_dispose (GObject *object)
 {
   IngLibrary *self = ING_LIBRARY (object);
+  g_clear_handle_id (&self->refresh_id, g_source_remove);
   g_clear_pointer (&self->meter, ing_model_meter_free);
   g_clear_object (&self->database);
   g_clear_object (&self->settings);
   g_clear_object (&self->downloads);
+  g_clear_object (&self->transfers);
   g_clear_pointer (&self->files, g_ptr_array_unref);
   G_OBJECT_CLASS (ing_library_parent_class)->dispose (object);
 }
@@ -564,6 +585,7 @@ ing_library_new (IngDatabase *database, IngSettings *settings, IngJobQueue *jobs
   self->database = g_object_ref (database);
   self->settings = g_object_ref (settings);
   self->downloads = ing_downloads_new (jobs, settings, service);
+  self->transfers = ing_transfers_new (jobs);
   self->meter = service != NULL ? ing_model_meter_new (service, settings) : NULL;
   g_signal_connect_object (jobs, "items-changed", G_CALLBACK (on_jobs), self, 0);
   return self;

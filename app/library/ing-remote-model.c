@@ -13,6 +13,7 @@
 #include "ing-http.h"
 #include "ing-hub.h"
 #include "ing-token.h"
+#include "ing-transfers.h"
 
 #define FIRST_STEP (1ull << 20)
 #define LAST_STEP (64ull << 20) /* a vocabulary of 256k entries takes about 12 MiB */
@@ -310,6 +311,10 @@ plan (GTask *task, const char *path)
   json_object_set_string_member (payload, "path", path);
   if (peek->context > 0)
     json_object_set_int_member (payload, "context", peek->context);
+  JsonArray *sizes = json_array_new ();
+  for (const char *const *type = ing_transfers_get_types (); *type != NULL; type++)
+    json_array_add_string_element (sizes, *type);
+  json_object_set_array_member (payload, "sizes", sizes);
   ing_generation_service_request_async (peek->service, ENG_WIRE_INSPECT, payload, g_task_get_cancellable (task),
                                         on_planned, g_object_ref (task));
 }

@@ -84,8 +84,10 @@ write_row (IngDatabase *db, const IngJobRow *row, GError **error)
 gboolean
 ing_job_table_write (IngDatabase *db, const IngJobRow *row, GError **error)
 {
-  /* A download that is done makes a file the program's own: both or neither. */
-  if (row->state != ING_JOB_DONE || strcmp (row->kind, "download") != 0)
+  /* What left a model file makes it the program's own: both or neither. */
+  gboolean makes_file = strcmp (row->kind, "download") == 0 || strcmp (row->kind, "quantize") == 0
+                        || strcmp (row->kind, "convert") == 0;
+  if (row->state != ING_JOB_DONE || !makes_file)
     return write_row (db, row, error);
   if (!ing_database_begin (db, error))
     return FALSE;

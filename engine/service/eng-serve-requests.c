@@ -3,9 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "eng-quantize-sizes.h"
 #include "eng-serve-private.h"
 
 #define DEFAULT_INSPECT_CONTEXT 4096
+#define MAX_SIZES 64
+#define MAX_EXACT ((uint64_t) 1 << 53) /* of numbers on the wire */
 
 /* --- reading payloads --- */
 
@@ -252,6 +255,23 @@ eng_service_unload (EngService *s, EngRequest *request, EngError *error)
 
 /* --- INSPECT --- */
 
+/* How large the file would be as each of the types that the request names. */
+static void
+write_sizes (EngJsonWriter *w, const EngJson *names, const EngGguf *file)
+{
+  const EngJson *name;
+  eng_json_write_key (w, "sizes");
+  eng_json_write_begin_object (w);
+  for (size_t i = 0; i < MAX_SIZES && (name = eng_json_at (names, i)) != NULL; i++)
+    {
+      const EngMix *mix = name->type == ENG_JSON_STRING ? eng_mix_find (name->string) : NULL;
+      uint64_t bytes = mix ? eng_quantize_predict_bytes (file, mix) : UINT64_MAX;
+      if (bytes <= MAX_EXACT)
+        eng_json_write_member_int64 (w, mix->name, (int64_t) bytes);
+    }
+  eng_json_write_end_object (w);
+}
+
 EngStatus
 eng_service_inspect (EngService *s, EngRequest *request, EngError *error)
 {
@@ -274,6 +294,9 @@ eng_service_inspect (EngService *s, EngRequest *request, EngError *error)
   eng_json_write_member_int64 (&w, "context", plan.n_ctx);
   eng_json_write_member_string (&w, "device", plan.device);
   write_memory (&w, &plan);
+  const EngJson *sizes = eng_json_get (request->payload, "sizes");
+  if (sizes && sizes->type == ENG_JSON_ARRAY)
+    write_sizes (&w, sizes, eng_model_get_file (model));
   eng_service_send (s, request, ENG_WIRE_DONE, &w);
   eng_model_unref (&model);
   return ENG_OK;

@@ -22,7 +22,7 @@ struct _IngApplication
   gboolean opened;
   gboolean closing;
   gboolean quitting; /* by the person's word: downloads stop for now */
-  guint inhibit;     /* cookie while something is downloaded */
+  guint inhibit;     /* cookie while something is fetched or written */
   guint signal_sources[2];
 };
 
@@ -77,8 +77,15 @@ close_workspace (IngApplication *self)
 
 /* ---------------------------------------------------------------- downloads */
 
+/* What goes on without a window. */
+static gboolean
+is_long_work (IngJob *job)
+{
+  return g_strcmp0 (ing_job_get_kind (job), ING_JOB_KIND_DOWNLOAD) == 0 || ing_transfers_has_job (job);
+}
+
 static guint
-count_downloads (IngApplication *self)
+count_long_work (IngApplication *self)
 {
   GListModel *jobs = G_LIST_MODEL (ing_workspace_get_jobs (self->workspace));
   guint n = 0;
@@ -88,8 +95,7 @@ count_downloads (IngApplication *self)
       g_autoptr (IngJob) job = g_list_model_get_item (jobs, i);
       IngJobState state = ing_job_get_state (job);
 
-      n += g_strcmp0 (ing_job_get_kind (job), ING_JOB_KIND_DOWNLOAD) == 0
-           && (state == ING_JOB_RUNNING || state == ING_JOB_QUEUED);
+      n += is_long_work (job) && (state == ING_JOB_RUNNING || state == ING_JOB_QUEUED);
     }
   return n;
 }
@@ -104,27 +110,27 @@ notify_end (IngApplication *self, IngJob *job)
   if (state != ING_JOB_DONE && state != ING_JOB_FAILED)
     return;
   note = g_notification_new (ing_job_get_title (job));
-  body = state == ING_JOB_DONE || ing_job_get_error (job) == NULL ? g_strdup (_("The download is done"))
+  body = state == ING_JOB_DONE || ing_job_get_error (job) == NULL ? g_strdup (ing_transfers_has_job (job) ? _("The new model is there") : _("The download is done"))
                                                                   : ing_error_to_sentence (ing_job_get_error (job));
   g_notification_set_body (note, body);
   g_application_send_notification (G_APPLICATION (self), NULL, note);
 }
 
-/* Awake while bytes come; and the end, when only they kept a program without a window. */
+/* Awake while there is such work; and the end, when only they kept a program without a window. */
 static void
 job_state_cb (IngJob *job, GParamSpec *pspec, IngApplication *self)
 {
-  guint n = count_downloads (self);
+  guint n = count_long_work (self);
 
   if (n > 0 && self->inhibit == 0)
     self->inhibit = gtk_application_inhibit (GTK_APPLICATION (self), NULL, GTK_APPLICATION_INHIBIT_SUSPEND,
-                                             _("A model is being downloaded"));
+                                             _("A model is being fetched or written"));
   if (n == 0 && self->inhibit != 0)
     {
       gtk_application_uninhibit (GTK_APPLICATION (self), self->inhibit);
       self->inhibit = 0;
     }
-  if (g_strcmp0 (ing_job_get_kind (job), ING_JOB_KIND_DOWNLOAD) == 0 && !self->closing)
+  if (is_long_work (job) && !self->closing)
     notify_end (self, job);
   if (n == 0 && self->window == NULL)
     close_workspace (self);
@@ -147,7 +153,7 @@ window_gone_cb (gpointer user_data, GObject *window)
   IngApplication *self = user_data;
 
   self->window = NULL;
-  if (self->quitting || count_downloads (self) == 0)
+  if (self->quitting || count_long_work (self) == 0)
     close_workspace (self);
 }
 

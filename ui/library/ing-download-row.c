@@ -69,7 +69,7 @@ dup_subtitle (IngDownloadRow *self)
     case ING_JOB_RUNNING:
       return dup_progress (self);
     case ING_JOB_DONE:
-      return g_strdup (_("Here, and checked"));
+      return g_strdup (ing_transfers_has_job (self->job) ? _("Done") : _("Here, and checked"));
     case ING_JOB_CANCELLED:
       return g_strdup (_("Given up"));
     default:
@@ -135,7 +135,9 @@ cancel_cb (IngDownloadRow *self)
 {
   IngJobState state = ing_job_get_state (self->job);
 
-  if (state == ING_JOB_RUNNING || state == ING_JOB_QUEUED)
+  /* A download that stands still is forgotten with its part; other work takes its own away when it is cancelled. */
+  if (state == ING_JOB_RUNNING || state == ING_JOB_QUEUED
+      || (state == ING_JOB_PAUSED && ing_transfers_has_job (self->job)))
     ing_job_queue_cancel (ing_workspace_get_jobs (self->workspace), self->job);
   else
     ing_downloads_forget (ing_library_get_downloads (ing_workspace_get_library (self->workspace)), self->job);

@@ -7,6 +7,7 @@
 #include "ing-model-title.h"
 #include "ing-numbers.h"
 #include "ing-problem-box.h"
+#include "ing-shrink-dialog.h"
 
 #include <glib/gi18n-lib.h>
 
@@ -27,6 +28,8 @@ struct _IngModelPage
   IngWorkspace *workspace;
   IngModelFile *file;
   GCancellable *looking;
+  IngModelFacts facts; /* "" and 0 until they are read */
+  GtkWidget *shrink;   /* button */
   guint looked_context; /* what the prediction is for; 0 = the engine chooses */
 };
 
@@ -173,6 +176,7 @@ show_facts (IngModelPage *self, const IngModelFacts *facts)
                                                    : _("None: it goes on with a text"));
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self->planned), planned);
   gtk_widget_set_sensitive (self->load, !facts->is_encoder);
+  gtk_widget_set_sensitive (self->shrink, TRUE);
 }
 
 static void
@@ -188,10 +192,9 @@ looked_cb (GObject *source, GAsyncResult *result, gpointer user_data)
     ing_problem_box_set_error (self->problem, error);
   else
     {
-      g_auto (IngModelFacts) facts;
-
-      ing_model_facts_from_json (&facts, json);
-      show_facts (self, &facts);
+      ing_model_facts_clear (&self->facts);
+      ing_model_facts_from_json (&self->facts, json);
+      show_facts (self, &self->facts);
     }
 }
 
@@ -272,6 +275,33 @@ trash_cb (GtkWidget *button, IngModelPage *self)
 }
 
 static void
+started_cb (IngModelPage *self)
+{
+  g_signal_emit (self, close_signal, 0); /* the list shows how far it is */
+}
+
+static void
+shrink_cb (IngModelPage *self)
+{
+  GtkWidget *dialog = ing_shrink_dialog_new (GTK_WINDOW (gtk_widget_get_root (GTK_WIDGET (self))), self->workspace,
+                                             self->file, &self->facts);
+
+  g_signal_connect_object (dialog, "started", G_CALLBACK (started_cb), self, G_CONNECT_SWAPPED);
+  gtk_window_present (GTK_WINDOW (dialog));
+}
+
+static GtkWidget *
+new_shrink_row (IngModelPage *self)
+{
+  GtkWidget *row = ing_form_new_plain_row (_("Make it smaller"), _("A copy with coarser numbers"));
+
+  self->shrink = ing_form_add_button (row, _("Shrink…"), NULL, _("Shrink…"));
+  gtk_widget_set_sensitive (self->shrink, FALSE);
+  g_signal_connect_object (self->shrink, "clicked", G_CALLBACK (shrink_cb), self, G_CONNECT_SWAPPED);
+  return row;
+}
+
+static void
 add_file (IngModelPage *self)
 {
   g_autofree char *size = g_format_size (ing_model_file_get_bytes (self->file));
@@ -288,6 +318,7 @@ add_file (IngModelPage *self)
   button = ing_form_add_button (self->check_row, _("Check"), NULL, _("Check file"));
   g_signal_connect_object (button, "clicked", G_CALLBACK (check_cb), self, 0);
   adw_preferences_group_add (ADW_PREFERENCES_GROUP (self->file_group), self->check_row);
+  adw_preferences_group_add (ADW_PREFERENCES_GROUP (self->file_group), new_shrink_row (self));
   if (ing_model_file_get_is_own (self->file))
     {
       GtkWidget *row = ing_form_new_plain_row (_("Delete"), _("It can be brought back from the trash"));
@@ -352,6 +383,7 @@ ing_model_page_dispose (GObject *object)
   g_clear_object (&self->looking);
   g_clear_weak_pointer (&self->toasts);
   g_clear_pointer (&self->box, gtk_widget_unparent);
+  ing_model_facts_clear (&self->facts);
   g_clear_object (&self->file);
   g_clear_object (&self->workspace);
   G_OBJECT_CLASS (ing_model_page_parent_class)->dispose (object);

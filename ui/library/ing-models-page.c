@@ -211,7 +211,7 @@ jobs_cb (IngModelsPage *self)
     {
       g_autoptr (IngJob) job = g_list_model_get_item (jobs, i);
 
-      if (g_strcmp0 (ing_job_get_kind (job), ING_JOB_KIND_DOWNLOAD) == 0)
+      if (g_strcmp0 (ing_job_get_kind (job), ING_JOB_KIND_DOWNLOAD) == 0 || ing_transfers_has_job (job))
         add_row (self->downloads, self->download_rows, ing_download_row_new (self->workspace, job));
     }
 }
@@ -405,7 +405,7 @@ fill_column (IngModelsPage *self, GtkWidget *column)
   self->problem = ING_PROBLEM_BOX (ing_problem_box_new ());
   gtk_box_append (GTK_BOX (column), GTK_WIDGET (self->problem));
   self->found = ing_form_add_group (column, _("What is there"), NULL);
-  self->downloads = ing_form_add_group (column, _("Downloads"), NULL);
+  self->downloads = ing_form_add_group (column, _("Under way"), NULL);
   self->files = ing_form_add_group (column, _("On this computer"), NULL);
   self->catalogue = ing_form_add_group (column, _("Catalogue"),
                                _("Comes with the program. “Not checked” are facts that nobody of the project has compared "
