@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Flatpak, from its manifest to an answer in its sandbox, on a runtime made from Debian's packages.
+
+    test-flatpak.py SOURCE_ROOT      (inside gui-env)
+
+Needs root, flatpak, flatpak-builder, mmdebstrap, ostree and the starter model. $INGLENOOK_FLATPAK_WORK (default:
+build/flatpak below the sources) keeps the runtime and the modules between runs; the first takes some 15 minutes. The
+modules' tarballs are taken from its folder "sources" where one there has the right SHA-256, else downloaded.
+"""
+import hashlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+import atspi
+from tap import Tap
+
+ID = "io.github.inglenook_app.Inglenook"
+STARTER = "SmolLM2-135M-Instruct-Q4_1.gguf"
+BRANCH = "stand-in"
+MAX_START_S = 1.5
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def run(*command, **options):
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    if result.returncode != 0:
+        raise AssertionError("%s: %d\n%s" % (" ".join(command), result.returncode, result.stdout[-3000:]))
+    return result.stdout
+
+
+def inside(*command):
+    """Runs a command in the application's sandbox; its status and what it said."""
+    result = subprocess.run(("flatpak", "run", "--user", "--command=" + command[0], ID) + command[1:],
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return result.returncode, result.stdout
+
+
+def make_runtime(work, repository):
+    have = run("ostree", "--repo=" + repository, "refs") if os.path.isdir(repository) else ""
+    if "runtime/org.gnome.Platform" not in have or "runtime/org.gnome.Sdk" not in have:
+        run(os.path.join(HERE, "make-stand-in-runtime"), os.path.join(work, "runtime"), repository)
+    run("flatpak", "--user", "remote-add", "--if-not-exists", "--no-gpg-verify", "local", repository)
+    for name in ("org.gnome.Platform", "org.gnome.Sdk"):
+        run("flatpak", "--user", "install", "-y", "--noninteractive", "--or-update", "local", "%s//%s" % (name, BRANCH))
+
+
+def local_sources(folder):
+    found = {}
+    for name in os.listdir(folder) if os.path.isdir(folder) else []:
+        with open(os.path.join(folder, name), "rb") as tarball:
+            found[hashlib.sha256(tarball.read()).hexdigest()] = os.path.join(folder, name)
+    return found
+
+
+def write_manifest(root, work):
+    """The project's own manifest, on the stand-in runtime, with the committed sources and tarballs that are here."""
+    with open(os.path.join(root, "flatpak", ID + ".json"), encoding="utf-8") as source:
+        manifest = json.load(source)
+    tree = os.path.join(work, "tree")
+    shutil.rmtree(tree, ignore_errors=True)
+    os.mkdir(tree)
+    archive = subprocess.run(["git", "-C", root, "archive", "HEAD"], stdout=subprocess.PIPE, check=True).stdout
+    subprocess.run(["tar", "-C", tree, "-xf", "-"], input=archive, check=True)
+    have = local_sources(os.path.join(work, "sources"))
+    manifest["runtime-version"] = BRANCH
+    for module in manifest["modules"]:
+        for source in module["sources"]:
+            if source["type"] == "dir":
+                source["path"] = tree
+            elif source["sha256"] in have:
+                del source["url"]
+                source["path"] = have[source["sha256"]]
+    path = os.path.join(work, ID + ".json")
+    with open(path, "w", encoding="utf-8") as out:
+        json.dump(manifest, out, indent=2)
+    return path
+
+
+def build(root, work, repository):
+    run("flatpak-builder", "--user", "--force-clean", "--disable-rofiles-fuse", "--repo=" + repository,
+        "--default-branch=" + BRANCH, "--state-dir=" + os.path.join(work, "state"), os.path.join(work, "app"),
+        write_manifest(root, work))
+    run("flatpak", "--user", "install", "-y", "--noninteractive", "--or-update", "local", "%s//%s" % (ID, BRANCH))
+
+
+def start():
+    """The window's accessible application, and how long it took to come."""
+    began = time.monotonic()
+    process = subprocess.Popen(["flatpak", "run", "--user", "--env=GSK_RENDERER=cairo", ID],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    root = atspi.application_named("inglenook", 30)
+    atspi.find(root, "text", "Question", timeout=30)
+    return process, root, time.monotonic() - began
+
+
+def stop(process):
+    subprocess.run(["flatpak", "kill", ID], check=False)
+    process.wait()
+
+
+def check_answer():
+    process, root, _ = start()
+    try:
+        atspi.set_text(atspi.find(root, "text", "Question"), "What is the capital of France?")
+        atspi.press(root, "Send", timeout=60)
+        atspi.find(root, "label", lambda name: "tok/s" in name, timeout=60)
+    finally:
+        stop(process)
+
+
+def check_sandbox(home):
+    marker = "marker-7f3a91"
+    with open(os.path.join(home, marker), "w", encoding="utf-8") as out:
+        out.write("private")
+    _, said = inside("sh", "-c", "ls -a '%s' /var/home /home 2>/dev/null; find / -name '%s' 2>/dev/null" % (home, marker))
+    assert marker not in said, said
+    status, said = inside("touch", "/app/bin/x")
+    assert status != 0 and "ead-only" in said, said
+    _, said = inside("cat", "/.flatpak-info")
+    policy = said.split("[Session Bus Policy]")[1].split("[")[0] if "[Session Bus Policy]" in said else ""
+    # Flatpak itself lets a program own its own name and talk to the portals.
+    granted = [line.split("=")[0] for line in policy.splitlines() if "=" in line and not line.startswith(ID)]
+    assert not granted, granted
+    assert "filesystems=" not in said, said
+
+
+def check_reader(home):
+    """The process that reads documents is confined once more, inside the sandbox."""
+    folder = os.path.join(home, ".var", "app", ID, "data")
+    with open(os.path.join(folder, "lease.md"), "w", encoding="utf-8") as out:
+        out.write("# Lease\n\nThe rent of the harbour flat is due on the third of each month.\n")
+    status, said = inside("inglenook", "search", "--document", os.path.join(folder, "lease.md"), "rent due")
+    assert status == 0 and "third of each month" in said, said
+
+
+def check_data_apart(home):
+    """What runs outside finds nothing of what the Flatpak wrote, and the other way round."""
+    assert not os.path.exists(os.path.join(home, ".local", "share", "inglenook"))
+    assert os.path.exists(os.path.join(home, ".var", "app", ID, "data", "inglenook", "inglenook.sqlite"))
+
+
+def check_start():
+    times = []
+    for _ in range(5):
+        process, _, seconds = start()
+        stop(process)
+        times.append(seconds)
+    print("# from the command to a usable window: %s s" % ", ".join("%.2f" % t for t in times))
+    assert statistics.median(times[1:]) <= MAX_START_S, times
+
+
+def main():
+    root = sys.argv[1]
+    model = os.path.join(os.environ.get("INGLENOOK_MODELS", ""), STARTER)
+    if os.geteuid() != 0 or not os.path.exists(model):
+        Tap.skip_all("needs root and the starter model")
+    for program in ("flatpak", "flatpak-builder", "mmdebstrap", "ostree", "git"):
+        if not shutil.which(program):
+            Tap.skip_all("%s is not installed" % program)
+    work = os.environ.get("INGLENOOK_FLATPAK_WORK", os.path.join(root, "build", "flatpak"))
+    os.makedirs(work, exist_ok=True)
+    os.environ["FLATPAK_USER_DIR"] = os.path.join(work, "installed")
+    repository = os.path.join(work, "repository")
+    home = os.environ["HOME"]
+    models = os.path.join(home, ".var", "app", ID, "data", "inglenook", "models")
+    os.makedirs(models)
+    shutil.copy(model, models)
+    # Flatpak passes the environment on; in there that folder does not exist.
+    del os.environ["INGLENOOK_MODELS"]
+    tap = Tap()
+    with tap.case("the stand-in runtime is there"):
+        make_runtime(work, repository)
+    with tap.case("the manifest builds, and what it built installs"):
+        build(root, work, repository)
+    if tap.n_failed == 0:
+        with tap.case("a question is answered in the sandbox"):
+            check_answer()
+        with tap.case("the home, the bus and /app are closed to it"):
+            check_sandbox(home)
+        with tap.case("a document is read in the sandbox"):
+            check_reader(home)
+        with tap.case("its data is apart from that of the program outside"):
+            check_data_apart(home)
+        with tap.case("a usable window within %g s" % MAX_START_S):
+            check_start()
+    return tap.done()
+
+
+sys.exit(main())
