@@ -34,12 +34,15 @@ const char *ing_model_file_get_uri (IngModelFile *self);        /* where it came
 #define ING_TYPE_LIBRARY (ing_library_get_type ())
 G_DECLARE_FINAL_TYPE (IngLibrary, ing_library, ING, LIBRARY, GObject)
 
+/* Bytes that can still be written to the folder of models; 0 = unknown. */
+guint64 ing_library_get_free_bytes (IngLibrary *self);
+
 /* Read folders and database again; the list changes when that is done. Downloads that end do it by themselves. */
 void ing_library_refresh (IngLibrary *self);
 IngDownloads *ing_library_get_downloads (IngLibrary *self);
 IngTransfers *ing_library_get_transfers (IngLibrary *self);
 
-/* Own folders besides the folder of models; NULL-terminated, caller frees. */
+/* Own folders, and single files, besides the folder of models; NULL-terminated, caller frees. */
 char **ing_library_dup_folders (IngLibrary *self);
 void ing_library_add_folder (IngLibrary *self, const char *path);
 void ing_library_remove_folder (IngLibrary *self, const char *path);
@@ -60,6 +63,21 @@ gboolean ing_library_restore_finish (IngLibrary *self, GAsyncResult *result, GEr
 void ing_library_import_async (IngLibrary *self, const char *path, GCancellable *cancellable,
                                GAsyncReadyCallback callback, gpointer user_data);
 char *ing_library_import_finish (IngLibrary *self, GAsyncResult *result, GError **error);
+
+/* The same as a job of the kind "import", with progress. Returns a new reference. */
+#define ING_JOB_KIND_IMPORT "import"
+IngJob *ing_library_import (IngLibrary *self, const char *path);
+/* Is @job one that brings a model here (download, import, quantize, convert)? */
+gboolean ing_library_has_job (IngJob *job);
+
+/* A link to a file of another program, under a name of its own, in the folder of models; "trash" then removes the link
+ * alone. Returns the link's path. */
+void ing_library_link_async (IngLibrary *self, const char *path, const char *name, GCancellable *cancellable,
+                             GAsyncReadyCallback callback, gpointer user_data);
+char *ing_library_link_finish (IngLibrary *self, GAsyncResult *result, GError **error);
+
+/* A GGUF file, or a folder with such files or with config.json? Any thread; blocks a little. */
+gboolean ing_library_looks_like_model (const char *path);
 
 /* Read all of it and compare with the hash kept. TRUE: as it was. *@n_bad, *@n_blocks: of its blocks of 16 MiB.
  * ING_ERROR_NOT_FOUND if no hash was ever known: it is kept now. */

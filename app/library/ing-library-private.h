@@ -13,7 +13,8 @@ IngModelFile *ing_model_file_new (IngFileKind kind, char *path, guint64 bytes);
 void ing_model_file_set_known (IngModelFile *self, const IngModelFileRow *row, guint n_conversations);
 const char *ing_model_file_get_blocks (IngModelFile *self);
 
-/* What is in @folder and one folder deep: GPtrArray of IngModelFile. An absent folder is one entry. */
+/* What is in @folder and one folder deep, or the one file that it is: GPtrArray of IngModelFile. What is absent is one
+ * entry. */
 GPtrArray *ing_library_scan (const char *folder);
 /* "x-00001-of-00003.gguf" → 3, its number in *@index, the length of what stands before it in *@stem; 0 = no split file. */
 guint ing_library_parse_split (const char *name, guint *index, gsize *stem);

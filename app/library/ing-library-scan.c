@@ -216,6 +216,8 @@ ing_library_scan (const char *folder)
   GPtrArray *files = g_ptr_array_new_with_free_func (g_object_unref);
   if (g_file_test (folder, G_FILE_TEST_IS_DIR))
     scan_folder (folder, 1, files);
+  else if (g_file_test (folder, G_FILE_TEST_IS_REGULAR))
+    g_ptr_array_add (files, ing_model_file_new (ING_FILE_MODEL, g_strdup (folder), set_bytes (folder)));
   else
     g_ptr_array_add (files, ing_model_file_new (ING_FILE_ABSENT, g_strdup (folder), 0));
   g_ptr_array_sort (files, by_name);

@@ -2,26 +2,21 @@
 /* Invariant: what the list shows was read together by one thread; a refresh asked for meanwhile follows behind it. */
 #include "ing-library-private.h"
 
-#include <fcntl.h>
-#include <glib/gstdio.h>
-#include <linux/fs.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "ing-download-run.h"
-#include "ing-hub.h"
+#include "ing-import.h"
 #include "ing-model-memory.h"
 #include "ing-trash.h"
-
-#define COPY_BYTES (1u << 20)
 
 struct _IngLibrary
 {
   GObject parent_instance;
   IngDatabase *database;
   IngSettings *settings;
+  IngJobQueue *jobs; /* borrowed, outlives it */
   IngDownloads *downloads;
   IngTransfers *transfers;
   IngModelMeter *meter;
@@ -231,7 +226,8 @@ typedef struct
 {
   IngDatabase *database;
   IngModelFile *file;
-  char *path; /* import: from */
+  char *path; /* import, link: from */
+  char *name; /* link */
   guint n_bad, n_blocks;
 } Work;
 
@@ -242,6 +238,7 @@ work_free (gpointer data)
   g_object_unref (work->database);
   g_clear_object (&work->file);
   g_free (work->path);
+  g_free (work->name);
   g_free (work);
 }
 
@@ -332,109 +329,32 @@ ing_library_restore_finish (IngLibrary *self, GAsyncResult *result, GError **err
   return g_task_propagate_boolean (G_TASK (result), error);
 }
 
-/* ------------------------------------------------------------------ copies */
+/* ------------------------------------------------------------------ bringing in */
 
 static gboolean
-copy_bytes (int from, int to, const char *to_path, GCancellable *cancellable, GError **error)
+import_set (IngDatabase *database, const char *path, IngJob *job, char **first, GCancellable *cancellable, GError **error)
 {
-  g_autofree guint8 *buffer = g_malloc (COPY_BYTES);
-  gssize n;
-  if (ioctl (to, FICLONE, from) == 0)
-    return TRUE;
-  while ((n = read (from, buffer, COPY_BYTES)) != 0)
+  g_autoptr (GPtrArray) made = ing_import_copy (path, job, cancellable, error);
+  for (guint i = 0; made != NULL && i < made->len; i++)
     {
-      if (g_cancellable_set_error_if_cancelled (cancellable, error))
-        return FALSE;
-      for (gssize done = 0; n > 0 && done < n;)
-        {
-          gssize wrote = write (to, buffer + done, (gsize) (n - done));
-          if (wrote < 0 && errno != EINTR)
-            {
-              g_propagate_error (error, ing_error_from_system (errno, to_path, "write"));
-              return FALSE;
-            }
-          done += MAX (wrote, 0);
-        }
-      if (n < 0 && errno != EINTR)
-        {
-          g_propagate_error (error, ing_error_from_system (errno, to_path, "read"));
-          return FALSE;
-        }
+      struct stat st = { 0 };
+      if (stat (g_ptr_array_index (made, i), &st) == 0)
+        remember_file (database, g_ptr_array_index (made, i), (guint64) st.st_size, NULL, NULL, NULL);
     }
-  return TRUE;
-}
-
-/* Into "NAME.import.part", synced. Returns its path. */
-static char *
-copy_file (const char *path, const char *name, GCancellable *cancellable, GError **error)
-{
-  char magic[4] = "";
-  struct stat st;
-  int from = open (path, O_RDONLY | O_CLOEXEC);
-  if (from < 0 || fstat (from, &st) != 0)
-    {
-      g_propagate_error (error, ing_error_from_system (errno, path, "open"));
-      if (from >= 0)
-        close (from);
-      return NULL;
-    }
-  g_autofree char *part_name = g_strconcat (name, ".import.part", NULL);
-  g_autofree char *part = g_build_filename (ing_paths_get_models (), part_name, NULL);
-  guint64 room = ing_paths_get_free_bytes (part);
-  int to = -1;
-  gboolean ok = FALSE;
-  if (!S_ISREG (st.st_mode) || pread (from, magic, 4, 0) != 4 || memcmp (magic, "GGUF", 4) != 0)
-    g_propagate_error (error, ing_error_new (ING_ERROR_FORMAT, "magic", 0, 0, "%s is not a GGUF file", path));
-  else if ((to = open (part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644)) < 0)
-    g_propagate_error (error, ing_error_from_system (errno, part, "create"));
-  else if (ioctl (to, FICLONE, from) != 0 && (guint64) st.st_size > room)
-    g_propagate_error (error, ing_error_new (ING_ERROR_DISK_FULL, ing_paths_get_models (), (guint64) st.st_size, room,
-                                             "no room for a copy"));
-  else
-    ok = copy_bytes (from, to, part, cancellable, error) && fsync (to) == 0;
-  close (from);
-  if (to >= 0)
-    close (to);
-  if (ok)
-    return g_steal_pointer (&part);
-  if (to >= 0)
-    g_unlink (part);
-  if (error != NULL && *error == NULL)
-    *error = ing_error_from_system (errno, part, "sync");
-  return NULL;
+  *first = made != NULL ? g_strdup (g_ptr_array_index (made, 0)) : NULL;
+  return made != NULL;
 }
 
 static void
 import_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
 {
   Work *work = task_data;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GPtrArray) paths = ing_library_list_set (work->path);
-  g_autoptr (GPtrArray) made = g_ptr_array_new_with_free_func (g_free);
-  gboolean ok = ing_paths_ensure_folder (ing_paths_get_models (), &error);
-  for (guint i = 0; ok && i < paths->len; i++)
-    {
-      g_autofree char *base = g_path_get_basename (g_ptr_array_index (paths, i));
-      g_autofree char *name = ing_hub_dup_file_name (base);
-      g_autofree char *part = copy_file (g_ptr_array_index (paths, i), name, cancellable, &error);
-      char *path = part != NULL ? ing_download_publish (part, ing_paths_get_models (), name, &error) : NULL;
-      ok = path != NULL;
-      if (ok)
-        g_ptr_array_add (made, path);
-    }
-  for (guint i = 0; i < made->len; i++)
-    {
-      struct stat st = { 0 };
-      const char *path = g_ptr_array_index (made, i);
-      if (!ok)
-        g_unlink (path); /* half a set is of no use */
-      else if (stat (path, &st) == 0)
-        remember_file (work->database, path, (guint64) st.st_size, NULL, NULL, NULL);
-    }
-  if (ok)
-    g_task_return_pointer (task, g_strdup (g_ptr_array_index (made, 0)), g_free);
+  GError *error = NULL;
+  char *first;
+  if (import_set (work->database, work->path, NULL, &first, cancellable, &error))
+    g_task_return_pointer (task, first, g_free);
   else
-    g_task_return_error (task, g_steal_pointer (&error));
+    g_task_return_error (task, error);
 }
 
 void
@@ -447,6 +367,102 @@ ing_library_import_async (IngLibrary *self, const char *path, GCancellable *canc
 
 char *
 ing_library_import_finish (IngLibrary *self, GAsyncResult *result, GError **error)
+{
+  ing_library_refresh (self);
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+typedef struct
+{
+  IngDatabase *database;
+  IngJob *job;
+} ImportRun;
+
+static void
+import_run_free (gpointer data)
+{
+  ImportRun *run = data;
+  g_object_unref (run->database);
+  g_object_unref (run->job);
+  g_free (run);
+}
+
+static void
+import_job_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+  ImportRun *run = task_data;
+  GError *error = NULL;
+  g_autoptr (JsonObject) payload = ing_json_parse_object (ing_job_get_payload (run->job), -1, &error);
+  g_autofree char *first = NULL;
+  if (payload == NULL
+      || !import_set (run->database, ing_json_get_string (payload, "in", ""), run->job, &first, cancellable, &error))
+    {
+      g_task_return_error (task, error);
+      return;
+    }
+  g_autoptr (JsonObject) result = json_object_new ();
+  json_object_set_string_member (result, "path", first);
+  g_autofree char *json = ing_json_print_object (result);
+  ing_job_set_result (run->job, json);
+  g_task_return_boolean (task, TRUE);
+}
+
+static void
+start_import (IngJob *job, GTask *task, gpointer data)
+{
+  IngLibrary *self = data;
+  ImportRun *run = g_new0 (ImportRun, 1);
+  run->database = g_object_ref (self->database);
+  run->job = g_object_ref (job);
+  g_task_set_task_data (task, run, import_run_free);
+  g_task_run_in_thread (task, import_job_thread);
+  g_object_unref (task);
+}
+
+IngJob *
+ing_library_import (IngLibrary *self, const char *path)
+{
+  g_autoptr (JsonObject) payload = json_object_new ();
+  g_autofree char *title = g_filename_display_basename (path);
+  json_object_set_string_member (payload, "in", path);
+  g_autofree char *json = ing_json_print_object (payload);
+  return ing_job_queue_add (self->jobs, ING_JOB_KIND_IMPORT, title, json, 0);
+}
+
+gboolean
+ing_library_has_job (IngJob *job)
+{
+  const char *kind = ing_job_get_kind (job);
+  return strcmp (kind, ING_JOB_KIND_DOWNLOAD) == 0 || strcmp (kind, ING_JOB_KIND_IMPORT) == 0 || ing_transfers_has_job (job);
+}
+
+static void
+link_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+  Work *work = task_data;
+  GError *error = NULL;
+  struct stat st;
+  g_autofree char *path = ing_import_link (work->path, work->name, &error);
+  if (path != NULL && stat (path, &st) == 0)
+    remember_file (work->database, path, (guint64) st.st_size, ing_import_get_blob_hash (work->path), NULL, NULL);
+  if (path != NULL)
+    g_task_return_pointer (task, g_steal_pointer (&path), g_free);
+  else
+    g_task_return_error (task, error);
+}
+
+void
+ing_library_link_async (IngLibrary *self, const char *path, const char *name, GCancellable *cancellable,
+                        GAsyncReadyCallback callback, gpointer user_data)
+{
+  g_autoptr (GTask) task = new_work (self, NULL, path, cancellable, callback, user_data);
+  Work *work = g_task_get_task_data (task);
+  work->name = g_strdup (name);
+  g_task_run_in_thread (task, link_thread);
+}
+
+char *
+ing_library_link_finish (IngLibrary *self, GAsyncResult *result, GError **error)
 {
   ing_library_refresh (self);
   return g_task_propagate_pointer (G_TASK (result), error);
@@ -472,7 +488,8 @@ check_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *ca
   guint64 bytes = 0;
   g_autoptr (GArray) blocks = NULL;
   const char *path = ing_model_file_get_path (work->file), *then = ing_model_file_get_sha256 (work->file);
-  g_autofree char *now = ing_download_hash_file (path, &bytes, &blocks, cancellable);
+  g_autofree char *real = realpath (path, NULL);
+  g_autofree char *now = ing_download_hash_file (real != NULL ? real : path, &bytes, &blocks, cancellable);
   GError *error = NULL;
   if (g_cancellable_set_error_if_cancelled (cancellable, &error))
     g_task_return_error (task, error);
@@ -540,6 +557,12 @@ on_jobs (GListModel *jobs, guint position, guint n_removed, guint n_added, gpoin
     }
 }
 
+guint64
+ing_library_get_free_bytes (IngLibrary *self)
+{
+  return ing_paths_get_free_bytes (ing_paths_get_models ());
+}
+
 IngDownloads *
 ing_library_get_downloads (IngLibrary *self)
 {
@@ -586,6 +609,8 @@ ing_library_new (IngDatabase *database, IngSettings *settings, IngJobQueue *jobs
   self->settings = g_object_ref (settings);
   self->downloads = ing_downloads_new (jobs, settings, service);
   self->transfers = ing_transfers_new (jobs);
+  self->jobs = jobs;
+  ing_job_queue_register (jobs, ING_JOB_KIND_IMPORT, 1, start_import, self, NULL);
   self->meter = service != NULL ? ing_model_meter_new (service, settings) : NULL;
   g_signal_connect_object (jobs, "items-changed", G_CALLBACK (on_jobs), self, 0);
   return self;

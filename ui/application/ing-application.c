@@ -77,13 +77,6 @@ close_workspace (IngApplication *self)
 
 /* ---------------------------------------------------------------- downloads */
 
-/* What goes on without a window. */
-static gboolean
-is_long_work (IngJob *job)
-{
-  return g_strcmp0 (ing_job_get_kind (job), ING_JOB_KIND_DOWNLOAD) == 0 || ing_transfers_has_job (job);
-}
-
 static guint
 count_long_work (IngApplication *self)
 {
@@ -95,7 +88,7 @@ count_long_work (IngApplication *self)
       g_autoptr (IngJob) job = g_list_model_get_item (jobs, i);
       IngJobState state = ing_job_get_state (job);
 
-      n += is_long_work (job) && (state == ING_JOB_RUNNING || state == ING_JOB_QUEUED);
+      n += ing_library_has_job (job) && (state == ING_JOB_RUNNING || state == ING_JOB_QUEUED);
     }
   return n;
 }
@@ -110,7 +103,7 @@ notify_end (IngApplication *self, IngJob *job)
   if (state != ING_JOB_DONE && state != ING_JOB_FAILED)
     return;
   note = g_notification_new (ing_job_get_title (job));
-  body = state == ING_JOB_DONE || ing_job_get_error (job) == NULL ? g_strdup (ing_transfers_has_job (job) ? _("The new model is there") : _("The download is done"))
+  body = state == ING_JOB_DONE || ing_job_get_error (job) == NULL ? g_strdup (strcmp (ing_job_get_kind (job), ING_JOB_KIND_DOWNLOAD) != 0 ? _("The new model is there") : _("The download is done"))
                                                                   : ing_error_to_sentence (ing_job_get_error (job));
   g_notification_set_body (note, body);
   g_application_send_notification (G_APPLICATION (self), NULL, note);
@@ -130,7 +123,7 @@ job_state_cb (IngJob *job, GParamSpec *pspec, IngApplication *self)
       gtk_application_uninhibit (GTK_APPLICATION (self), self->inhibit);
       self->inhibit = 0;
     }
-  if (is_long_work (job) && !self->closing)
+  if (ing_library_has_job (job) && !self->closing)
     notify_end (self, job);
   if (n == 0 && self->window == NULL)
     close_workspace (self);

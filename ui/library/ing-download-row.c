@@ -22,6 +22,12 @@ struct _IngDownloadRow
 
 G_DEFINE_FINAL_TYPE (IngDownloadRow, ing_download_row, ADW_TYPE_ACTION_ROW)
 
+static gboolean
+is_download (IngDownloadRow *self)
+{
+  return g_strcmp0 (ing_job_get_kind (self->job), ING_JOB_KIND_DOWNLOAD) == 0;
+}
+
 static char *
 dup_progress (IngDownloadRow *self)
 {
@@ -69,7 +75,7 @@ dup_subtitle (IngDownloadRow *self)
     case ING_JOB_RUNNING:
       return dup_progress (self);
     case ING_JOB_DONE:
-      return g_strdup (ing_transfers_has_job (self->job) ? _("Done") : _("Here, and checked"));
+      return g_strdup (is_download (self) ? _("Here, and checked") : _("Done"));
     case ING_JOB_CANCELLED:
       return g_strdup (_("Given up"));
     default:
@@ -137,7 +143,7 @@ cancel_cb (IngDownloadRow *self)
 
   /* A download that stands still is forgotten with its part; other work takes its own away when it is cancelled. */
   if (state == ING_JOB_RUNNING || state == ING_JOB_QUEUED
-      || (state == ING_JOB_PAUSED && ing_transfers_has_job (self->job)))
+      || (state == ING_JOB_PAUSED && !is_download (self)))
     ing_job_queue_cancel (ing_workspace_get_jobs (self->workspace), self->job);
   else
     ing_downloads_forget (ing_library_get_downloads (ing_workspace_get_library (self->workspace)), self->job);

@@ -4,6 +4,7 @@
 
 #include "ing-download-row.h"
 #include "ing-form.h"
+#include "ing-import-dialog.h"
 #include "ing-model-page.h"
 #include "ing-numbers.h"
 #include "ing-problem-box.h"
@@ -211,7 +212,7 @@ jobs_cb (IngModelsPage *self)
     {
       g_autoptr (IngJob) job = g_list_model_get_item (jobs, i);
 
-      if (g_strcmp0 (ing_job_get_kind (job), ING_JOB_KIND_DOWNLOAD) == 0 || ing_transfers_has_job (job))
+      if (ing_library_has_job (job))
         add_row (self->downloads, self->download_rows, ing_download_row_new (self->workspace, job));
     }
 }
@@ -478,6 +479,7 @@ ing_models_page_set_workspace (IngModelsPage *self, IngWorkspace *workspace, Adw
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (ing_workspace_get_library (workspace), "items-changed", G_CALLBACK (files_cb), self,
                            G_CONNECT_SWAPPED);
+  gtk_box_insert_child_after (GTK_BOX (gtk_widget_get_parent (self->files)), ing_import_group_new (workspace, toasts), self->files);
   jobs_cb (self);
   g_signal_connect (self, "map", G_CALLBACK (fill_catalogue), NULL);
 }

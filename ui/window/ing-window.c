@@ -7,7 +7,9 @@
 
 #include "ing-chat-view.h"
 #include "ing-conversation-item.h"
+#include "ing-drop.h"
 #include "ing-export.h"
+#include "ing-import-dialog.h"
 #include "ing-model-menu.h"
 #include "ing-models-page.h"
 #include "ing-pane.h"
@@ -515,16 +517,12 @@ restore_cb (GtkWidget *widget, const char *name, GVariant *parameter)
                                g_object_ref (self));
 }
 
-static gboolean
-drop_cb (IngWindow *self, const GValue *value, double x, double y)
+static void
+drop_models_cb (GtkWidget *widget, const char *const *paths)
 {
-  GSList *files = g_value_get_boxed (value);
-  g_autofree char *path = files != NULL && files->next == NULL ? g_file_get_path (files->data) : NULL;
+  IngWindow *self = ING_WINDOW (widget);
 
-  if (path == NULL || !g_str_has_suffix (path, ".gguf"))
-    return FALSE;
-  ing_window_open_model (self, path);
-  return TRUE;
+  ing_import_path (GTK_WINDOW (self), self->workspace, self->toasts, paths[0]);
 }
 
 /* ---------------------------------------------------------------- the other actions */
@@ -777,12 +775,9 @@ ing_window_class_init (IngWindowClass *klass)
 static void
 ing_window_init (IngWindow *self)
 {
-  GtkDropTarget *drop = gtk_drop_target_new (GDK_TYPE_FILE_LIST, GDK_ACTION_COPY);
-
   self->show_sidebar = TRUE;
   gtk_widget_init_template (GTK_WIDGET (self));
-  g_signal_connect_swapped (drop, "drop", G_CALLBACK (drop_cb), self);
-  gtk_widget_add_controller (GTK_WIDGET (self), GTK_EVENT_CONTROLLER (drop));
+  ing_drop_attach (GTK_WIDGET (self), drop_models_cb, NULL);
 }
 
 GtkWidget *
