@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ing-ask-documents.h"
 
-#include <glib/gi18n-lib.h>
-
 #include "ing-document-private.h"
 
 #define POLL_MS 20
@@ -105,43 +103,4 @@ ing_ask_documents_start (IngWorkspace *workspace, const IngAskOptions *options, 
                                                              options->documents[i])));
   self->poll_id = g_timeout_add (POLL_MS, on_poll, self);
   return self;
-}
-
-JsonArray *
-ing_ask_make_passages (const IngFound *found)
-{
-  JsonArray *array = json_array_new ();
-  for (guint i = 0; i < found->passages->len; i++)
-    {
-      const IngPassage *p = found->passages->pdata[i];
-      JsonObject *o = json_object_new ();
-      json_object_set_string_member (o, "document", p->document);
-      if (p->page > 0)
-        json_object_set_int_member (o, "page", p->page);
-      else
-        json_object_set_null_member (o, "page");
-      json_object_set_string_member (o, "heading", p->heading);
-      json_object_set_string_member (o, "text", p->text);
-      json_object_set_double_member (o, "score", p->score);
-      json_array_add_object_element (array, o);
-    }
-  return array;
-}
-
-char *
-ing_ask_format_passage (const IngPassage *p, guint number, gboolean with_text)
-{
-  g_autoptr (GString) out = g_string_new (NULL);
-  g_string_append_printf (out, "[%u] %s", number, p->document);
-  if (p->page > 0)
-    {
-      g_string_append (out, ", ");
-      g_string_append_printf (out, _ ("page %u"), p->page);
-    }
-  if (*p->heading != '\0')
-    g_string_append_printf (out, " › %s", p->heading);
-  g_string_append_c (out, '\n');
-  if (with_text)
-    g_string_append_printf (out, "%s\n\n", p->text);
-  return g_string_free (g_steal_pointer (&out), FALSE);
 }

@@ -2,8 +2,6 @@
 /* What documents say to a question from a command line: read those not indexed yet, then search. */
 #pragma once
 
-#include <json-glib/json-glib.h>
-
 #include "ing-ask-private.h"
 #include "ing-document-library.h"
 
@@ -22,8 +20,3 @@ IngAskDocuments *ing_ask_documents_start (IngWorkspace *workspace, const IngAskO
                                           const char *earlier, const IngAskDocumentsHandler *handler,
                                           gpointer data);
 void ing_ask_documents_free (IngAskDocuments *self); /* any time */
-
-/* [{"document", "page", "heading", "text", "score"}, …] */
-JsonArray *ing_ask_make_passages (const IngFound *found);
-/* "[1] name, page 3 › heading" and the text, for a terminal or a model. Caller frees. */
-char *ing_ask_format_passage (const IngPassage *passage, guint number, gboolean with_text);

@@ -7,6 +7,7 @@
 #include "ing-citations.h"
 #include "ing-conversation-list-private.h"
 #include "ing-json.h"
+#include "ing-sources-private.h"
 #include "ing-workspace-private.h"
 
 #define OPENING_POLL_MS 20
@@ -101,7 +102,7 @@ print_json (IngAsk *ask)
   else
     json_object_set_null_member (o, "found"); /* no document was asked */
   json_object_set_array_member (o, "sources",
-                                ask->found != NULL ? ing_ask_make_passages (ask->found) : json_array_new ());
+                                ask->found != NULL ? ing_sources_make_json (ask->found, FALSE) : json_array_new ());
   if (ask->found != NULL && ask->answer != NULL)
     json_object_set_array_member (o, "claims", make_claims (text, ask->found));
   if (is_kept (ask) && ask->conversation != NULL)
@@ -121,7 +122,7 @@ print_passages (IngAsk *ask, gboolean with_text)
     ask->sink.out (_ ("\nSources:\n"), ask->data);
   for (guint i = 0; i < ask->found->passages->len; i++)
     {
-      g_autofree char *text = ing_ask_format_passage (ask->found->passages->pdata[i], i + 1, with_text);
+      g_autofree char *text = ing_sources_format (ask->found->passages->pdata[i], i + 1, with_text);
       g_autofree char *printable = ing_ask_make_printable (text);
       ask->sink.out (printable, ask->data);
     }
@@ -155,7 +156,7 @@ print_found_json (IngAsk *ask)
 {
   g_autoptr (JsonObject) o = json_object_new ();
   json_object_set_boolean_member (o, "found", ask->found->found);
-  json_object_set_array_member (o, "passages", ing_ask_make_passages (ask->found));
+  json_object_set_array_member (o, "passages", ing_sources_make_json (ask->found, FALSE));
   g_autofree char *json = ing_json_print_object (o);
   g_autofree char *line = g_strconcat (json, "\n", NULL);
   ask->sink.out (line, ask->data);
@@ -225,22 +226,6 @@ on_text (IngMessage *message, IngPart *part, const char *text, gpointer data)
 
 /* ------------------------------------------------------------------ the beginning */
 
-/* The passages stand before the question, so that the next question about the same ones reads them from the cache.
- * What they say goes through the template as a value: it cannot become a control token. */
-static char *
-make_passages_text (const IngFound *found)
-{
-  g_autoptr (GString) out = g_string_new (
-      "Passages from documents. Answer the question below from them alone, and put the number of the passage, such "
-      "as [1], behind each sentence. Say so if they do not hold the answer.\n\n");
-  for (guint i = 0; i < found->passages->len; i++)
-    {
-      g_autofree char *text = ing_ask_format_passage (found->passages->pdata[i], i + 1, TRUE);
-      g_string_append (out, text);
-    }
-  return g_string_free (g_steal_pointer (&out), FALSE);
-}
-
 static void
 send_question (IngAsk *ask)
 {
@@ -253,11 +238,7 @@ send_question (IngAsk *ask)
   if (ask->found != NULL)
     {
       parts = g_list_store_new (ING_TYPE_PART);
-      g_autofree char *text = make_passages_text (ask->found);
-      g_autoptr (JsonObject) data = json_object_new ();
-      json_object_set_array_member (data, "passages", ing_ask_make_passages (ask->found));
-      g_autofree char *json = ing_json_print_object (data);
-      g_autoptr (IngPart) part = ing_part_new_passages (text, json);
+      g_autoptr (IngPart) part = ing_sources_make_part (ask->found);
       g_list_store_append (parts, part);
     }
   ask->answer = ing_conversation_send (ask->conversation, ask->options->question, G_LIST_MODEL (parts));

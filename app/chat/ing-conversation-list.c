@@ -22,6 +22,8 @@ struct _IngConversationList
   guint purge_id;
 };
 
+static guint signal_erased;
+
 static GType
 get_item_type (GListModel *model)
 {
@@ -84,6 +86,8 @@ ing_conversation_list_class_init (IngConversationListClass *klass)
 {
   G_OBJECT_CLASS (klass)->dispose = ing_conversation_list_dispose;
   G_OBJECT_CLASS (klass)->finalize = ing_conversation_list_finalize;
+  signal_erased = g_signal_new ("erased", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                G_TYPE_NONE, 1, G_TYPE_INT64);
 }
 
 static void
@@ -325,13 +329,20 @@ run_mark (IngConversationList *self, IngDatabaseFunc func, gint64 id, gint64 tim
                           NULL, NULL, NULL, NULL);
 }
 
+static void
+erase (IngConversationList *self, gint64 id)
+{
+  run_mark (self, erase_func, id, 0);
+  g_signal_emit (self, signal_erased, 0, id);
+}
+
 static gboolean
 on_purge (gpointer data)
 {
   IngConversationList *self = data;
   self->purge_id = 0;
   for (guint i = 0; i < self->deleted->len; i++)
-    run_mark (self, erase_func, ((IngConversation *) g_ptr_array_index (self->deleted, i))->id, 0);
+    erase (self, ((IngConversation *) g_ptr_array_index (self->deleted, i))->id);
   g_ptr_array_set_size (self->deleted, 0);
   return G_SOURCE_REMOVE;
 }
@@ -347,7 +358,7 @@ ing_conversation_list_delete (IngConversationList *self, IngConversation *conver
       ing_conversation_set_deleted (held, TRUE);
       forget (self, held);
       g_clear_object (&self->fresh);
-      run_mark (self, erase_func, held->id, 0);
+      erase (self, held->id);
       return;
     }
   if (!g_ptr_array_find (self->items, held, &place))

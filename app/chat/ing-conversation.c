@@ -387,6 +387,13 @@ ing_conversation_set_title (IngConversation *self, const char *title)
   ing_conversation_give_title (self, title, ING_TITLE_PERSON);
 }
 
+void
+ing_conversation_suggest_title (IngConversation *self, const char *title)
+{
+  if (self->title_source == ING_TITLE_NONE)
+    ing_conversation_give_title (self, title, ING_TITLE_AUTOMATIC);
+}
+
 const char *
 ing_conversation_get_display_title (IngConversation *self)
 {

@@ -435,6 +435,33 @@ ing_document_library_remove (IngDocumentLibrary *self, gint64 owner, IngDocument
 }
 
 void
+ing_document_library_remove_owner (IngDocumentLibrary *self, gint64 owner)
+{
+  for (guint i = self->owners->len; i > 0; i--)
+    {
+      const gint64 *pair = (const gint64 *) (gpointer) (self->owners->data + (i - 1) * 2 * sizeof (gint64));
+      IngDocument *document = pair[0] == owner ? ing_document_library_lookup (self, pair[1]) : NULL;
+      if (document != NULL)
+        ing_document_library_remove (self, owner, document);
+    }
+}
+
+void
+ing_document_library_keep_owners (IngDocumentLibrary *self, gboolean (*is_there) (gint64 owner, gpointer data),
+                                  gpointer data)
+{
+  g_autoptr (GArray) gone = g_array_new (FALSE, FALSE, sizeof (gint64));
+  for (guint i = 0; i < self->owners->len; i++)
+    {
+      const gint64 *pair = (const gint64 *) (gpointer) (self->owners->data + i * 2 * sizeof (gint64));
+      if (pair[0] > 0 && !is_there (pair[0], data))
+        g_array_append_val (gone, pair[0]);
+    }
+  for (guint i = 0; i < gone->len; i++)
+    ing_document_library_remove_owner (self, g_array_index (gone, gint64, i));
+}
+
+void
 ing_document_library_retry (IngDocumentLibrary *self, IngDocument *document)
 {
   IngDocumentRow *row = ing_document_row_copy (document->row);
@@ -525,6 +552,18 @@ ing_document_library_search_async (IngDocumentLibrary *self, GArray *documents, 
   g_ptr_array_add (texts, request->query);
   ing_generation_service_request_async (self->service, ENG_WIRE_EMBED, make_embed_request (model, texts, TRUE),
                                         cancellable, on_query_embedded, task);
+}
+
+void
+ing_document_library_read_async (IngDocumentLibrary *self, GArray *documents, guint n, GCancellable *cancellable,
+                                 GAsyncReadyCallback callback, gpointer user_data)
+{
+  GTask *task = g_task_new (self, cancellable, callback, user_data);
+  IngSearchRequest *request = g_new0 (IngSearchRequest, 1);
+  request->documents = g_array_copy (documents);
+  request->n = n;
+  g_task_set_task_data (task, request, (GDestroyNotify) ing_search_request_free);
+  ing_database_run_async (self->database, ing_document_read_func, request, NULL, NULL, cancellable, on_found, task);
 }
 
 IngFound *

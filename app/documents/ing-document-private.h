@@ -27,6 +27,9 @@ IngDocumentLibrary *ing_document_library_new (IngGenerationService *service);
 void ing_document_library_open_sync (IngDocumentLibrary *self, const char *folder, gboolean copy);
 /* Main thread, after it: list what was read, go on with what the last run left. */
 void ing_document_library_fill (IngDocumentLibrary *self);
+/* After it: documents of conversations (owners > 0) that are not there any more are erased. */
+void ing_document_library_keep_owners (IngDocumentLibrary *self, gboolean (*is_there) (gint64 owner, gpointer data),
+                                       gpointer data);
 /* Stop reading; TRUE when nothing runs any more. */
 gboolean ing_document_library_close (IngDocumentLibrary *self);
 void ing_document_library_close_database_sync (IngDocumentLibrary *self);

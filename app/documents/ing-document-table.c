@@ -164,6 +164,20 @@ ing_document_table_list_unembedded (IngDatabase *db, gint64 document, guint n, G
 }
 
 gboolean
+ing_document_table_list_chunks (IngDatabase *db, gint64 document, guint n, GArray *ids, GError **error)
+{
+  sqlite3_stmt *s = ing_database_query (db, error, "SELECT id FROM chunks WHERE document_id = ?1 ORDER BY position LIMIT ?2",
+                                        "ii", document, (gint64) n);
+  int rc = -1;
+  while (s != NULL && (rc = ing_database_step (db, s, error)) == 1)
+    {
+      gint64 id = sqlite3_column_int64 (s, 0);
+      g_array_append_val (ids, id);
+    }
+  return rc == 0;
+}
+
+gboolean
 ing_owner_table_add (IngDatabase *db, gint64 owner, gint64 document, GError **error)
 {
   return ing_database_exec (db, error, "INSERT OR IGNORE INTO owners VALUES(?1, ?2)", "ii", owner, document);

@@ -25,6 +25,8 @@ gboolean ing_document_table_erase (IngDatabase *db, gint64 document, GError **er
 
 gboolean ing_document_table_add_chunk (IngDatabase *db, gint64 document, guint position, const char *prefix,
                                        const IngChunk *chunk, GError **error);
+/* Appends the ids of the first @n chunks of @document, in order. FALSE on error. */
+gboolean ing_document_table_list_chunks (IngDatabase *db, gint64 document, guint n, GArray *ids, GError **error);
 /* A vector of length 1, kept as int8 with its scale. */
 gboolean ing_document_table_set_vector (IngDatabase *db, gint64 chunk, const float *vector, guint width,
                                         GError **error);

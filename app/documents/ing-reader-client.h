@@ -11,6 +11,7 @@
 #pragma once
 
 #include "ing-error.h"
+#include "ing-page.h"
 
 G_BEGIN_DECLS
 
@@ -61,16 +62,6 @@ typedef struct
 
 gboolean ing_reader_extract (const char *path, const IngReaderHandler *handler, GCancellable *cancellable,
                              IngExtracted *out, GError **error);
-
-/* A page of a PDF: 32 bits a pixel, native-endian xRGB, and the boxes of @find in pixels. */
-typedef struct
-{
-  guint width, height, stride;
-  GBytes *pixels; /* stride * height */
-  GArray *boxes;  /* of float[4]: x, y, width, height */
-} IngPagePicture;
-void ing_page_picture_clear (IngPagePicture *picture);
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (IngPagePicture, ing_page_picture_clear)
 
 /* @page from 1; @width 1 … 8192 pixels; @find may be NULL. */
 gboolean ing_reader_draw_page (const char *path, guint page, guint width, const char *find,

@@ -9,6 +9,8 @@ G_BEGIN_DECLS
 #define ING_TYPE_CONVERSATION_LIST (ing_conversation_list_get_type ())
 G_DECLARE_FINAL_TYPE (IngConversationList, ing_conversation_list, ING, CONVERSATION_LIST, GObject)
 
+/* Signal "erased" (gint64 id): a deleted conversation is gone for good. */
+
 /* Days, for headings of a sidebar. */
 typedef enum
 {

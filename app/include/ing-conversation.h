@@ -24,6 +24,8 @@ const char *ing_conversation_get_title (IngConversation *self);
 /* The title, or words for one that has none yet ("New conversation"). Never empty. */
 const char *ing_conversation_get_display_title (IngConversation *self);
 void ing_conversation_set_title (IngConversation *self, const char *title);
+/* A title for one that has none; it is listed and kept from then on. */
+void ing_conversation_suggest_title (IngConversation *self, const char *title);
 gint64 ing_conversation_get_created_us (IngConversation *self);
 gint64 ing_conversation_get_updated_us (IngConversation *self);
 gboolean ing_conversation_get_busy (IngConversation *self);

@@ -16,6 +16,8 @@ G_DECLARE_FINAL_TYPE (IngDocumentLibrary, ing_document_library, ING, DOCUMENT_LI
 IngDocument *ing_document_library_add (IngDocumentLibrary *self, gint64 owner, const char *path);
 /* @owner does not use it any more; a document of nobody is erased with its text. */
 void ing_document_library_remove (IngDocumentLibrary *self, gint64 owner, IngDocument *document);
+/* @owner is gone: all its documents are removed. */
+void ing_document_library_remove_owner (IngDocumentLibrary *self, gint64 owner);
 /* Try one again that failed. */
 void ing_document_library_retry (IngDocumentLibrary *self, IngDocument *document);
 IngDocument *ing_document_library_lookup (IngDocumentLibrary *self, gint64 id); /* borrowed; NULL */
@@ -47,6 +49,9 @@ void ing_document_library_search_async (IngDocumentLibrary *self, GArray *docume
                                         const char *earlier, guint n, IngSearchArms arms,
                                         GCancellable *cancellable, GAsyncReadyCallback callback,
                                         gpointer user_data);
+/* The first @n passages of @documents, in their order; found is TRUE. Finish as a search. */
+void ing_document_library_read_async (IngDocumentLibrary *self, GArray *documents, guint n, GCancellable *cancellable,
+                                      GAsyncReadyCallback callback, gpointer user_data);
 IngFound *ing_document_library_search_finish (IngDocumentLibrary *self, GAsyncResult *result, GError **error);
 
 G_END_DECLS

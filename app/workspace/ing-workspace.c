@@ -186,6 +186,12 @@ on_system_prompt_changed (IngSettings *settings, const char *key, gpointer data)
   apply_system_prompt (data);
 }
 
+static void
+on_conversation_erased (IngConversationList *list, gint64 id, gpointer data)
+{
+  ing_document_library_remove_owner (((IngWorkspace *) data)->documents, id);
+}
+
 IngWorkspace *
 ing_workspace_new_full (const char *data_folder, const char *owner, const char *settings_path,
                         const IngEngineLaunch *launch)
@@ -207,6 +213,7 @@ ing_workspace_new_full (const char *data_folder, const char *owner, const char *
   self->jobs = ing_job_queue_new (self->database);
   self->library = ing_library_new (self->database, self->settings, self->jobs, self->generation);
   self->documents = ing_document_library_new (self->generation);
+  g_signal_connect (self->conversations, "erased", G_CALLBACK (on_conversation_erased), self);
   apply_system_prompt (self);
   g_signal_connect_object (self->settings, "changed::chat-system",
                            G_CALLBACK (on_system_prompt_changed), self, 0);
@@ -360,6 +367,12 @@ on_backup_due (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
+static gboolean
+is_conversation (gint64 owner, gpointer data)
+{
+  return ing_conversation_list_lookup (((IngWorkspace *) data)->conversations, owner) != NULL;
+}
+
 static void
 on_opened (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -379,6 +392,8 @@ on_opened (GObject *source, GAsyncResult *result, gpointer user_data)
   if (o->jobs != NULL)
     ing_job_queue_fill (self->jobs, o->jobs, o->last_job_id);
   ing_document_library_fill (self->documents);
+  if (o->conversations != NULL)
+    ing_document_library_keep_owners (self->documents, is_conversation, self);
   set_state (self, self->open_problem != NULL ? ING_STORAGE_MEMORY : ING_STORAGE_OK,
              self->open_problem);
   if (self->backup_id == 0)

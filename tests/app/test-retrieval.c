@@ -9,6 +9,8 @@
 #include "ing-conversation-list-private.h"
 #include "ing-conversation-private.h"
 #include "ing-document-private.h"
+#include "ing-document-question.h"
+#include "ing-sources.h"
 
 static void
 on_chunk (IngChunk *chunk, gpointer data)
@@ -134,8 +136,8 @@ test_search (void)
     {
       IngWorkspace *workspace = app_test_open (folder, APP_TEST_FAKE_THREAD);
       IngDocumentLibrary *library = ing_workspace_get_documents (workspace);
-      IngDocument *document = ing_document_library_add (library, 1, path);
-      g_assert_true (ing_document_library_add (library, 1, path) == document);
+      IngDocument *document = ing_document_library_add (library, 0, path);
+      g_assert_true (ing_document_library_add (library, 0, path) == document);
       app_test_wait (document->cancellable == NULL);
       g_assert_cmpint (ing_document_get_state (document), >=, ING_DOCUMENT_WORDS);
       g_assert_cmpint (ing_document_get_state (document), <=, ING_DOCUMENT_READY);
@@ -148,11 +150,11 @@ test_search (void)
       assert_finds (workspace, document, "and when it is cold?", "When do I cover the beds against frost?", "fleece");
       g_autoptr (IngFound) none = search (workspace, document, "Who signed the treaty of Utrecht?", NULL);
       g_assert_false (none->found);
-      g_autoptr (GListModel) list = ing_document_library_dup_list (library, 1);
+      g_autoptr (GListModel) list = ing_document_library_dup_list (library, 0);
       g_assert_cmpuint (g_list_model_get_n_items (list), ==, 1);
       if (start == 1)
         {
-          ing_document_library_remove (library, 1, document);
+          ing_document_library_remove (library, 0, document);
           g_assert_cmpuint (g_list_model_get_n_items (list), ==, 0);
           g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (library)), ==, 0);
         }
@@ -207,6 +209,94 @@ test_passages_are_asked (void)
   app_test_close (workspace);
 }
 
+/* ------------------------------------------------------------------ documents of a conversation */
+
+typedef struct
+{
+  gboolean done;
+  IngFound *found;
+  GError *error;
+} Answered;
+
+static void
+on_answered (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Answered *a = data;
+  a->found = ing_document_question_finish (result, &a->error);
+  a->done = TRUE;
+}
+
+static IngFound *
+question (IngWorkspace *workspace, IngConversation *conversation, const char *text, GError **error)
+{
+  Answered a = { 0 };
+  ing_document_question_async (ing_workspace_get_documents (workspace), conversation, text, NULL, on_answered, &a);
+  app_test_wait (a.done);
+  if (a.error != NULL)
+    g_propagate_error (error, a.error);
+  return a.found;
+}
+
+/* A short document is taken whole, a long one by what says most; a broken one says why; all go with the conversation. */
+static void
+test_conversation (void)
+{
+  g_autofree char *folder = app_test_make_folder ();
+  g_autofree char *path = g_build_filename (folder, "lease.md", NULL);
+  g_autofree char *far = g_build_filename (folder, "far.md", NULL);
+  g_autofree char *bad = g_build_filename (folder, "bad.pdf", NULL);
+  g_autoptr (GString) text = g_string_new ("# Far\n\n");
+  g_assert_true (g_file_set_contents (path, "# Lease\n\nThe rent is due on the third of each month.\n", -1, NULL));
+  g_assert_true (g_file_set_contents (bad, "%PDF-1.7 nothing", -1, NULL));
+  for (guint i = 0; i < 400; i++)
+    g_string_append_printf (text, "Paragraph %u is about the %s of boats and of nothing else whatever.\n\n", i,
+                            i == 300 ? "anchor" : "colour");
+  g_assert_true (g_file_set_contents (far, text->str, -1, NULL));
+
+  IngWorkspace *workspace = app_test_open (folder, APP_TEST_FAKE_THREAD);
+  IngDocumentLibrary *library = ing_workspace_get_documents (workspace);
+  IngConversationList *conversations = ing_workspace_get_conversations (workspace);
+  g_autoptr (IngConversation) fresh = ing_conversation_list_create (conversations);
+  gint64 id = ing_conversation_get_id (fresh);
+  g_autoptr (GError) error = NULL;
+  IngDocument *broken = ing_document_library_add (library, id, bad);
+  g_assert_null (question (workspace, fresh, "When is the rent due?", &error));
+  g_assert_error (error, ING_ERROR, ING_ERROR_FORMAT);
+  ing_document_library_remove (library, id, broken);
+
+  ing_document_library_add (library, id, path);
+  ing_conversation_suggest_title (fresh, "lease.md");
+  g_assert_cmpstr (ing_conversation_get_title (fresh), ==, "lease.md");
+  g_autoptr (IngFound) whole = question (workspace, fresh, "Summarize.", NULL);
+  g_assert_true (whole->found);
+  g_assert_cmpuint (whole->passages->len, ==, 1);
+
+  g_autoptr (IngPart) part = ing_sources_make_part (whole);
+  g_autoptr (GListStore) parts = g_list_store_new (ING_TYPE_PART);
+  g_list_store_append (parts, part);
+  ing_conversation_send (fresh, "When is the rent due?", G_LIST_MODEL (parts));
+  app_test_wait_idle (fresh);
+  g_autoptr (IngMessage) asked = g_list_model_get_item (ing_conversation_list_messages (fresh), 0);
+  g_autoptr (GPtrArray) sources = ing_sources_dup (asked);
+  g_assert_cmpuint (sources->len, ==, 1);
+  const IngPassage *source = sources->pdata[0];
+  g_assert_cmpstr (source->path, ==, path);
+  g_assert_nonnull (strstr (source->text, "third of each month"));
+  g_autofree char *place = ing_sources_dup_place (source);
+  g_assert_cmpstr (place, ==, "lease.md › Lease");
+
+  ing_document_library_add (library, id, far);
+  g_autoptr (IngFound) some = question (workspace, fresh, "Which paragraph speaks of the anchor of boats?", NULL);
+  g_assert_true (some->found);
+  g_assert_cmpuint (some->passages->len, ==, 5); /* which ones: the double's vectors mean nothing */
+
+  ing_conversation_list_delete (conversations, fresh);
+  app_test_close (workspace);
+  workspace = app_test_open (folder, APP_TEST_FAKE_THREAD);
+  g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (ing_workspace_get_documents (workspace))), ==, 0);
+  app_test_close (workspace);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -215,5 +305,6 @@ main (int argc, char **argv)
   g_test_add_func ("/retrieval/search", test_search);
   g_test_add_func ("/retrieval/change", test_change);
   g_test_add_func ("/retrieval/passages-are-asked", test_passages_are_asked);
+  g_test_add_func ("/retrieval/conversation", test_conversation);
   return g_test_run ();
 }

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ing-document-question.h"
+
+/* Documents of so many passages together (some 1,500 tokens) are read whole: nothing can be missed, and a question
+ * about all of it ("summarize this") has all of it. */
+#define WHOLE_PASSAGES 6
+#define N_PASSAGES 5
+#define POLL_MS 40
+
+typedef struct
+{
+  IngDocumentLibrary *library;
+  GListModel *documents; /* of the conversation */
+  char *question, *earlier;
+} Question;
+
+static void
+question_free (gpointer data)
+{
+  Question *q = data;
+  g_object_unref (q->library);
+  g_object_unref (q->documents);
+  g_free (q->question);
+  g_free (q->earlier);
+  g_free (q);
+}
+
+/* What was asked before in the shown branch; NULL if nothing was. Caller frees. */
+static char *
+find_earlier (IngConversation *conversation)
+{
+  GListModel *messages = ing_conversation_list_messages (conversation);
+  for (guint i = g_list_model_get_n_items (messages); i > 0; i--)
+    {
+      g_autoptr (IngMessage) message = g_list_model_get_item (messages, i - 1);
+      if (ing_message_get_role (message) == ING_ROLE_USER)
+        return ing_message_dup_text (message);
+    }
+  return NULL;
+}
+
+static gboolean
+is_searchable (IngDocument *document)
+{
+  IngDocumentState state = ing_document_get_state (document);
+  return state == ING_DOCUMENT_WORDS || state == ING_DOCUMENT_READY || state == ING_DOCUMENT_FAILED;
+}
+
+static void
+on_found (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  GError *error = NULL;
+  IngFound *found = ing_document_library_search_finish (ING_DOCUMENT_LIBRARY (source), result, &error);
+  if (found == NULL)
+    g_task_return_error (task, error);
+  else
+    g_task_return_pointer (task, found, (GDestroyNotify) ing_found_free);
+}
+
+/* @task is taken. */
+static void
+look (GTask *task)
+{
+  Question *q = g_task_get_task_data (task);
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint64));
+  const GError *failed = NULL;
+  guint n_passages = 0;
+  for (guint i = 0; i < g_list_model_get_n_items (q->documents); i++)
+    {
+      g_autoptr (IngDocument) document = g_list_model_get_item (q->documents, i);
+      gint64 id = ing_document_get_id (document);
+      if (ing_document_get_state (document) == ING_DOCUMENT_FAILED)
+        {
+          failed = ing_document_get_error (document);
+          continue;
+        }
+      g_array_append_val (ids, id);
+      n_passages += ing_document_get_n_passages (document);
+    }
+  if (ids->len == 0 && failed != NULL)
+    {
+      g_task_return_error (task, g_error_copy (failed));
+      g_object_unref (task);
+    }
+  else if (n_passages <= WHOLE_PASSAGES)
+    ing_document_library_read_async (q->library, ids, WHOLE_PASSAGES, g_task_get_cancellable (task), on_found, task);
+  else
+    ing_document_library_search_async (q->library, ids, q->question, q->earlier, N_PASSAGES, ING_SEARCH_ALL,
+                                       g_task_get_cancellable (task), on_found, task);
+}
+
+static gboolean
+on_poll (gpointer data)
+{
+  GTask *task = data;
+  Question *q = g_task_get_task_data (task);
+  if (g_task_return_error_if_cancelled (task))
+    {
+      g_object_unref (task);
+      return G_SOURCE_REMOVE;
+    }
+  for (guint i = 0; i < g_list_model_get_n_items (q->documents); i++)
+    {
+      g_autoptr (IngDocument) document = g_list_model_get_item (q->documents, i);
+      if (!is_searchable (document))
+        return G_SOURCE_CONTINUE;
+    }
+  look (task);
+  return G_SOURCE_REMOVE;
+}
+
+void
+ing_document_question_async (IngDocumentLibrary *documents, IngConversation *conversation, const char *question,
+                             GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
+{
+  GTask *task = g_task_new (conversation, cancellable, callback, user_data);
+  Question *q = g_new0 (Question, 1);
+  q->library = g_object_ref (documents);
+  q->documents = ing_document_library_dup_list (documents, ing_conversation_get_id (conversation));
+  q->question = g_strdup (question);
+  q->earlier = find_earlier (conversation);
+  g_task_set_source_tag (task, ing_document_question_async);
+  g_task_set_task_data (task, q, question_free);
+  g_timeout_add (POLL_MS, on_poll, task);
+}
+
+IngFound *
+ing_document_question_finish (GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
