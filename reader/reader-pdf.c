@@ -277,6 +277,22 @@ send_page (RdrOut *out, cairo_surface_t *surface, const GString *boxes)
   rdr_out_frame (out, RDR_WIRE_PIXELS, cairo_image_surface_get_data (surface), (gsize) stride * (gsize) height);
 }
 
+/* Boxes of @text, which was put together from lines: sentence by sentence, so that one which stands there otherwise (a
+ * hyphen, a column) costs its own mark alone. */
+static GList *
+find_passage (PopplerPage *page, const char *text)
+{
+  g_auto (GStrv) sentences = g_regex_split_simple ("(?<=[.!?;:。！？；])\\s*|\\n+|\\t+", text, G_REGEX_OPTIMIZE, 0);
+  GList *all = NULL;
+  for (guint i = 0; sentences != NULL && sentences[i] != NULL && i < 200; i++)
+    {
+      g_strstrip (sentences[i]);
+      if (g_utf8_strlen (sentences[i], -1) >= 3)
+        all = g_list_concat (all, poppler_page_find_text_with_options (page, sentences[i], POPPLER_FIND_MULTILINE));
+    }
+  return all;
+}
+
 gboolean
 rdr_draw_page (GBytes *bytes, guint number, guint width, const char *find, RdrOut *out, GError **error)
 {
@@ -309,7 +325,7 @@ rdr_draw_page (GBytes *bytes, guint number, guint width, const char *find, RdrOu
   poppler_page_render (page, cr);
   cairo_destroy (cr);
   g_autoptr (GString) boxes = g_string_new (NULL);
-  GList *found = find != NULL && *find != '\0' ? poppler_page_find_text (page, find) : NULL;
+  GList *found = find != NULL ? find_passage (page, find) : NULL;
   for (GList *l = found; l != NULL && boxes->len < 65536; l = l->next)
     {
       const PopplerRectangle *r = l->data;

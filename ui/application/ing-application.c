@@ -264,6 +264,18 @@ ing_application_activate (GApplication *application)
   ensure_window (ING_APPLICATION (application));
 }
 
+/* A model is opened, anything else is a document to ask about. */
+static void
+open_path (IngApplication *self, const char *path, GStrvBuilder *documents)
+{
+  g_autofree char *folded = g_ascii_strdown (path, -1);
+
+  if (g_str_has_suffix (folded, ".gguf") || ing_library_looks_like_model (path))
+    ing_window_open_model (ING_WINDOW (self->window), path);
+  else
+    g_strv_builder_add (documents, path);
+}
+
 static int
 ing_application_command_line (GApplication *application, GApplicationCommandLine *command_line)
 {
@@ -276,6 +288,9 @@ ing_application_command_line (GApplication *application, GApplicationCommandLine
       ing_ask_run_command_line (command_line, self->workspace);
       return 0;
     }
+  g_autoptr (GStrvBuilder) documents = g_strv_builder_new ();
+  g_auto (GStrv) paths = NULL;
+
   ensure_window (self);
   for (int i = 1; i < argc; i++)
     {
@@ -289,8 +304,11 @@ ing_application_command_line (GApplication *application, GApplicationCommandLine
       file = g_application_command_line_create_file_for_arg (command_line, argv[i]);
       path = g_file_get_path (file);
       if (path != NULL && self->window != NULL)
-        ing_window_open_model (ING_WINDOW (self->window), path);
+        open_path (self, path, documents);
     }
+  paths = g_strv_builder_end (documents);
+  if (paths[0] != NULL)
+    ing_window_ask_about (ING_WINDOW (self->window), (const char *const *) paths);
   return 0;
 }
 

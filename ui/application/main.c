@@ -13,6 +13,7 @@ print_help (void)
 {
   g_print ("%s",
            _("Usage: inglenook [MODEL.gguf]       open the window (and this model)\n"
+             "       inglenook FILE…              ask about documents in the window\n"
              "       inglenook ask [QUESTION]     answer in the terminal; see inglenook ask --help\n"
              "       inglenook search QUERY       find passages of documents\n"
              "       inglenook --offline …        no network socket can be opened, whatever happens\n"

@@ -7,6 +7,7 @@
 #include "ing-chat-view.h"
 
 #include "ing-composer.h"
+#include "ing-document-bar.h"
 #include "ing-message-view.h"
 #include "ing-model-title.h"
 #include "ing-problem-box.h"
@@ -35,6 +36,7 @@ struct _IngChatView
   GtkRevealer *end_revealer;
   GtkWidget *end_button;
   IngProblemBox *problem_box;
+  IngDocumentBar *document_bar;
   IngComposer *composer;
 
   IngWorkspace *workspace;
@@ -368,7 +370,8 @@ service_state_cb (IngChatView *self)
 static void
 busy_cb (IngChatView *self)
 {
-  gboolean busy = ing_conversation_get_busy (self->conversation);
+  gboolean busy = self->conversation != NULL
+                  && (ing_conversation_get_busy (self->conversation) || ing_document_bar_get_busy (self->document_bar));
 
   ing_composer_set_busy (self->composer, busy);
   if (!busy)
@@ -408,13 +411,12 @@ edit_cancelled_cb (IngChatView *self)
   stop_editing (self, TRUE);
 }
 
+/* @parts (NULL = none) go before @text. */
 static void
-send_text (IngChatView *self, const char *text)
+send_now (IngChatView *self, const char *text, GListModel *parts)
 {
   IngMessage *answer;
 
-  if (self->conversation == NULL || !ing_conversation_get_loaded (self->conversation))
-    return;
   if (self->editing != NULL)
     {
       answer = ing_conversation_edit (self->conversation, self->editing, text);
@@ -423,7 +425,7 @@ send_text (IngChatView *self, const char *text)
     }
   else
     {
-      answer = ing_conversation_send (self->conversation, text, NULL);
+      answer = ing_conversation_send (self->conversation, text, parts);
       if (answer != NULL)
         {
           ing_composer_set_text (self->composer, "");
@@ -432,6 +434,36 @@ send_text (IngChatView *self, const char *text)
     }
   if (answer != NULL)
     ing_chat_view_scroll_to_end (self);
+}
+
+static void
+send_text (IngChatView *self, const char *text)
+{
+  if (self->conversation == NULL || !ing_conversation_get_loaded (self->conversation))
+    return;
+  if (self->editing != NULL || !ing_document_bar_ask (self->document_bar, text))
+    send_now (self, text, NULL);
+}
+
+static void
+documents_ask_cb (IngChatView *self, const char *text, GListModel *parts)
+{
+  if (self->conversation != NULL)
+    send_now (self, text, parts);
+}
+
+static void
+attach_cb (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  ing_document_bar_choose (ING_CHAT_VIEW (widget)->document_bar);
+}
+
+void
+ing_chat_view_add_documents (IngChatView *self, const char *const *paths)
+{
+  g_return_if_fail (ING_IS_CHAT_VIEW (self));
+  ing_document_bar_add (self->document_bar, paths);
+  ing_chat_view_focus_composer (self);
 }
 
 static void
@@ -450,6 +482,7 @@ suggested_cb (IngChatView *self, const char *text)
 static void
 stop_cb (IngChatView *self)
 {
+  ing_document_bar_stop (self->document_bar);
   if (self->conversation != NULL)
     ing_conversation_stop (self->conversation);
 }
@@ -640,7 +673,10 @@ drop_conversation (IngChatView *self)
   g_clear_object (&self->counting);
   g_clear_handle_id (&self->count_source, g_source_remove);
   if (self->composer != NULL)
-    stop_editing (self, TRUE);
+    {
+      stop_editing (self, TRUE);
+      ing_document_bar_set_conversation (self->document_bar, NULL, NULL);
+    }
   if (self->conversation == NULL)
     return;
   g_signal_handlers_disconnect_by_data (messages, self);
@@ -681,6 +717,7 @@ ing_chat_view_set_conversation (IngChatView *self, IngConversation *conversation
   update_page (self);
   self->loading = g_cancellable_new ();
   ing_conversation_load_async (conversation, self->loading, loaded_cb, g_object_ref (self));
+  ing_document_bar_set_conversation (self->document_bar, self->workspace, conversation);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_CONVERSATION]);
 }
 
@@ -853,10 +890,12 @@ ing_chat_view_class_init (IngChatViewClass *klass)
   g_object_class_install_properties (object_class, N_PROPS, props);
 
   g_type_ensure (ING_TYPE_COMPOSER);
+  g_type_ensure (ING_TYPE_DOCUMENT_BAR);
   g_type_ensure (ING_TYPE_PROBLEM_BOX);
   g_type_ensure (ING_TYPE_WELCOME);
   gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
   gtk_widget_class_install_action (widget_class, "chat.plain-completion", NULL, plain_completion_cb);
+  gtk_widget_class_install_action (widget_class, "chat.attach", NULL, attach_cb);
   gtk_widget_class_set_template_from_resource (
       widget_class, "/io/github/inglenook_app/Inglenook/chat/ing-chat-view.ui");
   gtk_widget_class_bind_template_child (widget_class, IngChatView, box);
@@ -871,12 +910,15 @@ ing_chat_view_class_init (IngChatViewClass *klass)
   gtk_widget_class_bind_template_child (widget_class, IngChatView, end_button);
   gtk_widget_class_bind_template_child (widget_class, IngChatView, problem_box);
   gtk_widget_class_bind_template_child (widget_class, IngChatView, composer);
+  gtk_widget_class_bind_template_child (widget_class, IngChatView, document_bar);
   gtk_widget_class_bind_template_callback (widget_class, find_changed_cb);
   gtk_widget_class_bind_template_callback (widget_class, find_next_cb);
   gtk_widget_class_bind_template_callback (widget_class, find_previous_cb);
   gtk_widget_class_bind_template_callback (widget_class, find_mode_cb);
   gtk_widget_class_bind_template_callback (widget_class, suggested_cb);
   gtk_widget_class_bind_template_callback (widget_class, send_cb);
+  gtk_widget_class_bind_template_callback (widget_class, busy_cb);
+  gtk_widget_class_bind_template_callback (widget_class, documents_ask_cb);
   gtk_widget_class_bind_template_callback (widget_class, stop_cb);
   gtk_widget_class_bind_template_callback (widget_class, edit_cancelled_cb);
   gtk_widget_class_bind_template_callback (widget_class, text_changed_cb);

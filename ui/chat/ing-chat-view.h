@@ -38,4 +38,7 @@ void ing_chat_view_scroll_to_end (IngChatView *self);
 /* TRUE while new text keeps the end in view. */
 gboolean ing_chat_view_get_following (IngChatView *self);
 
+/* Read these files for the conversation shown. */
+void ing_chat_view_add_documents (IngChatView *self, const char *const *paths);
+
 G_END_DECLS

@@ -10,6 +10,7 @@
 #include "ing-markdown-view.h"
 #include "ing-numbers.h"
 #include "ing-problem-box.h"
+#include "ing-sources-box.h"
 
 #include <adwaita.h>
 #include <glib/gi18n-lib.h>
@@ -40,6 +41,7 @@ struct _IngMessageView
   GtkLabel *progress_label;
   GtkProgressBar *progress_bar;
   IngMarkdownView *answer_view;
+  IngSourcesBox *sources_box;
   IngProblemBox *problem_box;
   GtkWidget *ended_box;
   GtkLabel *ended_label;
@@ -96,11 +98,11 @@ update_files (IngMessageView *self)
       const char *name = ing_part_get_name (part);
       GtkWidget *box, *label;
 
-      if (ing_part_get_kind (part) != ING_PART_FILE && ing_part_get_kind (part) != ING_PART_IMAGE)
-        continue;
+      if ((ing_part_get_kind (part) != ING_PART_FILE && ing_part_get_kind (part) != ING_PART_IMAGE) || name == NULL)
+        continue; /* passages have no name: they are shown under the answer */
       box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
       gtk_box_append (GTK_BOX (box), gtk_image_new_from_icon_name ("text-x-generic-symbolic"));
-      label = gtk_label_new (name != NULL ? name : "");
+      label = gtk_label_new (name);
       gtk_label_set_ellipsize (GTK_LABEL (label), PANGO_ELLIPSIZE_MIDDLE);
       gtk_box_append (GTK_BOX (box), label);
       gtk_box_append (GTK_BOX (self->files_box), box);
@@ -221,6 +223,25 @@ update_reasoning (IngMessageView *self)
   gtk_widget_set_visible (GTK_WIDGET (self->reasoning_spinner), running);
   if (gtk_expander_get_expanded (self->reasoning_expander))
     ing_markdown_view_set_text (self->reasoning_view, text, running);
+}
+
+/* What it was given to read, and once it ended which of its sentences do not stand there. */
+static void
+update_sources (IngMessageView *self)
+{
+  GListModel *messages = ing_conversation_list_messages (self->conversation);
+  gint64 parent = ing_message_get_parent_id (self->message);
+  g_autofree char *text = is_running (self->message) ? NULL : ing_message_dup_text (self->message);
+  g_autoptr (IngMessage) question = NULL;
+
+  for (guint i = g_list_model_get_n_items (messages); i > 0 && question == NULL; i--)
+    {
+      g_autoptr (IngMessage) message = g_list_model_get_item (messages, i - 1);
+
+      if (ing_message_get_id (message) == parent)
+        question = g_steal_pointer (&message);
+    }
+  ing_sources_box_set (self->sources_box, question, text);
 }
 
 static void
@@ -440,6 +461,7 @@ update_all (IngMessageView *self)
       update_reasoning (self);
       update_progress (self);
       update_ending (self);
+      update_sources (self);
       update_caption (self, TRUE);
     }
   else
@@ -571,6 +593,7 @@ bind_children (GtkWidgetClass *widget_class)
   gtk_widget_class_bind_template_child (widget_class, IngMessageView, progress_bar);
   gtk_widget_class_bind_template_child (widget_class, IngMessageView, answer_view);
   gtk_widget_class_bind_template_child (widget_class, IngMessageView, problem_box);
+  gtk_widget_class_bind_template_child (widget_class, IngMessageView, sources_box);
   gtk_widget_class_bind_template_child (widget_class, IngMessageView, ended_box);
   gtk_widget_class_bind_template_child (widget_class, IngMessageView, ended_label);
   gtk_widget_class_bind_template_child (widget_class, IngMessageView, continue_button);
@@ -598,6 +621,7 @@ ing_message_view_class_init (IngMessageViewClass *klass)
                               G_TYPE_NONE, 1, ING_TYPE_MESSAGE);
   g_type_ensure (ING_TYPE_MARKDOWN_VIEW);
   g_type_ensure (ING_TYPE_PROBLEM_BOX);
+  g_type_ensure (ING_TYPE_SOURCES_BOX);
   gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
   gtk_widget_class_set_accessible_role (widget_class, GTK_ACCESSIBLE_ROLE_GROUP);
   gtk_widget_class_set_css_name (widget_class, "messageview");

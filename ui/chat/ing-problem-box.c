@@ -152,10 +152,15 @@ void
 ing_problem_box_add_button (IngProblemBox *self, const char *label, const char *action,
                             GVariant *target)
 {
+  g_auto (GStrv) words = g_strsplit (label, "_", -1);
+  g_autofree char *name = NULL;
   GtkWidget *button;
 
   g_return_if_fail (ING_IS_PROBLEM_BOX (self));
   button = gtk_button_new_with_mnemonic (label);
+  /* GTK 4.8 would read the mark of the mnemonic out. */
+  name = g_strjoinv ("", words);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
   gtk_actionable_set_action_target_value (GTK_ACTIONABLE (button), target);
   gtk_actionable_set_action_name (GTK_ACTIONABLE (button), action);
   gtk_box_insert_child_after (

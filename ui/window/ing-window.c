@@ -54,6 +54,7 @@ struct _IngWindow
   IngConversation *deleted; /* the one an undo brings back */
   AdwToast *undo_toast;     /* borrowed while shown */
   char *wanted_model;       /* path asked for last */
+  char **wanted_documents;  /* asked for before the workspace was open; NULL = none */
   gboolean show_sidebar;
   guint panes_source;
   GtkFileChooserNative *chooser;
@@ -229,7 +230,7 @@ is_blank (IngConversation *conversation)
   return ing_conversation_get_loaded (conversation)
          && g_list_model_get_n_items (ing_conversation_list_messages (conversation)) == 0
          && *ing_conversation_get_draft (conversation) == '\0'
-         && *ing_conversation_get_title (conversation) == '\0';
+         && *ing_conversation_get_title (conversation) == '\0'; /* documents give it one */
 }
 
 static IngConversation *
@@ -252,6 +253,20 @@ new_conversation_cb (GtkWidget *widget, const char *name, GVariant *parameter)
     }
   show_content (self);
   ing_chat_view_focus_composer (self->chat_view);
+}
+
+void
+ing_window_ask_about (IngWindow *self, const char *const *paths)
+{
+  g_return_if_fail (ING_IS_WINDOW (self));
+  if (get_conversation (self) == NULL) /* not opened yet */
+    {
+      g_strfreev (self->wanted_documents);
+      self->wanted_documents = g_strdupv ((char **) paths);
+      return;
+    }
+  gtk_widget_activate_action (GTK_WIDGET (self), "win.new-conversation", NULL);
+  ing_chat_view_add_documents (self->chat_view, paths);
 }
 
 static void
@@ -682,6 +697,7 @@ static void
 ing_window_finalize (GObject *object)
 {
   g_free (ING_WINDOW (object)->wanted_model);
+  g_strfreev (ING_WINDOW (object)->wanted_documents);
   G_OBJECT_CLASS (ing_window_parent_class)->finalize (object);
 }
 
@@ -773,11 +789,20 @@ ing_window_class_init (IngWindowClass *klass)
 }
 
 static void
+drop_documents_cb (GtkWidget *widget, const char *const *paths)
+{
+  IngWindow *self = ING_WINDOW (widget);
+
+  show_content (self);
+  ing_chat_view_add_documents (self->chat_view, paths);
+}
+
+static void
 ing_window_init (IngWindow *self)
 {
   self->show_sidebar = TRUE;
   gtk_widget_init_template (GTK_WIDGET (self));
-  ing_drop_attach (GTK_WIDGET (self), drop_models_cb, NULL);
+  ing_drop_attach (GTK_WIDGET (self), drop_models_cb, drop_documents_cb);
 }
 
 GtkWidget *
@@ -826,4 +851,10 @@ ing_window_workspace_opened (IngWindow *self)
   ing_chat_view_focus_composer (self->chat_view);
   if (self->wanted_model == NULL)
     ing_workspace_load_default_model (self->workspace);
+  if (self->wanted_documents != NULL)
+    {
+      g_auto (GStrv) paths = g_steal_pointer (&self->wanted_documents);
+
+      ing_window_ask_about (self, (const char *const *) paths);
+    }
 }

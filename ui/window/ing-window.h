@@ -22,4 +22,7 @@ void ing_window_workspace_opened (IngWindow *self);
 /* Load the model at @path. */
 void ing_window_open_model (IngWindow *self, const char *path);
 
+/* A new conversation about these files (NULL-terminated), once the workspace is open. */
+void ing_window_ask_about (IngWindow *self, const char *const *paths);
+
 G_END_DECLS

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A PDF is dragged onto the real window, asked about, and its page opened with the passage highlighted; all of it is there
+after the next start. What the small model makes of the passages does not matter here.
+
+    test-documents.py PROGRAM DRAG_SOURCE      (inside gui-env)
+"""
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import atspi
+from conversation import STARTER, answers
+from tap import Tap
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "reader"))
+import documents  # noqa: E402  (of tests/reader)
+
+SETTINGS = """[chat]
+sampling={"greedy": true, "max_tokens": 40}
+[window]
+width=900
+height=620
+"""
+RENT = "The rent of the harbour flat is due on the third day of each month."
+TRIES = 3  # of the drag: a pointer that jumps can lose it
+
+
+def make_pdf(path):
+    pages = [documents.page(i, "Clause %d speaks of chairs, tables and nothing else whatever, however long." % i)
+             for i in range(1, 41)]
+    pages[30] = documents.page(31, RENT)
+    with open(path, "wb") as out:
+        out.write(documents.pdf(pages))
+
+
+def start(program, home):
+    config = os.path.join(home, "config", "inglenook")
+    if not os.path.exists(config):
+        os.makedirs(config)
+        with open(os.path.join(config, "settings.ini"), "w", encoding="utf-8") as out:
+            out.write(SETTINGS)
+    return atspi.Program([program], {"XDG_DATA_HOME": home + "/data", "XDG_CONFIG_HOME": home + "/config",
+                                     "G_DEBUG": "fatal-criticals"}, log=home + "/log")
+
+
+def geometry(window):
+    lines = atspi.xdotool("getwindowgeometry", "--shell", window).splitlines()
+    return {key: int(value) for key, value in (line.split("=") for line in lines if "=" in line)}
+
+
+def drag(source_pid, target_pid):
+    """One drag from the middle of a window to the middle of another, as slowly as a hand."""
+    source, target = atspi.window_of(source_pid), atspi.window_of(target_pid)
+    atspi.xdotool("windowmove", target, "360", "80")
+    atspi.xdotool("windowmove", source, "20", "20")
+    time.sleep(0.3)
+    atspi.xdotool("windowraise", source)
+    time.sleep(0.2)
+    a, b = geometry(source), geometry(target)
+    x, y = a["X"] + a["WIDTH"] // 2, a["Y"] + a["HEIGHT"] // 2
+    to_x, to_y = b["X"] + b["WIDTH"] // 2, b["Y"] + b["HEIGHT"] // 2
+    atspi.xdotool("mousemove", str(x), str(y))
+    time.sleep(0.2)
+    atspi.xdotool("mousedown", "1")
+    time.sleep(0.2)
+    for i in range(1, 31):
+        atspi.xdotool("mousemove", str(x + (to_x - x) * i // 30), str(y + (to_y - y) * i // 30))
+        time.sleep(0.02)
+    atspi.xdotool("mousemove_relative", "--", "3", "3")
+    time.sleep(0.3)
+    atspi.xdotool("mouseup", "1")
+
+
+def drop_file(app, drag_source, path):
+    with subprocess.Popen([drag_source, path]) as source:
+        try:
+            for i in range(TRIES):
+                drag(source.pid, app.pid)
+                try:
+                    return atspi.find(app.root, name=lambda n: n.startswith(os.path.basename(path) + ","), timeout=5)
+                except atspi.Timeout:
+                    if i == TRIES - 1:
+                        raise
+        finally:
+            source.kill()
+
+
+def ask(app, question):
+    n = len(answers(app.root))
+    atspi.set_text(atspi.find(app.root, "text", "Question"), question)
+    atspi.press(app.root, "Send")
+    return n
+
+
+def wait_answer(app, n):
+    atspi.wait(lambda: len(answers(app.root)) > n, "an answer", 30)
+    atspi.find(app.root, "push button", "Send", timeout=60)
+
+
+def rent_source(root):
+    return atspi.find_now(root, "push button", lambda name: "lease.pdf, page 31" in name)
+
+
+def main():
+    program, drag_source = sys.argv[1:3]
+    if not os.path.exists(os.path.join(os.environ.get("INGLENOOK_MODELS", ""), STARTER)):
+        Tap.skip_all("no starter model")
+    tap = Tap()
+    with tempfile.TemporaryDirectory() as home:
+        lease = os.path.join(home, "lease.pdf")
+        make_pdf(lease)
+        with start(program, home) as app:
+            with tap.case("a file dropped on the window is a document of the conversation"):
+                drop_file(app, drag_source, lease)
+                atspi.find(app.root, name="lease.pdf, 40 pages", timeout=30)
+            with tap.case("a question is answered with what was read shown under it"):
+                wait_answer(app, ask(app, "When is the rent of the harbour flat due?"))
+                atspi.wait(lambda: rent_source(app.root), "the source on page 31")
+            with tap.case("a click opens the page with the passage highlighted"):
+                atspi.click(rent_source(app.root))
+                atspi.find(app.root, name="Page 31, the passage highlighted", timeout=20)
+                atspi.key("Escape")
+                atspi.is_gone(app.root, name="Page 31, the passage highlighted")
+            with tap.case("nothing relevant is said before a model answers"):
+                n = ask(app, "Which astronomer first discovered the four largest moons of planet Jupiter?")
+                atspi.find(app.root, "label", "Nothing in the documents speaks of this", timeout=20)
+                assert len(answers(app.root)) == n
+                atspi.press(app.root, lambda name: "Ask without" in name)
+                wait_answer(app, n)
+            with tap.case("it ends well"):
+                assert app.close() == 0
+        with start(program, home) as app:
+            with tap.case("document and sources are there after the next start"):
+                atspi.find(app.root, name="lease.pdf, 40 pages")
+                atspi.wait(lambda: rent_source(app.root), "the source on page 31")
+            with tap.case("a document can be taken away"):
+                atspi.press(app.root, "Remove the document")
+                atspi.is_gone(app.root, name="lease.pdf, 40 pages")
+                assert app.close() == 0
+    sys.exit(tap.done())
+
+
+main()

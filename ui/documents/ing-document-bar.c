@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Invariant: `pending` is the question looked for, or the one that nothing was found for; NULL without either. */
+#include "ing-document-bar.h"
+
+#include "ing-document-chip.h"
+#include "ing-problem-box.h"
+
+#include <glib/gi18n-lib.h>
+
+struct _IngDocumentBar
+{
+  GtkWidget parent_instance;
+
+  GtkWidget *box;
+  IngProblemBox *problem_box;
+  GtkWidget *looking_box;
+  GtkWidget *scroller;
+  GtkBox *chips;
+
+  IngWorkspace *workspace;
+  IngConversation *conversation;
+  GListModel *documents;
+  GCancellable *looking; /* NULL = nothing is looked for */
+  char *pending;
+  IngFound *found; /* what was nearest to it */
+};
+
+enum
+{
+  PROP_0,
+  PROP_BUSY,
+  N_PROPS
+};
+static GParamSpec *props[N_PROPS];
+static guint signal_ask;
+
+G_DEFINE_FINAL_TYPE (IngDocumentBar, ing_document_bar, GTK_TYPE_WIDGET)
+
+static IngDocumentLibrary *
+get_library (IngDocumentBar *self)
+{
+  return ing_workspace_get_documents (self->workspace);
+}
+
+/* ---------------------------------------------------------------- chips */
+
+static void
+documents_changed_cb (IngDocumentBar *self)
+{
+  guint n = self->documents != NULL ? g_list_model_get_n_items (self->documents) : 0;
+  GtkWidget *child;
+
+  while ((child = gtk_widget_get_first_child (GTK_WIDGET (self->chips))) != NULL)
+    gtk_box_remove (self->chips, child);
+  for (guint i = 0; i < n; i++)
+    {
+      g_autoptr (IngDocument) document = g_list_model_get_item (self->documents, i);
+
+      gtk_box_append (self->chips, ing_document_chip_new (get_library (self),
+                                                          ing_conversation_get_id (self->conversation), document));
+    }
+  gtk_widget_set_visible (self->scroller, n > 0);
+  if (n == 0)
+    ing_document_bar_stop (self);
+}
+
+void
+ing_document_bar_add (IngDocumentBar *self, const char *const *paths)
+{
+  IngDocument *first = NULL;
+
+  g_return_if_fail (ING_IS_DOCUMENT_BAR (self));
+  if (self->conversation == NULL)
+    return;
+  for (guint i = 0; paths[i] != NULL; i++)
+    {
+      IngDocument *document
+          = ing_document_library_add (get_library (self), ing_conversation_get_id (self->conversation), paths[i]);
+
+      first = first != NULL ? first : document;
+    }
+  if (first != NULL)
+    ing_conversation_suggest_title (self->conversation, ing_document_get_name (first));
+}
+
+static void
+chosen_cb (GtkNativeDialog *chooser, int response, IngDocumentBar *self)
+{
+  g_autoptr (GListModel) files = gtk_file_chooser_get_files (GTK_FILE_CHOOSER (chooser));
+  g_autoptr (GStrvBuilder) paths = g_strv_builder_new ();
+  g_auto (GStrv) all = NULL;
+
+  for (guint i = 0; response == GTK_RESPONSE_ACCEPT && i < g_list_model_get_n_items (files); i++)
+    {
+      g_autoptr (GFile) file = g_list_model_get_item (files, i);
+      g_autofree char *path = g_file_get_path (file);
+
+      if (path != NULL)
+        g_strv_builder_add (paths, path);
+    }
+  all = g_strv_builder_end (paths);
+  ing_document_bar_add (self, (const char *const *) all);
+  g_object_unref (chooser); /* its own reference, held while it was shown */
+}
+
+void
+ing_document_bar_choose (IngDocumentBar *self)
+{
+  GtkRoot *root = gtk_widget_get_root (GTK_WIDGET (self));
+  GtkFileChooserNative *chooser
+      = gtk_file_chooser_native_new (_("Choose documents"), GTK_IS_WINDOW (root) ? GTK_WINDOW (root) : NULL,
+                                     GTK_FILE_CHOOSER_ACTION_OPEN, _("_Open"), NULL);
+
+  gtk_file_chooser_set_select_multiple (GTK_FILE_CHOOSER (chooser), TRUE);
+  gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (chooser), TRUE);
+  g_signal_connect_object (chooser, "response", G_CALLBACK (chosen_cb), self, 0);
+  gtk_native_dialog_show (GTK_NATIVE_DIALOG (chooser));
+}
+
+/* ---------------------------------------------------------------- asking */
+
+static void
+set_looking (IngDocumentBar *self, GCancellable *looking)
+{
+  g_cancellable_cancel (self->looking);
+  g_clear_object (&self->looking);
+  self->looking = looking;
+  gtk_widget_set_visible (self->looking_box, looking != NULL);
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_BUSY]);
+}
+
+static void
+forget (IngDocumentBar *self)
+{
+  g_clear_pointer (&self->pending, g_free);
+  g_clear_pointer (&self->found, ing_found_free);
+  ing_problem_box_set_error (self->problem_box, NULL);
+}
+
+static void
+send_pending (IngDocumentBar *self, gboolean with_passages)
+{
+  g_autofree char *text = g_steal_pointer (&self->pending);
+  g_autoptr (IngFound) found = g_steal_pointer (&self->found);
+  g_autoptr (GListStore) parts = NULL;
+
+  ing_problem_box_set_error (self->problem_box, NULL);
+  if (with_passages && found != NULL && found->passages->len > 0)
+    {
+      g_autoptr (IngPart) part = ing_sources_make_part (found);
+
+      parts = g_list_store_new (ING_TYPE_PART);
+      g_list_store_append (parts, part);
+    }
+  g_signal_emit (self, signal_ask, 0, text, parts);
+}
+
+/* Nothing in the documents speaks of it: that is said, with what comes nearest, before a model makes something up. */
+static void
+show_not_found (IngDocumentBar *self)
+{
+  g_autoptr (GString) nearest = g_string_new (NULL);
+
+  for (guint i = 0; i < self->found->passages->len; i++)
+    {
+      g_autofree char *place = ing_sources_dup_place (self->found->passages->pdata[i]);
+
+      g_string_append_printf (nearest, "[%u] %s\n%s\n\n", i + 1, place,
+                              ((IngPassage *) self->found->passages->pdata[i])->text);
+    }
+  ing_problem_box_set_text (self->problem_box, _("Nothing in the documents speaks of this"),
+                            _("The model can answer without them, or from the passages that come nearest."),
+                            nearest->str);
+  ing_problem_box_add_button (self->problem_box, _("Ask _without"), "documents.ask-without", NULL);
+  if (self->found->passages->len > 0)
+    ing_problem_box_add_button (self->problem_box, _("Ask with the _nearest"), "documents.ask-nearest", NULL);
+}
+
+static void
+looked_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (IngDocumentBar) self = user_data;
+  g_autoptr (GError) error = NULL;
+  IngFound *found = ing_document_question_finish (result, &error);
+
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) || self->box == NULL
+      || ING_CONVERSATION (source) != self->conversation || self->pending == NULL)
+    {
+      ing_found_free (found);
+      return;
+    }
+  set_looking (self, NULL);
+  if (found == NULL)
+    {
+      ing_problem_box_set_error (self->problem_box, error);
+      ing_problem_box_add_button (self->problem_box, _("Ask _without"), "documents.ask-without", NULL);
+      return;
+    }
+  self->found = found;
+  if (found->found)
+    send_pending (self, TRUE);
+  else
+    show_not_found (self);
+}
+
+gboolean
+ing_document_bar_ask (IngDocumentBar *self, const char *text)
+{
+  g_return_val_if_fail (ING_IS_DOCUMENT_BAR (self), FALSE);
+  if (self->documents == NULL || g_list_model_get_n_items (self->documents) == 0)
+    return FALSE;
+  forget (self);
+  self->pending = g_strdup (text);
+  set_looking (self, g_cancellable_new ());
+  ing_document_question_async (get_library (self), self->conversation, text, self->looking, looked_cb,
+                               g_object_ref (self));
+  return TRUE;
+}
+
+void
+ing_document_bar_stop (IngDocumentBar *self)
+{
+  g_return_if_fail (ING_IS_DOCUMENT_BAR (self));
+  forget (self);
+  if (self->looking != NULL)
+    set_looking (self, NULL);
+}
+
+gboolean
+ing_document_bar_get_busy (IngDocumentBar *self)
+{
+  g_return_val_if_fail (ING_IS_DOCUMENT_BAR (self), FALSE);
+  return self->looking != NULL;
+}
+
+static void
+ask_without_cb (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  if (ING_DOCUMENT_BAR (widget)->pending != NULL)
+    send_pending (ING_DOCUMENT_BAR (widget), FALSE);
+}
+
+static void
+ask_nearest_cb (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  if (ING_DOCUMENT_BAR (widget)->pending != NULL)
+    send_pending (ING_DOCUMENT_BAR (widget), TRUE);
+}
+
+/* ---------------------------------------------------------------- the conversation */
+
+void
+ing_document_bar_set_conversation (IngDocumentBar *self, IngWorkspace *workspace, IngConversation *conversation)
+{
+  g_return_if_fail (ING_IS_DOCUMENT_BAR (self));
+  if (self->documents != NULL)
+    g_signal_handlers_disconnect_by_data (self->documents, self);
+  g_clear_object (&self->documents);
+  g_set_object (&self->workspace, workspace);
+  g_set_object (&self->conversation, conversation);
+  ing_document_bar_stop (self);
+  if (conversation != NULL)
+    {
+      self->documents = ing_document_library_dup_list (get_library (self), ing_conversation_get_id (conversation));
+      g_signal_connect_swapped (self->documents, "items-changed", G_CALLBACK (documents_changed_cb), self);
+    }
+  documents_changed_cb (self);
+}
+
+static void
+ing_document_bar_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  if (id == PROP_BUSY)
+    g_value_set_boolean (value, ing_document_bar_get_busy (ING_DOCUMENT_BAR (object)));
+  else
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+}
+
+static void
+ing_document_bar_dispose (GObject *object)
+{
+  IngDocumentBar *self = ING_DOCUMENT_BAR (object);
+
+  g_cancellable_cancel (self->looking);
+  g_clear_object (&self->looking);
+  if (self->documents != NULL)
+    g_signal_handlers_disconnect_by_data (self->documents, self);
+  g_clear_object (&self->documents);
+  g_clear_object (&self->conversation);
+  g_clear_object (&self->workspace);
+  g_clear_pointer (&self->pending, g_free);
+  g_clear_pointer (&self->found, ing_found_free);
+  g_clear_pointer (&self->box, gtk_widget_unparent);
+  G_OBJECT_CLASS (ing_document_bar_parent_class)->dispose (object);
+}
+
+static void
+ing_document_bar_class_init (IngDocumentBarClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+
+  object_class->get_property = ing_document_bar_get_property;
+  object_class->dispose = ing_document_bar_dispose;
+  props[PROP_BUSY] = g_param_spec_boolean ("busy", NULL, NULL, FALSE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  g_object_class_install_properties (object_class, N_PROPS, props);
+  signal_ask = g_signal_new ("ask", ING_TYPE_DOCUMENT_BAR, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 2,
+                             G_TYPE_STRING, G_TYPE_LIST_MODEL);
+  gtk_widget_class_install_action (widget_class, "documents.ask-without", NULL, ask_without_cb);
+  gtk_widget_class_install_action (widget_class, "documents.ask-nearest", NULL, ask_nearest_cb);
+  gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
+}
+
+static void
+ing_document_bar_init (IngDocumentBar *self)
+{
+  GtkWidget *spinner = gtk_spinner_new ();
+  GtkWidget *label = gtk_label_new (_("Looking in the documents"));
+
+  self->box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
+  gtk_widget_set_parent (self->box, GTK_WIDGET (self));
+  self->problem_box = ING_PROBLEM_BOX (ing_problem_box_new ());
+  gtk_box_append (GTK_BOX (self->box), GTK_WIDGET (self->problem_box));
+
+  self->looking_box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
+  gtk_spinner_start (GTK_SPINNER (spinner));
+  gtk_widget_add_css_class (label, "dim-label");
+  gtk_widget_add_css_class (label, "caption");
+  gtk_box_append (GTK_BOX (self->looking_box), spinner);
+  gtk_box_append (GTK_BOX (self->looking_box), label);
+  gtk_widget_set_visible (self->looking_box, FALSE);
+  gtk_box_append (GTK_BOX (self->box), self->looking_box);
+
+  self->chips = GTK_BOX (gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6));
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->chips), GTK_ACCESSIBLE_PROPERTY_LABEL, _("Documents"), -1);
+  self->scroller = gtk_scrolled_window_new ();
+  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (self->scroller), GTK_POLICY_AUTOMATIC, GTK_POLICY_NEVER);
+  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (self->scroller), GTK_WIDGET (self->chips));
+  gtk_widget_add_css_class (self->scroller, "document-chips");
+  gtk_widget_set_visible (self->scroller, FALSE);
+  gtk_box_append (GTK_BOX (self->box), self->scroller);
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ing-document-chip.h"
+
+#include <glib/gi18n-lib.h>
+
+#define NAME_CHARS 28
+
+struct _IngDocumentChip
+{
+  GtkWidget parent_instance;
+
+  GtkWidget *box;
+  GtkImage *icon;
+  GtkLabel *name_label;
+  GtkLabel *state_label;
+  GtkWidget *retry_button;
+
+  IngDocumentLibrary *library;
+  gint64 owner;
+  IngDocument *document;
+};
+
+G_DEFINE_FINAL_TYPE (IngDocumentChip, ing_document_chip, GTK_TYPE_WIDGET)
+
+/* "" when there is nothing to say. */
+static char *
+dup_state (IngDocument *document)
+{
+  double fraction = ing_document_get_fraction (document);
+  guint n = ing_document_get_n_pages (document);
+
+  switch (ing_document_get_state (document))
+    {
+    case ING_DOCUMENT_WAITING:
+      return g_strdup (_("waits"));
+    case ING_DOCUMENT_READING:
+      /* Translators: of a file being read, in per cent. */
+      return fraction > 0 ? g_strdup_printf (_("reading %d %%"), (int) (fraction * 100)) : g_strdup (_("reading"));
+    case ING_DOCUMENT_FAILED:
+      return g_strdup (_("cannot be read"));
+    case ING_DOCUMENT_WORDS:
+    case ING_DOCUMENT_READY:
+    default:
+      return n > 0 ? g_strdup_printf (ngettext ("%u page", "%u pages", n), n) : g_strdup ("");
+    }
+}
+
+static void
+update (IngDocumentChip *self)
+{
+  gboolean failed = ing_document_get_state (self->document) == ING_DOCUMENT_FAILED;
+  g_autofree char *state = dup_state (self->document);
+  g_autofree char *why = failed ? ing_error_to_sentence (ing_document_get_error (self->document)) : NULL;
+  g_autofree char *label = g_strdup_printf ("%s, %s", ing_document_get_name (self->document), state);
+
+  gtk_label_set_text (self->state_label, state);
+  gtk_widget_set_visible (GTK_WIDGET (self->state_label), *state != '\0');
+  gtk_image_set_from_icon_name (self->icon, failed ? "dialog-warning-symbolic" : "x-office-document-symbolic");
+  gtk_widget_set_visible (self->retry_button, failed);
+  gtk_widget_set_tooltip_text (GTK_WIDGET (self), why != NULL ? why : ing_document_get_path (self->document));
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self), GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
+  if (failed)
+    gtk_widget_add_css_class (GTK_WIDGET (self), "failed");
+  else
+    gtk_widget_remove_css_class (GTK_WIDGET (self), "failed");
+}
+
+static void
+remove_cb (IngDocumentChip *self)
+{
+  ing_document_library_remove (self->library, self->owner, self->document);
+}
+
+static void
+retry_cb (IngDocumentChip *self)
+{
+  ing_document_library_retry (self->library, self->document);
+}
+
+static GtkWidget *
+new_button (IngDocumentChip *self, const char *icon, const char *label, GCallback callback)
+{
+  GtkWidget *button = gtk_button_new_from_icon_name (icon);
+
+  gtk_widget_add_css_class (button, "flat");
+  gtk_widget_add_css_class (button, "circular");
+  gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
+  gtk_widget_set_tooltip_text (button, label);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
+  g_signal_connect_swapped (button, "clicked", callback, self);
+  gtk_box_append (GTK_BOX (self->box), button);
+  return button;
+}
+
+static void
+ing_document_chip_dispose (GObject *object)
+{
+  IngDocumentChip *self = ING_DOCUMENT_CHIP (object);
+
+  g_clear_pointer (&self->box, gtk_widget_unparent);
+  g_clear_object (&self->document);
+  g_clear_object (&self->library);
+  G_OBJECT_CLASS (ing_document_chip_parent_class)->dispose (object);
+}
+
+static void
+ing_document_chip_class_init (IngDocumentChipClass *klass)
+{
+  G_OBJECT_CLASS (klass)->dispose = ing_document_chip_dispose;
+  gtk_widget_class_set_layout_manager_type (GTK_WIDGET_CLASS (klass), GTK_TYPE_BIN_LAYOUT);
+  gtk_widget_class_set_css_name (GTK_WIDGET_CLASS (klass), "documentchip");
+  gtk_widget_class_set_accessible_role (GTK_WIDGET_CLASS (klass), GTK_ACCESSIBLE_ROLE_GROUP);
+}
+
+static void
+ing_document_chip_init (IngDocumentChip *self)
+{
+  self->box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
+  gtk_widget_set_parent (self->box, GTK_WIDGET (self));
+  self->icon = GTK_IMAGE (gtk_image_new ());
+  gtk_box_append (GTK_BOX (self->box), GTK_WIDGET (self->icon));
+  self->name_label = GTK_LABEL (gtk_label_new (NULL));
+  gtk_label_set_ellipsize (self->name_label, PANGO_ELLIPSIZE_MIDDLE);
+  gtk_label_set_max_width_chars (self->name_label, NAME_CHARS);
+  gtk_box_append (GTK_BOX (self->box), GTK_WIDGET (self->name_label));
+  self->state_label = GTK_LABEL (gtk_label_new (NULL));
+  gtk_widget_add_css_class (GTK_WIDGET (self->state_label), "dim-label");
+  gtk_widget_add_css_class (GTK_WIDGET (self->state_label), "caption");
+  gtk_widget_add_css_class (GTK_WIDGET (self->state_label), "numeric");
+  gtk_box_append (GTK_BOX (self->box), GTK_WIDGET (self->state_label));
+  self->retry_button = new_button (self, "view-refresh-symbolic", _("Try again"), G_CALLBACK (retry_cb));
+  new_button (self, "window-close-symbolic", _("Remove the document"), G_CALLBACK (remove_cb));
+}
+
+GtkWidget *
+ing_document_chip_new (IngDocumentLibrary *library, gint64 owner, IngDocument *document)
+{
+  IngDocumentChip *self = g_object_new (ING_TYPE_DOCUMENT_CHIP, NULL);
+
+  self->library = g_object_ref (library);
+  self->owner = owner;
+  self->document = g_object_ref (document);
+  gtk_label_set_text (self->name_label, ing_document_get_name (document));
+  g_signal_connect_object (document, "notify", G_CALLBACK (update), self, G_CONNECT_SWAPPED);
+  update (self);
+  return GTK_WIDGET (self);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A document of a conversation: its name, how far it is read, why it cannot be, and a button that takes it away.
+ * Main thread only. */
+#pragma once
+
+#include "ing-app.h"
+
+#include <gtk/gtk.h>
+
+G_BEGIN_DECLS
+
+#define ING_TYPE_DOCUMENT_CHIP (ing_document_chip_get_type ())
+G_DECLARE_FINAL_TYPE (IngDocumentChip, ing_document_chip, ING, DOCUMENT_CHIP, GtkWidget)
+
+/* Removing takes the document from @owner. */
+GtkWidget *ing_document_chip_new (IngDocumentLibrary *library, gint64 owner, IngDocument *document);
+
+G_END_DECLS
