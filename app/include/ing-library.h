@@ -30,6 +30,7 @@ gboolean ing_model_file_get_is_own (IngModelFile *self);        /* this program 
 guint ing_model_file_get_n_conversations (IngModelFile *self);  /* whose last answer, or choice, is of it */
 const char *ing_model_file_get_sha256 (IngModelFile *self);     /* NULL = never known */
 const char *ing_model_file_get_uri (IngModelFile *self);        /* where it came from; NULL */
+gboolean ing_model_file_get_can_repair (IngModelFile *self);    /* enough is known to fetch bad blocks again */
 
 #define ING_TYPE_LIBRARY (ing_library_get_type ())
 G_DECLARE_FINAL_TYPE (IngLibrary, ing_library, ING, LIBRARY, GObject)
@@ -84,6 +85,12 @@ gboolean ing_library_looks_like_model (const char *path);
 void ing_library_check_async (IngLibrary *self, IngModelFile *file, GCancellable *cancellable,
                               GAsyncReadyCallback callback, gpointer user_data);
 gboolean ing_library_check_finish (IngLibrary *self, GAsyncResult *result, guint *n_bad, guint *n_blocks, GError **error);
+
+/* Fetch again the blocks that have changed, and only those. *@n_blocks: how many. ING_ERROR_HASH and _UNSUPPORTED: the
+ * server cannot give them (any more); what was written is right. Errors of network and disk: go on with another call. */
+void ing_library_repair_async (IngLibrary *self, IngModelFile *file, GCancellable *cancellable,
+                               GAsyncReadyCallback callback, gpointer user_data);
+gboolean ing_library_repair_finish (IngLibrary *self, GAsyncResult *result, guint *n_blocks, GError **error);
 
 /* Models of Ollama on this machine, by its manifests: pairs of name and path, NULL-terminated. Blocks a little: worker
  * threads. @root NULL = its usual folders. */

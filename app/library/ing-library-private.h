@@ -12,6 +12,7 @@ IngLibrary *ing_library_new (IngDatabase *database, IngSettings *settings, IngJo
 IngModelFile *ing_model_file_new (IngFileKind kind, char *path, guint64 bytes);
 void ing_model_file_set_known (IngModelFile *self, const IngModelFileRow *row, guint n_conversations);
 const char *ing_model_file_get_blocks (IngModelFile *self);
+guint64 ing_model_file_get_known_bytes (IngModelFile *self); /* when its hash was taken */
 
 /* What is in @folder and one folder deep, or the one file that it is: GPtrArray of IngModelFile. What is absent is one
  * entry. */

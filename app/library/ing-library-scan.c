@@ -19,7 +19,7 @@ struct _IngModelFile
   GObject parent_instance;
   IngFileKind kind;
   char *path, *name, *sha256, *blocks, *uri;
-  guint64 bytes;
+  guint64 bytes, known_bytes;
   gboolean is_own;
   guint n_conversations;
 };
@@ -67,6 +67,7 @@ ing_model_file_set_known (IngModelFile *self, const IngModelFileRow *row, guint 
   if (row == NULL)
     return;
   self->is_own = TRUE;
+  self->known_bytes = row->bytes;
   self->sha256 = g_strdup (row->sha256);
   self->blocks = g_strdup (row->blocks);
   self->uri = g_strdup (row->uri);
@@ -118,6 +119,18 @@ const char *
 ing_model_file_get_uri (IngModelFile *self)
 {
   return self->uri;
+}
+
+guint64
+ing_model_file_get_known_bytes (IngModelFile *self)
+{
+  return self->known_bytes;
+}
+
+gboolean
+ing_model_file_get_can_repair (IngModelFile *self)
+{
+  return self->uri != NULL && self->sha256 != NULL && self->blocks != NULL && *self->blocks != '\0' && self->known_bytes > 0;
 }
 
 const char *

@@ -9,6 +9,7 @@
 #include "ing-download-run.h"
 #include "ing-import.h"
 #include "ing-model-memory.h"
+#include "ing-repair.h"
 #include "ing-trash.h"
 
 struct _IngLibrary
@@ -228,6 +229,7 @@ typedef struct
   IngModelFile *file;
   char *path; /* import, link: from */
   char *name; /* link */
+  char *proxy; /* repair */
   guint n_bad, n_blocks;
 } Work;
 
@@ -239,6 +241,7 @@ work_free (gpointer data)
   g_clear_object (&work->file);
   g_free (work->path);
   g_free (work->name);
+  g_free (work->proxy);
   g_free (work);
 }
 
@@ -523,6 +526,47 @@ ing_library_check_finish (IngLibrary *self, GAsyncResult *result, guint *n_bad, 
   Work *work = g_task_get_task_data (G_TASK (result));
   *n_bad = work->n_bad;
   *n_blocks = work->n_blocks;
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+static void
+repair_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+  Work *work = task_data;
+  GError *error = NULL;
+  IngRepair repair = {
+    .path = ing_model_file_get_path (work->file),
+    .uri = ing_model_file_get_uri (work->file),
+    .sha256 = ing_model_file_get_sha256 (work->file),
+    .blocks = ing_model_file_get_blocks (work->file),
+    .bytes = ing_model_file_get_known_bytes (work->file),
+    .proxy = work->proxy,
+  };
+  if (ing_repair_run (&repair, &work->n_bad, cancellable, &error))
+    g_task_return_boolean (task, TRUE);
+  else
+    g_task_return_error (task, error);
+}
+
+void
+ing_library_repair_async (IngLibrary *self, IngModelFile *file, GCancellable *cancellable, GAsyncReadyCallback callback,
+                          gpointer user_data)
+{
+  g_autoptr (GTask) task = new_work (self, file, NULL, cancellable, callback, user_data);
+  Work *work = g_task_get_task_data (task);
+  work->proxy = ing_settings_dup_string (self->settings, ING_SETTING_PROXY, "");
+  if (ing_model_file_get_can_repair (file))
+    g_task_run_in_thread (task, repair_thread);
+  else
+    g_task_return_error (task, ing_error_new (ING_ERROR_UNSUPPORTED, ing_model_file_get_name (file), 0, 0,
+                                              "nothing is known of where it came from"));
+}
+
+gboolean
+ing_library_repair_finish (IngLibrary *self, GAsyncResult *result, guint *n_blocks, GError **error)
+{
+  *n_blocks = ((Work *) g_task_get_task_data (G_TASK (result)))->n_bad;
+  ing_library_refresh (self);
   return g_task_propagate_boolean (G_TASK (result), error);
 }
 

@@ -11,7 +11,7 @@
 #define MAX_FILES 10000
 
 static const char *const types[]
-    = { "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q4_0", "Q3_K_M", "Q2_K", NULL };
+    = { "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "Q2_K", NULL };
 
 const char *const *
 ing_transfers_get_types (void)

@@ -361,6 +361,39 @@ test_ollama (void)
   g_assert_cmpstr (found[1], ==, blob);
 }
 
+/* A file of another program under a name of its own: only the link goes to the trash. */
+static void
+test_link (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *folder = app_test_make_folder (), *elsewhere = app_test_make_folder ();
+  g_autofree char *blob = write_file (elsewhere, "blobs/sha256-" HEX, "GGUF");
+  IngWorkspace *workspace = app_test_open (folder, APP_TEST_FAKE_THREAD);
+  IngLibrary *library = ing_workspace_get_library (workspace);
+  g_autoptr (GAsyncResult) linked = NULL, again = NULL, gone = NULL;
+  ing_library_link_async (library, blob, "qwen3-4b", NULL, app_test_keep_result, &linked);
+  app_test_wait (linked != NULL);
+  g_autofree char *path = ing_library_link_finish (library, linked, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_str_has_suffix (path, "/qwen3-4b.gguf"));
+  ing_library_link_async (library, blob, "qwen3-4b", NULL, app_test_keep_result, &again);
+  app_test_wait (again != NULL);
+  g_autofree char *same = ing_library_link_finish (library, again, &error);
+  g_assert_cmpstr (same, ==, path);
+  IngModelFile *found = NULL;
+  app_test_wait ((found = find_file (library, "qwen3-4b.gguf")) != NULL);
+  g_autoptr (IngModelFile) file = found;
+  g_assert_true (ing_model_file_get_is_own (file));
+  g_assert_cmpstr (ing_model_file_get_sha256 (file), ==, HEX);
+  ing_library_trash_async (library, file, NULL, app_test_keep_result, &gone);
+  app_test_wait (gone != NULL);
+  if (ing_library_trash_finish (library, gone, &error))
+    g_assert_false (g_file_test (path, G_FILE_TEST_IS_SYMLINK));
+  g_assert_true (g_file_test (blob, G_FILE_TEST_EXISTS));
+  app_test_run_ms (100);
+  app_test_close (workspace);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -373,6 +406,7 @@ main (int argc, char **argv)
   g_test_add_func ("/library/files", test_files);
   g_test_add_func ("/library/defaults", test_defaults);
   g_test_add_func ("/library/ollama", test_ollama);
+  g_test_add_func ("/library/link", test_link);
   g_test_add_func ("/library/catalogue", test_catalogue);
   g_test_add_func ("/library/fit/words", test_words);
   g_test_add_func ("/library/fit/remote-header", test_remote_plan);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page of models through accessibility: paste the address of a server on this machine, see size and fit, download with
-a pause and a new start of the program in between, talk to the model, move it to the trash.
+a pause and a new start of the program in between, talk to the model, shrink it, move both to the trash.
 
     test-models.py PROGRAM      (inside gui-env)
 """
@@ -77,25 +77,53 @@ def answers(root):
 
 
 def press_until(root, name, condition, what):
-    """A button does nothing before its page is on the screen."""
+    """A button does nothing before its page is on the screen: it is pressed again if nothing comes of it."""
     def attempt():
-        if not condition():
-            node = atspi.find_now(root, "push button", name)
-            if node is not None:
-                atspi.click(node)
-            time.sleep(0.5)
+        if condition():
+            return True
+        node = atspi.find_now(root, "push button", name)
+        if node is not None and atspi.has_state(node, "sensitive"):
+            atspi.click(node)
+        end = time.monotonic() + 1.5
+        while not condition() and time.monotonic() < end:
+            time.sleep(0.05)
         return condition()
-    atspi.wait(attempt, what, 30)
+    atspi.wait(attempt, what, 60)
 
 
-def is_about(name):
-    return name.startswith("About this model")
+def count_there(*paths):
+    return sum(os.path.exists(path) for path in paths)
+
+
+def is_undo(name):
+    return name.endswith("Undo")
+
+
+def open_page(root, name):
+    """The page of the model called so, once the list has it."""
+    about = "About this model " + name
+    press_until(root, about, lambda: is_shown(root, name), "the page of " + name)
+    row_text(root, "apache-2.0", 30)
+
+
+def is_shown(root, name):
+    """On a page of its own, where its path stands."""
+    return atspi.find_now(root, "label", lambda label: "/models/" + name in label)
+
+
+def shrink(root, path):
+    """To the type that the dialog proposes; smaller than it was, and no part left."""
+    press_until(root, "Shrink…", lambda: atspi.find_now(root, "frame", "Shrink the model"), "the dialog")
+    press_until(root, lambda name: name.startswith("_Shrink"), lambda: os.path.exists(path), "the smaller file")
+    assert os.path.getsize(path) < os.path.getsize(PATH), os.path.getsize(path)
+    assert not [name for name in os.listdir(os.path.dirname(path)) if ".part" in name]
 
 
 def run(program, uri):
     with tempfile.TemporaryDirectory() as home:
         log = os.path.join(home, "log")
         final = os.path.join(home, "models", STARTER)
+        small = final.replace("Q4_1", "Q4_0")
         try:
             with start(program, home, log) as app:
                 atspi.click(button(app.root, "Models"))
@@ -127,12 +155,16 @@ def run(program, uri):
                 atspi.click(button(app.root, "Send"))
                 atspi.wait(lambda: len(answers(app.root)) > 10, "text of an answer", 60)
                 atspi.click(button(app.root, "Models"))
-                press_until(app.root, is_about, lambda: atspi.find_now(app.root, "label", "apache-2.0"), "its page")
+                open_page(app.root, STARTER)
                 row_text(app.root, "so far, with", 30)
-                press_until(app.root, "Move to the trash", lambda: not os.path.exists(final), "the file to go")
-                press_until(app.root, lambda name: name.endswith("Undo"), lambda: os.path.exists(final), "the file to come back")
-                press_until(app.root, is_about, lambda: atspi.find_now(app.root, "push button", "Move to the trash"), "its page")
-                press_until(app.root, "Move to the trash", lambda: not os.path.exists(final), "the file to go again")
+                shrink(app.root, small)
+                press_until(app.root, "Storage", lambda: atspi.find_now(app.root, "push button", "Move to the trash"),
+                            "the page of storage")
+                press_until(app.root, "Move to the trash", lambda: count_there(final, small) < 2, "a file to go")
+                left = count_there(final, small)
+                press_until(app.root, is_undo, lambda: count_there(final, small) > left, "the file to come back")
+                press_until(app.root, "Move to the trash", lambda: count_there(final, small) == 0, "both files to go")
+                atspi.find(app.root, "label", "0 bytes in models")
                 assert app.close() == 0, "it ended badly"
         except BaseException:
             with open(log, errors="replace") as lines:
@@ -146,7 +178,7 @@ def main():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     tap = Tap()
-    with tap.case("paste, see, download with a pause and a new start, talk, delete"):
+    with tap.case("paste, see, download with a pause and a new start, talk, shrink, delete"):
         run(sys.argv[1], "http://127.0.0.1:%d/%s" % (server.server_port, STARTER))
     sys.exit(tap.done())
 

@@ -239,29 +239,61 @@ add_about (IngModelPage *self)
 /* ---------------------------------------------------------------- its file */
 
 static void
-checked_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+repaired_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (GtkWidget) row = user_data;
   g_autoptr (GError) error = NULL;
   g_autofree char *text = NULL;
-  guint n_bad, n_blocks;
-  gboolean good = ing_library_check_finish (ING_LIBRARY (source), result, &n_bad, &n_blocks, &error);
+  guint n;
 
-  if (good)
-    text = g_strdup (_("The file is as it was"));
-  else if (error == NULL)
-    text = g_strdup_printf (_("The file is damaged: %u of %u blocks have changed. Download it again."), n_bad, n_blocks);
-  else if (g_error_matches (error, ING_ERROR, ING_ERROR_NOT_FOUND))
-    text = g_strdup (_("There was nothing to compare with; from now on there is"));
+  if (ing_library_repair_finish (ING_LIBRARY (source), result, &n, &error))
+    text = g_strdup_printf (ngettext ("Mended: %u block was fetched again", "Mended: %u blocks were fetched again", n), n);
+  else if (g_error_matches (error, ING_ERROR, ING_ERROR_HASH) || g_error_matches (error, ING_ERROR, ING_ERROR_UNSUPPORTED))
+    text = g_strdup (_("The server does not have these blocks any more. Download the model again."));
   else
     text = ing_error_to_sentence (error);
   adw_action_row_set_subtitle (ADW_ACTION_ROW (row), text);
 }
 
 static void
+repair_cb (GtkWidget *button, IngModelPage *self)
+{
+  gtk_widget_set_visible (button, FALSE);
+  if (is_loaded (self))
+    ing_generation_service_unload (ing_workspace_get_generation (self->workspace));
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (self->check_row), _("Fetching what has changed"));
+  ing_library_repair_async (ing_workspace_get_library (self->workspace), self->file, self->looking, repaired_cb,
+                            g_object_ref (self->check_row));
+}
+
+static void
+checked_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GtkWidget) row = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *text = NULL;
+  guint n_bad, n_blocks;
+  GtkWidget *repair = g_object_get_data (G_OBJECT (row), "repair");
+  gboolean good = ing_library_check_finish (ING_LIBRARY (source), result, &n_bad, &n_blocks, &error);
+
+  if (good)
+    text = g_strdup (_("The file is as it was"));
+  else if (error == NULL && repair != NULL)
+    text = g_strdup_printf (_("The file is damaged: %u of %u blocks have changed"), n_bad, n_blocks);
+  else if (error == NULL)
+    text = g_strdup_printf (_("The file is damaged: %u of %u blocks have changed. Download it again."), n_bad, n_blocks);
+  else if (g_error_matches (error, ING_ERROR, ING_ERROR_NOT_FOUND))
+    text = g_strdup (_("There was nothing to compare with; from now on there is"));
+  else
+    text = ing_error_to_sentence (error);
+  if (repair != NULL)
+    gtk_widget_set_visible (repair, !good && error == NULL);
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (row), text);
+}
+
+static void
 check_cb (GtkWidget *button, IngModelPage *self)
 {
-  gtk_widget_set_sensitive (button, FALSE);
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self->check_row), _("Reading all of it"));
   ing_library_check_async (ing_workspace_get_library (self->workspace), self->file, self->looking, checked_cb,
                            g_object_ref (self->check_row));
@@ -315,6 +347,13 @@ add_file (IngModelPage *self)
                              ing_form_new_plain_row (ing_model_file_get_name (self->file), words));
   self->check_row = ing_form_new_plain_row (_("Is it still as it was?"),
                                             sha256 != NULL ? _("Compares it with the hash it had when it came") : NULL);
+  if (ing_model_file_get_can_repair (self->file))
+    {
+      button = ing_form_add_button (self->check_row, _("Repair"), NULL, _("Fetch what has changed again"));
+      gtk_widget_set_visible (button, FALSE);
+      g_object_set_data (G_OBJECT (self->check_row), "repair", button);
+      g_signal_connect_object (button, "clicked", G_CALLBACK (repair_cb), self, 0);
+    }
   button = ing_form_add_button (self->check_row, _("Check"), NULL, _("Check file"));
   g_signal_connect_object (button, "clicked", G_CALLBACK (check_cb), self, 0);
   adw_preferences_group_add (ADW_PREFERENCES_GROUP (self->file_group), self->check_row);

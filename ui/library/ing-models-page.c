@@ -8,6 +8,7 @@
 #include "ing-model-page.h"
 #include "ing-numbers.h"
 #include "ing-problem-box.h"
+#include "ing-storage-page.h"
 
 #include <glib/gi18n-lib.h>
 
@@ -19,7 +20,8 @@ struct _IngModelsPage
 
   GtkWidget *stack;      /* the list and the pages it leads to */
   GtkWidget *box;        /* the list; borrowed, NULL once disposed */
-  GtkWidget *model_page; /* made when first shown */
+  GtkWidget *model_page;   /* while it is shown */
+  GtkWidget *storage_page; /* made when first shown */
   GtkWidget *entry; /* AdwEntryRow */
   GtkWidget *spinner;
   IngProblemBox *problem;
@@ -238,10 +240,13 @@ static void
 show_list (IngModelsPage *self)
 {
   gtk_stack_set_visible_child (GTK_STACK (self->stack), self->box);
+  if (self->model_page != NULL)
+    gtk_stack_remove (GTK_STACK (self->stack), self->model_page);
+  self->model_page = NULL;
 }
 
 static void
-about_cb (GtkWidget *button, IngModelsPage *self)
+show_file (IngModelsPage *self, IngModelFile *file)
 {
   if (self->model_page == NULL)
     {
@@ -249,8 +254,28 @@ about_cb (GtkWidget *button, IngModelsPage *self)
       g_signal_connect_swapped (self->model_page, "close", G_CALLBACK (show_list), self);
       gtk_stack_add_child (GTK_STACK (self->stack), self->model_page);
     }
-  ing_model_page_set_file (ING_MODEL_PAGE (self->model_page), g_object_get_data (G_OBJECT (button), "file"));
+  ing_model_page_set_file (ING_MODEL_PAGE (self->model_page), file);
   gtk_stack_set_visible_child (GTK_STACK (self->stack), self->model_page);
+}
+
+static void
+about_cb (GtkWidget *button, IngModelsPage *self)
+{
+  show_file (self, g_object_get_data (G_OBJECT (button), "file"));
+}
+
+static void
+storage_cb (IngModelsPage *self)
+{
+  if (self->storage_page == NULL)
+    {
+      self->storage_page = ing_storage_page_new (self->workspace, self->toasts);
+      g_signal_connect_swapped (self->storage_page, "close", G_CALLBACK (show_list), self);
+      g_signal_connect_swapped (self->storage_page, "show-file", G_CALLBACK (show_file), self);
+      gtk_stack_add_child (GTK_STACK (self->stack), self->storage_page);
+    }
+  ing_library_refresh (ing_workspace_get_library (self->workspace));
+  gtk_stack_set_visible_child (GTK_STACK (self->stack), self->storage_page);
 }
 
 static void
@@ -274,21 +299,13 @@ dup_file_words (IngModelFile *file)
   return users != NULL ? g_strdup_printf ("%s · %s", size, users) : g_steal_pointer (&size);
 }
 
-/* A part that a job of the list owns stands under "Downloads". */
+/* A part that a job of the list owns stands under "Under way". */
 static gboolean
 has_job (IngModelsPage *self, IngModelFile *file)
 {
-  GListModel *jobs = G_LIST_MODEL (ing_workspace_get_jobs (self->workspace));
+  g_autoptr (IngJob) job = ing_storage_page_find_job (self->workspace, file);
 
-  for (guint i = 0; i < g_list_model_get_n_items (jobs); i++)
-    {
-      g_autoptr (IngJob) job = g_list_model_get_item (jobs, i);
-      g_autofree char *part = ing_downloads_dup_part_path (job);
-
-      if (g_strcmp0 (part, ing_model_file_get_path (file)) == 0)
-        return TRUE;
-    }
-  return FALSE;
+  return job != NULL;
 }
 
 static void
@@ -297,7 +314,6 @@ files_cb (IngModelsPage *self)
   GListModel *files = G_LIST_MODEL (ing_workspace_get_library (self->workspace));
 
   clear_rows (self->files, self->file_rows);
-  gtk_widget_set_visible (self->files, FALSE);
   for (guint i = 0; i < g_list_model_get_n_items (files); i++)
     {
       g_autoptr (IngModelFile) file = g_list_model_get_item (files, i);
@@ -390,7 +406,7 @@ fill_column (IngModelsPage *self, GtkWidget *column)
   GtkWidget *add = ing_form_add_group (column, _("Get a model"),
                               _("Paste the address of a model at a hub, or of a GGUF file. Nothing is sent but the request "
                                 "for it."));
-  GtkWidget *look;
+  GtkWidget *look, *storage;
 
   self->entry = adw_entry_row_new ();
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (self->entry), _("Address"));
@@ -408,12 +424,17 @@ fill_column (IngModelsPage *self, GtkWidget *column)
   self->found = ing_form_add_group (column, _("What is there"), NULL);
   self->downloads = ing_form_add_group (column, _("Under way"), NULL);
   self->files = ing_form_add_group (column, _("On this computer"), NULL);
+  storage = gtk_button_new_with_label (_("Storage"));
+  gtk_widget_add_css_class (storage, "flat");
+  gtk_widget_set_valign (storage, GTK_ALIGN_CENTER);
+  gtk_widget_set_tooltip_text (storage, _("What takes room, and where"));
+  g_signal_connect_swapped (storage, "clicked", G_CALLBACK (storage_cb), self);
+  adw_preferences_group_set_header_suffix (ADW_PREFERENCES_GROUP (self->files), storage);
   self->catalogue = ing_form_add_group (column, _("Catalogue"),
                                _("Comes with the program. “Not checked” are facts that nobody of the project has compared "
                                  "with their source."));
   gtk_widget_set_visible (self->found, FALSE);
   gtk_widget_set_visible (self->downloads, FALSE);
-  gtk_widget_set_visible (self->files, FALSE);
 }
 
 static void
