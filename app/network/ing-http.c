@@ -8,9 +8,11 @@
 #include "config-app.h"
 #include "ing-offline.h"
 
+#define OLD_TLS "ing-old-tls"
 #define MAX_REDIRECTIONS 10
 
 guint ing_http_silence_s = 30;
+const char *ing_http_authorities;
 
 struct _IngHttp
 {
@@ -25,6 +27,11 @@ ing_http_new (const char *proxy)
   http->session
       = soup_session_new_with_options ("timeout", ing_http_silence_s, "idle-timeout", ing_http_silence_s,
                                        "user-agent", "inglenook/" ING_VERSION, NULL);
+  if (ing_http_authorities != NULL)
+    {
+      g_autoptr (GTlsDatabase) database = g_tls_file_database_new (ing_http_authorities, NULL);
+      soup_session_set_tls_database (http->session, database);
+    }
   soup_session_remove_feature_by_type (http->session, SOUP_TYPE_CONTENT_DECODER);
   soup_session_remove_feature_by_type (http->session, SOUP_TYPE_AUTH_MANAGER);
   if (proxy != NULL && *proxy != '\0')
@@ -221,11 +228,31 @@ translate (const GError *from, const char *host)
   return ing_error_new (code, host, 0, 0, "%s: %s", host, from->message);
 }
 
+/* Before anything is sent: GnuTLS may be set up to take TLS 1.0 and 1.1 (RFC 8996 forbids both). */
+static void
+on_network_event (SoupMessage *message, GSocketClientEvent event, GIOStream *stream, gpointer data)
+{
+  if (event != G_SOCKET_CLIENT_TLS_HANDSHAKED || !G_IS_TLS_CONNECTION (stream))
+    return;
+  switch (g_tls_connection_get_protocol_version (G_TLS_CONNECTION (stream)))
+    {
+    case G_TLS_PROTOCOL_VERSION_SSL_3_0:
+    case G_TLS_PROTOCOL_VERSION_TLS_1_0:
+    case G_TLS_PROTOCOL_VERSION_TLS_1_1:
+      g_object_set_data (G_OBJECT (message), OLD_TLS, message);
+      g_io_stream_close (stream, NULL, NULL);
+      break;
+    default:
+      break;
+    }
+}
+
 static SoupMessage *
 new_message (const IngHttpRequest *request, GUri *uri, gboolean with_token)
 {
   SoupMessage *message = soup_message_new_from_uri (SOUP_METHOD_GET, uri);
   SoupMessageHeaders *heads = soup_message_get_request_headers (message);
+  g_signal_connect (message, "network-event", G_CALLBACK (on_network_event), NULL);
   soup_message_add_flags (message, SOUP_MESSAGE_NO_REDIRECT);
   soup_message_headers_replace (heads, "Accept-Encoding", "identity");
   if (request->ranged)
@@ -315,7 +342,10 @@ ing_http_send (IngHttp *http, const IngHttpRequest *request, GCancellable *cance
       g_autoptr (GInputStream) body = soup_session_send (http->session, message, cancellable, &local);
       if (body == NULL)
         {
-          g_propagate_error (error, translate (local, g_uri_get_host (at)));
+          const char *host = g_uri_get_host (at);
+          g_propagate_error (error, g_object_get_data (G_OBJECT (message), OLD_TLS) != NULL
+                                        ? not_trusted (host, "its encryption is older than TLS 1.2")
+                                        : translate (local, host));
           return NULL;
         }
       guint status = soup_message_get_status (message);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The one HTTP client. Everything blocks and belongs on worker threads; an IngHttp is one thread's.
  *
- * What every request gets: certificates checked, no way round it; no content encoding (bytes are hashed as they
- * are); 30 s without a byte end it; redirections are followed by hand, ten at most, never from https to http,
- * never to another scheme, never from a public host to an address of the own machine or network (RFC 1918, 4193,
- * 3927, 6598), and never carry the token to another host. Plain http is for hosts of the own machine or network.
+ * What every request gets: certificates checked and TLS 1.2 at least, no way round it; no content encoding (bytes
+ * are hashed as they are); 30 s without a byte end it; redirections are followed by hand, ten at most, never from
+ * https to http, never to another scheme, never from a public host to an address of the own machine or network (RFC
+ * 1918, 4193, 3927, 6598), and never carry the token to another host. Plain http is for hosts of the own machine or network.
  *
  * Errors: ING_ERROR_OFFLINE, _NETWORK (worth trying again), _NOT_TRUSTED, _SERVER, _ARGUMENT (not an address);
  * G_IO_ERROR_CANCELLED. */
@@ -19,6 +19,9 @@
 
 /* Seconds without a byte that end a request; tests have less. */
 extern guint ing_http_silence_s;
+
+/* A file of certificates that are trusted in place of the system's; NULL but in tests. */
+extern const char *ing_http_authorities;
 
 typedef struct _IngHttp IngHttp;
 

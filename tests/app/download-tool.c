@@ -62,6 +62,7 @@ main (int argc, char **argv)
     .checkpoint_bytes = 128 * 1024,
     .checkpoint_ms = 20,
   };
+  ing_http_authorities = g_getenv ("DOWNLOAD_TOOL_CA");
   if (g_getenv ("DOWNLOAD_TOOL_TOKEN") != NULL)
     {
       gboolean kept;

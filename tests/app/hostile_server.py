@@ -408,7 +408,7 @@ BEHAVIOURS = {
 
 
 class Server:
-    def __init__(self, certificate=None):
+    def __init__(self, certificate=None, newest=None):
         self.lock = threading.Lock()
         self.counts, self.busy = collections.Counter(), collections.Counter()
         self.seen, self.n_bytes = [], 0
@@ -417,6 +417,10 @@ class Server:
         if certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(*certificate)
+            if newest:
+                self.context.set_ciphers("ALL:@SECLEVEL=0")
+                self.context.minimum_version = ssl.TLSVersion.TLSv1
+                self.context.maximum_version = newest
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.socket.getsockname()[1]
         self.scheme = "https" if certificate else "http"

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import sqlite3
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -170,21 +171,74 @@ def test_same_name(tap, server):
             assert other.read() == "mine"
 
 
+AUTHORITY = """[ca]
+default_ca = own
+[own]
+database = %(root)s/index
+serial = %(root)s/serial
+new_certs_dir = %(root)s
+certificate = %(root)s/ca.pem
+private_key = %(root)s/ca.key
+default_md = sha256
+policy = any
+x509_extensions = leaf
+[any]
+commonName = supplied
+[leaf]
+subjectAltName = %(host)s
+"""
+# What a certificate of our authority says, and what comes of it.
+CERTIFICATES = (
+    ("in order", "IP:127.0.0.1", "20200101000000Z", "20990101000000Z", "done"),
+    ("that has expired", "IP:127.0.0.1", "20200101000000Z", "20200201000000Z", "NOT_TRUSTED"),
+    ("that does not count yet", "IP:127.0.0.1", "20980101000000Z", "20990101000000Z", "NOT_TRUSTED"),
+    ("for another host", "DNS:evil.example", "20200101000000Z", "20990101000000Z", "NOT_TRUSTED"),
+)
+
+
+def make_certificate(root, host, start, end):
+    """Paths of certificate and key, signed by the authority in `root`."""
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=root)
+    if not os.path.exists(root + "/ca.pem"):
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=authority", "-days", "30", "-out", "ca.pem",
+                "-keyout", "ca.key")
+    for name, text in (("ca.cnf", AUTHORITY % {"root": root, "host": host}), ("index", ""), ("serial", "01")):
+        with open(os.path.join(root, name), "w", encoding="ascii") as out:
+            out.write(text)
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=host", "-out", "host.csr", "-keyout", "host.key")
+    openssl("ca", "-batch", "-config", "ca.cnf", "-in", "host.csr", "-out", "host.pem", "-notext", "-startdate", start,
+            "-enddate", end)
+    return root + "/host.pem", root + "/host.key"
+
+
+def check_tls(root, case, pair, expected, **options):
+    server, place = hostile_server.Server(pair, **options), Place(os.path.join(root, case))
+    state, error, _, words = place.run(place.command(server.uri("plain", "tls", SIZE)), DOWNLOAD_TOOL_CA=root + "/ca.pem")
+    assert ("done" if state == DONE else error) in expected.split(), (state, error, words)
+    if state != DONE:
+        assert not server.seen, "a request was sent"
+        assert not place.files()
+
+
 def test_tls(tap):
     if not shutil.which("openssl"):
         tap.skip("certificates", "no openssl")
         return
     with tempfile.TemporaryDirectory() as root:
-        for case, days, name in (("self-signed", "30", "127.0.0.1"), ("of another host", "30", "evil.example")):
-            pair = os.path.join(root, "c.pem"), os.path.join(root, "k.pem")
-            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=" + name, "-days", days,
-                            "-out", pair[0], "-keyout", pair[1]], check=True, capture_output=True)
-            with tap.case("a certificate %s is refused" % case):
-                server, place = hostile_server.Server(pair), Place(os.path.join(root, case))
-                state, error, _, words = place.run(place.command(server.uri("plain", "tls", SIZE)))
-                assert state == FAILED and error == "NOT_TRUSTED", (state, error, words)
-                assert not server.seen, "a request was sent"
-                assert not place.files()
+        pair = None
+        for case, host, start, end, expected in CERTIFICATES:
+            with tap.case("a certificate %s: %s" % (case, expected)):
+                pair = make_certificate(root, host, start, end)
+                check_tls(root, case, pair, expected)
+        with tap.case("TLS 1.1 alone is refused"):
+            pair = make_certificate(root, *CERTIFICATES[0][1:4])
+            # NETWORK: one of the two libraries does not even try.
+            check_tls(root, "old", pair, "NOT_TRUSTED NETWORK", newest=ssl.TLSVersion.TLSv1_1)
+        with tap.case("a certificate self-signed is refused"):
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=127.0.0.1", "-days", "30",
+                            "-out", root + "/self.pem", "-keyout", root + "/self.key"], check=True, capture_output=True)
+            check_tls(root, "self", (root + "/self.pem", root + "/self.key"), "NOT_TRUSTED")
 
 
 def test_owned(tap, server):
