@@ -71,6 +71,8 @@ typedef struct
   /* Optional: the device has its own copy of @source now; pages of a mapped file may go. What @map gave
    * stays readable. */
   void (*release) (void *data, uint64_t source);
+  /* Optional: the tensor's name, for errors; valid as long as the source. */
+  const char *(*name) (void *data, uint64_t source);
 } EngWeightSource;
 
 typedef struct

@@ -194,6 +194,13 @@ eng_model_map_weight (void *model, uint64_t source, uint64_t *n_bytes)
   return t->data;
 }
 
+const char *
+eng_model_get_weight_name (void *model, uint64_t source)
+{
+  const EngModel *m = model;
+  return source < eng_gguf_get_n_tensors (m->file) ? eng_gguf_get_tensor (m->file, source)->name : NULL;
+}
+
 void
 eng_model_release_weight (void *model, uint64_t source)
 {

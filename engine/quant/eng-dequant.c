@@ -312,7 +312,6 @@ scale_places (EngType type)
 {
   switch (type)
     {
-    case ENG_TYPE_F16:
     case ENG_TYPE_Q4_0:
     case ENG_TYPE_Q5_0:
     case ENG_TYPE_Q8_0:
@@ -335,28 +334,52 @@ scale_places (EngType type)
     }
 }
 
+/* Written so that compilers make vectors of them: whole files are looked at while they load. */
 static bool
-block_is_finite (EngType type, ScalePlaces places, const uint8_t *block)
+halves_are_finite (const uint8_t *src, size_t n, uint16_t exponent)
 {
-  uint16_t h;
-  uint32_t f;
-  for (int k = 0; k < places.n; k++)
+  unsigned bad = 0;
+  for (size_t i = 0; i < n; i++)
     {
-      memcpy (&h, block + places.at[k], sizeof h);
-      if ((h & 0x7c00) == 0x7c00)
-        return false;
+      uint16_t h;
+      memcpy (&h, src + 2 * i, sizeof h);
+      bad |= (h & exponent) == exponent;
     }
-  if (type == ENG_TYPE_BF16)
+  return !bad;
+}
+
+static bool
+floats_are_finite (const uint8_t *src, size_t n)
+{
+  unsigned bad = 0;
+  for (size_t i = 0; i < n; i++)
     {
-      memcpy (&h, block, sizeof h);
-      return (h & 0x7f80) != 0x7f80;
+      uint32_t f;
+      memcpy (&f, src + 4 * i, sizeof f);
+      bad |= (f & 0x7f800000) == 0x7f800000;
     }
+  return !bad;
+}
+
+static bool
+row_is_finite (EngType type, ScalePlaces places, const EngTypeInfo *info, const uint8_t *row, size_t n_cols)
+{
   if (type == ENG_TYPE_F32)
+    return floats_are_finite (row, n_cols);
+  if (type == ENG_TYPE_F16 || type == ENG_TYPE_BF16)
+    return halves_are_finite (row, n_cols, type == ENG_TYPE_F16 ? 0x7c00 : 0x7f80);
+  unsigned bad = 0;
+  for (size_t b = 0; b < n_cols / info->block_elements; b++, row += info->block_bytes)
     {
-      memcpy (&f, block, sizeof f);
-      return (f & 0x7f800000) != 0x7f800000;
+      for (int k = 0; k < places.n; k++)
+        {
+          uint16_t h;
+          memcpy (&h, row + places.at[k], sizeof h);
+          bad |= (h & 0x7c00) == 0x7c00;
+        }
+      bad |= type == ENG_TYPE_MXFP4 && *row == 255; /* E8M0's NaN */
     }
-  return type != ENG_TYPE_MXFP4 || *block != 255; /* E8M0's NaN */
+  return !bad;
 }
 
 bool
@@ -364,16 +387,15 @@ eng_quant_rows_are_finite (EngType type, const void *src, size_t n_rows, size_t 
                            size_t *bad_row)
 {
   const EngTypeInfo *info = eng_type_get_info (type);
-  const uint8_t *block = src;
-  ScalePlaces places = scale_places (type);
   if (!info || !info->is_weight)
     return true;
+  ScalePlaces places = scale_places (type);
+  size_t row_bytes = n_cols / info->block_elements * info->block_bytes;
   for (size_t r = 0; r < n_rows; r++)
-    for (size_t b = 0; b < n_cols / info->block_elements; b++, block += info->block_bytes)
-      if (!block_is_finite (type, places, block))
-        {
-          *bad_row = r;
-          return false;
-        }
+    if (!row_is_finite (type, places, info, (const uint8_t *) src + r * row_bytes, n_cols))
+      {
+        *bad_row = r;
+        return false;
+      }
   return true;
 }

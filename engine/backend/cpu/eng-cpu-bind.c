@@ -302,7 +302,7 @@ typedef struct
   uint8_t *temporary;
   size_t temporary_bytes, blocks_at;
   uint64_t block_row_bytes;
-  atomic_bool failed;
+  _Atomic uint64_t bad_row; /* one that holds NaN or infinity, counted over all slices; UINT64_MAX = none */
 } PackJob;
 
 /* Rows of floats to blocks of the packed type; false if one is not finite. */
@@ -332,10 +332,16 @@ pack_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
       uint32_t n = w->n_rows - row < p ? (uint32_t) (w->n_rows - row) : p;
       const uint8_t *raw = w->raw + slice * w->slice_bytes + row * w->row_bytes;
       uint64_t row_bytes = w->row_bytes;
+      size_t bad;
+      if (!eng_quant_rows_are_finite (w->type, raw, n, w->n_cols, &bad))
+        {
+          job->bad_row = slice * w->n_rows + row + bad;
+          return;
+        }
       if (job->temporary != NULL)
         {
           if (!quantize_panel (job, i_thread, raw, n))
-            job->failed = true;
+            job->bad_row = slice * w->n_rows + row; /* beyond what the packed type's scales hold */
           raw = job->temporary + i_thread * job->temporary_bytes + job->blocks_at;
           row_bytes = job->block_row_bytes;
         }
@@ -388,7 +394,17 @@ prepare_load_as (PackJob *job, uint32_t id, EngError *error)
 }
 
 static EngStatus
-pack_weight (EngBound *bound, uint32_t id, EngCpuWeight *w, EngError *error)
+not_finite (const EngBound *bound, uint32_t id, const EngWeightSource *source, uint64_t row, EngError *error)
+{
+  const char *name
+      = source->name != NULL ? source->name (source->data, bound->program->weights[id].source) : NULL;
+  return eng_error_set (error, ENG_ERR_FORMAT, name != NULL ? name : "tensor", ENG_OFFSET_NONE,
+                        "row %llu holds a number or a scale that is infinite or not a number",
+                        (unsigned long long) row);
+}
+
+static EngStatus
+pack_weight (EngBound *bound, uint32_t id, EngCpuWeight *w, const EngWeightSource *source, EngError *error)
 {
   uint64_t bytes;
   if (!pack_layout (bound->device, &bound->options, w, &bytes))
@@ -405,7 +421,7 @@ pack_weight (EngBound *bound, uint32_t id, EngCpuWeight *w, EngError *error)
     }
   if (bytes >= huge)
     madvise (w->packed, bytes, MADV_HUGEPAGE);
-  PackJob job = { bound, w, .panels_per_slice = w->packed_slice_bytes / w->panel_bytes };
+  PackJob job = { bound, w, .panels_per_slice = w->packed_slice_bytes / w->panel_bytes, .bad_row = UINT64_MAX };
   job.n_panels = job.panels_per_slice * w->n_slices;
   EngStatus status = prepare_load_as (&job, id, error);
   if (status != ENG_OK)
@@ -416,10 +432,40 @@ pack_weight (EngBound *bound, uint32_t id, EngCpuWeight *w, EngError *error)
                        &job);
   eng_free_aligned (job.temporary);
   bound->weight_bytes += bytes;
-  if (job.failed)
-    return eng_error_set (error, ENG_ERR_FORMAT, "tensor", ENG_OFFSET_NONE,
-                          "weight %u holds a number that is not finite", id);
-  return ENG_OK;
+  return job.bad_row != UINT64_MAX ? not_finite (bound, id, source, job.bad_row, error) : ENG_OK;
+}
+
+/* --- weights that stay as the file has them --- */
+
+typedef struct
+{
+  const EngCpuWeight *w;
+  uint64_t per_chunk;
+  _Atomic uint64_t bad_row;
+} LookJob;
+
+static void
+look_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
+{
+  LookJob *job = data;
+  const EngCpuWeight *w = job->w;
+  uint64_t first = i_chunk * job->per_chunk, end = first + job->per_chunk, n = w->n_rows * w->n_slices;
+  for (uint64_t i = first; i < end && i < n; i++)
+    {
+      size_t bad;
+      const uint8_t *raw = w->raw + i / w->n_rows * w->slice_bytes + i % w->n_rows * w->row_bytes;
+      if (!eng_quant_rows_are_finite (w->type, raw, 1, w->n_cols, &bad))
+        job->bad_row = i;
+    }
+}
+
+static EngStatus
+check_finite (EngBound *bound, uint32_t id, const EngCpuWeight *w, const EngWeightSource *source, EngError *error)
+{
+  uint64_t n = w->n_rows * w->n_slices;
+  LookJob job = { w, n / 256 + 1, UINT64_MAX };
+  eng_thread_pool_run (bound->device->pool, (uint32_t) ((n + job.per_chunk - 1) / job.per_chunk), look_chunk, &job);
+  return job.bad_row != UINT64_MAX ? not_finite (bound, id, source, job.bad_row, error) : ENG_OK;
 }
 
 /* Buffers that a product of packed weights reads. */
@@ -452,7 +498,9 @@ bind_weight (EngBound *bound, uint32_t id, const EngWeightSource *source, EngErr
   if (status == ENG_OK && (w->uses & ENG_CPU_USE_VECTOR) != 0)
     status = make_vector (bound, id, w, error);
   if (status == ENG_OK)
-    status = pack_weight (bound, id, w, error);
+    status = pack_weight (bound, id, w, source, error);
+  if (status == ENG_OK && w->pack == ENG_PACK_NONE)
+    status = check_finite (bound, id, w, source, error);
   if (status == ENG_OK && source->release != NULL
       && (w->pack != ENG_PACK_NONE || w->uses == ENG_CPU_USE_VECTOR))
     source->release (source->data, desc->source);

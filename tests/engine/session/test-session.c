@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sessions on the tiny model: batches, reuse of the cache, ends of generation, memory. */
 #include <glib.h>
+#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
 
 #include "eng-cpu-device.h"
+#include "eng-gguf.h"
 #include "eng-kv-cache.h"
 #include "eng-memory.h"
 #include "eng-session.h"
@@ -547,6 +549,42 @@ test_memory (void)
   g_assert_cmpuint (eng_memory_get_available_in (root), ==, 750000);
 }
 
+/* A scale that is no number in any tensor is refused by the tensor's name, whether the weights are packed or read as they
+ * are. */
+static void
+test_not_finite (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("inglenook-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (folder, "bad.gguf", NULL);
+  g_autofree char *bytes = NULL;
+  gsize n_bytes;
+  EngGguf *gguf = NULL;
+  EngError error = { 0 };
+  g_assert_true (g_file_get_contents (MIXED_MODEL, &bytes, &n_bytes, NULL));
+  g_assert_cmpint (eng_gguf_open (MIXED_MODEL, ENG_GGUF_MAP, &gguf, &error), ==, ENG_OK);
+  for (uint64_t i = 0; i < eng_gguf_get_n_tensors (gguf); i++)
+    for (int exact = 0; exact < 2; exact++)
+      {
+        const EngGgufTensor *t = eng_gguf_get_tensor (gguf, i);
+        uint64_t at = t->offset + (t->n_rows - 1) * t->row_bytes; /* the last row: all bits are NaN in each type */
+        g_autofree char *bad = g_memdup2 (bytes, n_bytes);
+        EngSessionOptions options;
+        EngSession *session = NULL;
+        memset (bad + at, 0xff, t->row_bytes);
+        g_assert_true (g_file_set_contents (path, bad, (gssize) n_bytes, NULL));
+        eng_session_options_init (&options);
+        options.device = "cpu";
+        options.n_threads = 2;
+        options.exact = exact;
+        g_assert_cmpint (eng_session_new (runtime, path, &options, &session, &error), ==, ENG_ERR_FORMAT);
+        g_assert_cmpstr (error.field, ==, t->name);
+        g_assert_null (session);
+      }
+  eng_gguf_close (&gguf);
+  g_remove (path);
+  g_rmdir (folder);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -567,6 +605,7 @@ main (int argc, char **argv)
   g_test_add_func ("/session/out-of-memory", test_out_of_memory);
   g_test_add_func ("/session/too-large", test_too_large);
   g_test_add_func ("/session/memory", test_memory);
+  g_test_add_func ("/session/not-finite", test_not_finite);
   int code = g_test_run ();
   eng_runtime_free (&runtime);
   return code;
