@@ -14,7 +14,7 @@ void ing_model_file_set_known (IngModelFile *self, const IngModelFileRow *row, g
 const char *ing_model_file_get_blocks (IngModelFile *self);
 guint64 ing_model_file_get_known_bytes (IngModelFile *self); /* when its hash was taken */
 
-/* What is in @folder and one folder deep, or the one file that it is: GPtrArray of IngModelFile. What is absent is one
+/* What is in @folder and up to three folders deep, or the one file that it is: GPtrArray of IngModelFile. What is absent is one
  * entry. */
 GPtrArray *ing_library_scan (const char *folder);
 /* "x-00001-of-00003.gguf" → 3, its number in *@index, the length of what stands before it in *@stem; 0 = no split file. */

@@ -12,6 +12,7 @@
 
 #define MAX_FILES 20000
 #define MAX_DEPTH 6
+#define MAX_FOLDERS 3 /* deep, as OWNER/NAME/FILE is */
 #define MAX_MANIFEST (1u << 20)
 
 struct _IngModelFile
@@ -228,7 +229,7 @@ ing_library_scan (const char *folder)
 {
   GPtrArray *files = g_ptr_array_new_with_free_func (g_object_unref);
   if (g_file_test (folder, G_FILE_TEST_IS_DIR))
-    scan_folder (folder, 1, files);
+    scan_folder (folder, MAX_FOLDERS, files);
   else if (g_file_test (folder, G_FILE_TEST_IS_REGULAR))
     g_ptr_array_add (files, ing_model_file_new (ING_FILE_MODEL, g_strdup (folder), set_bytes (folder)));
   else

@@ -17,6 +17,7 @@ import atspi
 from tap import Tap
 
 STARTER = "SmolLM2-135M-Instruct-Q4_1.gguf"
+MANY = 30  # rows: nothing else in the window has so many
 PATH = os.path.join(os.environ.get("INGLENOOK_MODELS", ""), STARTER)
 
 
@@ -47,6 +48,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *arguments):
         pass
+
+
+def walk(node, depth=0):
+    """As atspi.walk, but for the catalogue, whose rows are most of the window and a call each and more."""
+    yield node, depth
+    n = node.get_child_count()
+    for i in range(n if n < MANY else 0):
+        child = node.get_child_at_index(i)
+        if child is not None:
+            yield from walk(child, depth + 1)
+
+
+atspi.walk = walk
 
 
 def start(program, home, log):

@@ -35,6 +35,17 @@ get_library (IngStoragePage *self)
   return ing_workspace_get_library (self->workspace);
 }
 
+/* Parts of other work than downloads begin with what it makes; once it is over they are nobody's. */
+static gboolean
+may_be_of (IngJob *job, IngModelFile *file)
+{
+  IngJobState state = ing_job_get_state (job);
+
+  return ing_library_has_job (job) && g_strcmp0 (ing_job_get_kind (job), ING_JOB_KIND_DOWNLOAD) != 0
+         && (state == ING_JOB_RUNNING || state == ING_JOB_QUEUED || state == ING_JOB_PAUSED)
+         && g_str_has_prefix (ing_model_file_get_name (file), ing_job_get_title (job));
+}
+
 IngJob *
 ing_storage_page_find_job (IngWorkspace *workspace, IngModelFile *file)
 {
@@ -45,7 +56,7 @@ ing_storage_page_find_job (IngWorkspace *workspace, IngModelFile *file)
       g_autoptr (IngJob) job = g_list_model_get_item (jobs, i);
       g_autofree char *part = ing_downloads_dup_part_path (job);
 
-      if (g_strcmp0 (part, ing_model_file_get_path (file)) == 0)
+      if (g_strcmp0 (part, ing_model_file_get_path (file)) == 0 || may_be_of (job, file))
         return g_steal_pointer (&job);
     }
   return NULL;
@@ -94,7 +105,10 @@ remove_cb (GtkWidget *button, IngStoragePage *self)
       ing_model_page_trash (self->workspace, self->toasts, file);
       return;
     }
-  ing_downloads_forget (ing_library_get_downloads (get_library (self)), job);
+  if (g_strcmp0 (ing_job_get_kind (job), ING_JOB_KIND_DOWNLOAD) == 0)
+    ing_downloads_forget (ing_library_get_downloads (get_library (self)), job);
+  else
+    ing_job_queue_cancel (ing_workspace_get_jobs (self->workspace), job);
   ing_library_refresh (get_library (self));
 }
 

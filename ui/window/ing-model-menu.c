@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define MAX_CHARS 20
-#define MAX_DEPTH 4
 #define MAX_MODELS 500
 
 struct _IngModelMenu
@@ -24,102 +23,26 @@ struct _IngModelMenu
   GtkWidget *icon; /* instead of the name where there is no room */
 
   IngWorkspace *workspace;
-  GCancellable *listing;
 };
 
 G_DEFINE_FINAL_TYPE (IngModelMenu, ing_model_menu, GTK_TYPE_WIDGET)
 
-typedef struct
-{
-  char *path;
-  char *name;
-  guint64 bytes;
-} Model;
-
-static void
-model_free (gpointer data)
-{
-  Model *model = data;
-
-  g_free (model->path);
-  g_free (model->name);
-  g_free (model);
-}
-
-/* ---------------------------------------------------------------- looking for files */
-
-/* Of a split model only the first file counts. */
-static gboolean
-is_later_part (const char *name)
-{
-  const char *of = g_strrstr (name, "-of-");
-
-  return of != NULL && of - name >= 6 && of[-6] == '-' && strncmp (of - 5, "00001", 5) != 0
-         && strspn (of - 5, "0123456789") == 5;
-}
-
-static void
-scan (GFile *folder, guint depth, GPtrArray *models, GCancellable *cancellable)
-{
-  g_autoptr (GFileEnumerator) files = g_file_enumerate_children (
-      folder,
-      G_FILE_ATTRIBUTE_STANDARD_NAME "," G_FILE_ATTRIBUTE_STANDARD_DISPLAY_NAME
-      "," G_FILE_ATTRIBUTE_STANDARD_TYPE "," G_FILE_ATTRIBUTE_STANDARD_SIZE,
-      G_FILE_QUERY_INFO_NONE, cancellable, NULL);
-  GFileInfo *info;
-  GFile *file;
-
-  while (files != NULL && models->len < MAX_MODELS
-         && g_file_enumerator_iterate (files, &info, &file, cancellable, NULL) && info != NULL)
-    {
-      const char *name = g_file_info_get_display_name (info);
-
-      if (g_file_info_get_file_type (info) == G_FILE_TYPE_DIRECTORY && depth < MAX_DEPTH)
-        scan (file, depth + 1, models, cancellable);
-      else if (g_file_info_get_file_type (info) == G_FILE_TYPE_REGULAR
-               && g_str_has_suffix (name, ".gguf") && !is_later_part (name)
-               && strstr (name, "mmproj") == NULL)
-        {
-          Model *model = g_new0 (Model, 1);
-
-          model->path = g_file_get_path (file);
-          model->name = g_strndup (name, strlen (name) - strlen (".gguf"));
-          model->bytes = (guint64) g_file_info_get_size (info);
-          g_ptr_array_add (models, model);
-        }
-    }
-}
-
-static gint
-compare_models (gconstpointer a, gconstpointer b)
-{
-  return g_utf8_collate ((*(const Model *const *) a)->name, (*(const Model *const *) b)->name);
-}
-
-static void
-scan_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
-{
-  g_autoptr (GFile) folder = g_file_new_for_path (ing_paths_get_models ());
-  GPtrArray *models = g_ptr_array_new_with_free_func (model_free);
-
-  scan (folder, 0, models, cancellable);
-  g_ptr_array_sort (models, compare_models);
-  g_task_return_pointer (task, models, (GDestroyNotify) g_ptr_array_unref);
-}
-
 /* ---------------------------------------------------------------- the menu */
 
 static GtkWidget *
-new_row (IngModelMenu *self, const Model *model)
+new_row (IngModelMenu *self, IngModelFile *file)
 {
+  const char *path = ing_model_file_get_path (file), *file_name = ing_model_file_get_name (file);
   const char *loaded
       = ing_generation_service_get_model_path (ing_workspace_get_generation (self->workspace));
   GtkWidget *row = gtk_list_box_row_new ();
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 12);
   GtkWidget *column = gtk_box_new (GTK_ORIENTATION_VERTICAL, 2);
-  GtkWidget *name = gtk_label_new (model->name);
-  g_autofree char *size = g_format_size (model->bytes);
-  g_autofree char *note = ing_model_title_is_starter (model->path)
+  g_autofree char *shown
+      = g_str_has_suffix (file_name, ".gguf") ? g_strndup (file_name, strlen (file_name) - strlen (".gguf")) : g_strdup (file_name);
+  GtkWidget *name = gtk_label_new (shown);
+  g_autofree char *size = g_format_size (ing_model_file_get_bytes (file));
+  g_autofree char *note = ing_model_title_is_starter (path)
                               ? g_strdup_printf (_("%s · small, English"), size)
                               : g_strdup (size);
   GtkWidget *caption = gtk_label_new (note);
@@ -136,43 +59,52 @@ new_row (IngModelMenu *self, const Model *model)
   gtk_box_append (GTK_BOX (column), caption);
   gtk_widget_set_hexpand (column, TRUE);
   gtk_box_append (GTK_BOX (box), column);
-  gtk_widget_set_opacity (check, g_strcmp0 (loaded, model->path) == 0 ? 1 : 0);
+  gtk_widget_set_opacity (check, g_strcmp0 (loaded, path) == 0 ? 1 : 0);
   gtk_box_append (GTK_BOX (box), check);
   gtk_list_box_row_set_child (GTK_LIST_BOX_ROW (row), box);
-  gtk_widget_set_tooltip_text (row, model->path);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL, model->name,
+  gtk_widget_set_tooltip_text (row, path);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL, shown,
                                   GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, note, -1);
-  g_object_set_data_full (G_OBJECT (row), "path", g_strdup (model->path), g_free);
+  g_object_set_data_full (G_OBJECT (row), "path", g_strdup (path), g_free);
   return row;
 }
 
 static void
-listed_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+fill (IngModelMenu *self)
 {
-  IngModelMenu *self = ING_MODEL_MENU (source);
-  g_autoptr (GPtrArray) models = g_task_propagate_pointer (G_TASK (result), NULL);
+  GListModel *files = G_LIST_MODEL (ing_workspace_get_library (self->workspace));
   GtkWidget *child;
+  guint n = 0;
 
-  if (models == NULL || self->button == NULL)
-    return;
   while ((child = gtk_widget_get_first_child (GTK_WIDGET (self->list_box))) != NULL)
     gtk_list_box_remove (self->list_box, child);
-  for (guint i = 0; i < models->len; i++)
-    gtk_list_box_append (self->list_box, new_row (self, g_ptr_array_index (models, i)));
-  gtk_widget_set_visible (GTK_WIDGET (self->list_box), models->len > 0);
-  gtk_widget_set_visible (self->empty_label, models->len == 0);
+  for (guint i = 0; n < MAX_MODELS && i < g_list_model_get_n_items (files); i++)
+    {
+      g_autoptr (IngModelFile) file = g_list_model_get_item (files, i);
+
+      /* What helps a model to see is no model by itself. */
+      if (ing_model_file_get_kind (file) != ING_FILE_MODEL || strstr (ing_model_file_get_name (file), "mmproj") != NULL)
+        continue;
+      gtk_list_box_append (self->list_box, new_row (self, file));
+      n++;
+    }
+  gtk_widget_set_visible (GTK_WIDGET (self->list_box), n > 0);
+  gtk_widget_set_visible (self->empty_label, n == 0);
 }
 
 static void
+files_cb (IngModelMenu *self)
+{
+  if (gtk_widget_get_visible (self->popover))
+    fill (self);
+}
+
+/* What is known at once, and what the disk says now a little later. */
+static void
 shown_cb (IngModelMenu *self)
 {
-  g_autoptr (GTask) task = NULL;
-
-  g_cancellable_cancel (self->listing);
-  g_clear_object (&self->listing);
-  self->listing = g_cancellable_new ();
-  task = g_task_new (self, self->listing, listed_cb, NULL);
-  g_task_run_in_thread (task, scan_thread);
+  fill (self);
+  ing_library_refresh (ing_workspace_get_library (self->workspace));
 }
 
 static void
@@ -278,8 +210,6 @@ ing_model_menu_dispose (GObject *object)
 {
   IngModelMenu *self = ING_MODEL_MENU (object);
 
-  g_cancellable_cancel (self->listing);
-  g_clear_object (&self->listing);
   g_clear_pointer (&self->button, gtk_widget_unparent);
   g_clear_object (&self->workspace);
   G_OBJECT_CLASS (ing_model_menu_parent_class)->dispose (object);
@@ -324,6 +254,8 @@ ing_model_menu_set_workspace (IngModelMenu *self, IngWorkspace *workspace)
   g_return_if_fail (ING_IS_MODEL_MENU (self));
   g_return_if_fail (self->workspace == NULL);
   self->workspace = g_object_ref (workspace);
+  g_signal_connect_object (ing_workspace_get_library (workspace), "items-changed", G_CALLBACK (files_cb), self,
+                           G_CONNECT_SWAPPED);
   g_signal_connect_object (service, "notify::state", G_CALLBACK (update), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (service, "notify::model-name", G_CALLBACK (update), self,
                            G_CONNECT_SWAPPED);
