@@ -4,60 +4,16 @@
  *    upward scroll by the reader ends it; reaching the end begins it.
  * 2. `rows` are the list's row widgets that are bound to a message now.
  * 3. `editing` is a question of the shown conversation, or NULL. */
-#include "ing-chat-view.h"
+#include "ing-chat-view-private.h"
 
-#include "ing-composer.h"
-#include "ing-document-bar.h"
 #include "ing-message-view.h"
 #include "ing-model-title.h"
-#include "ing-problem-box.h"
-#include "ing-welcome.h"
 
 #include <adwaita.h>
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
 #define COUNT_DELAY_MS 400
-/* Nearer to the end than this many pixels is at the end. */
-#define END_SLACK 4
-
-struct _IngChatView
-{
-  GtkWidget parent_instance;
-
-  GtkWidget *box;
-  GtkSearchBar *find_bar;
-  GtkEditable *find_entry;
-  GtkLabel *find_label;
-  GtkStack *stack;
-  IngWelcome *welcome;
-  GtkScrolledWindow *scroller;
-  GtkListView *list_view;
-  GtkRevealer *end_revealer;
-  GtkWidget *end_button;
-  IngProblemBox *problem_box;
-  IngDocumentBar *document_bar;
-  IngComposer *composer;
-
-  IngWorkspace *workspace;
-  IngConversation *conversation;
-  IngMessage *editing;
-  char *draft_before_edit;
-  GPtrArray *rows; /* borrowed IngMessageView */
-  GCancellable *loading;
-  gint64 wanted_message;
-  char *wanted_needle;
-
-  gboolean following;
-  guint follow_source;
-  double last_value, last_upper, last_page;
-
-  GCancellable *counting;
-  guint count_source;
-
-  GArray *found; /* guint: positions of messages that match */
-  guint i_found;
-};
 
 enum
 {
@@ -70,116 +26,10 @@ static GParamSpec *props[N_PROPS];
 
 G_DEFINE_FINAL_TYPE (IngChatView, ing_chat_view, GTK_TYPE_WIDGET)
 
-static GListModel *
-get_messages (IngChatView *self)
+GListModel *
+ing_chat_view_get_messages (IngChatView *self)
 {
   return self->conversation != NULL ? ing_conversation_list_messages (self->conversation) : NULL;
-}
-
-/* ---------------------------------------------------------------- scrolling */
-
-static GtkAdjustment *
-get_adjustment (IngChatView *self)
-{
-  return gtk_scrolled_window_get_vadjustment (self->scroller);
-}
-
-static void
-update_end_button (IngChatView *self)
-{
-  GtkAdjustment *adjustment = get_adjustment (self);
-  gboolean show = !self->following
-                  && gtk_adjustment_get_upper (adjustment) > gtk_adjustment_get_page_size (adjustment)
-                  && g_strcmp0 (gtk_stack_get_visible_child_name (self->stack), "messages") == 0;
-
-  gtk_revealer_set_reveal_child (self->end_revealer, show);
-  gtk_widget_set_can_target (GTK_WIDGET (self->end_revealer), show);
-}
-
-static void
-set_following (IngChatView *self, gboolean following)
-{
-  if (self->following == following)
-    return;
-  self->following = following;
-  update_end_button (self);
-}
-
-static gboolean
-follow_cb (gpointer user_data)
-{
-  IngChatView *self = user_data;
-  GtkAdjustment *adjustment = get_adjustment (self);
-
-  self->follow_source = 0;
-  if (self->following)
-    gtk_adjustment_set_value (adjustment, gtk_adjustment_get_upper (adjustment));
-  return G_SOURCE_REMOVE;
-}
-
-/* Not at once: the list is being allocated. Before the next frame, though. */
-static void
-queue_follow (IngChatView *self)
-{
-  if (self->follow_source == 0)
-    self->follow_source = g_idle_add_full (GDK_PRIORITY_EVENTS, follow_cb, self, NULL);
-}
-
-static void
-adjustment_changed_cb (IngChatView *self)
-{
-  update_end_button (self);
-  if (self->following)
-    queue_follow (self);
-}
-
-static void
-value_changed_cb (IngChatView *self)
-{
-  GtkAdjustment *adjustment = get_adjustment (self);
-  double value = gtk_adjustment_get_value (adjustment);
-  double upper = gtk_adjustment_get_upper (adjustment);
-  double page = gtk_adjustment_get_page_size (adjustment);
-
-  if (value + page >= upper - END_SLACK)
-    set_following (self, TRUE);
-  else if (value < self->last_value - 1 && upper == self->last_upper && page == self->last_page)
-    set_following (self, FALSE);
-  self->last_value = value;
-  self->last_upper = upper;
-  self->last_page = page;
-}
-
-static gboolean
-scroll_cb (IngChatView *self, double dx, double dy)
-{
-  GtkAdjustment *adjustment = get_adjustment (self);
-
-  if (dy < 0 && gtk_adjustment_get_upper (adjustment) > gtk_adjustment_get_page_size (adjustment))
-    set_following (self, FALSE);
-  return GDK_EVENT_PROPAGATE;
-}
-
-void
-ing_chat_view_scroll_to_end (IngChatView *self)
-{
-  g_return_if_fail (ING_IS_CHAT_VIEW (self));
-  set_following (self, TRUE);
-  queue_follow (self);
-}
-
-gboolean
-ing_chat_view_get_following (IngChatView *self)
-{
-  g_return_val_if_fail (ING_IS_CHAT_VIEW (self), FALSE);
-  return self->following;
-}
-
-static void
-scroll_to_position (IngChatView *self, guint position)
-{
-  set_following (self, FALSE);
-  gtk_widget_activate_action (GTK_WIDGET (self->list_view), "list.scroll-to-item", "u", position);
 }
 
 /* ---------------------------------------------------------------- rows */
@@ -201,7 +51,7 @@ setup_row_cb (GtkSignalListItemFactory *factory, GtkListItem *item, IngChatView 
 static void
 update_last (IngChatView *self)
 {
-  GListModel *messages = get_messages (self);
+  GListModel *messages = ing_chat_view_get_messages (self);
   guint n = messages != NULL ? g_list_model_get_n_items (messages) : 0;
   g_autoptr (IngMessage) last = n > 0 ? g_list_model_get_item (messages, n - 1) : NULL;
 
@@ -213,13 +63,6 @@ update_last (IngChatView *self)
     }
 }
 
-static const char *
-get_needle (IngChatView *self)
-{
-  return gtk_search_bar_get_search_mode (self->find_bar) ? gtk_editable_get_text (self->find_entry)
-                                                         : NULL;
-}
-
 static void
 bind_row_cb (GtkSignalListItemFactory *factory, GtkListItem *item, IngChatView *self)
 {
@@ -227,7 +70,7 @@ bind_row_cb (GtkSignalListItemFactory *factory, GtkListItem *item, IngChatView *
 
   if (self->conversation == NULL)
     return;
-  ing_message_view_set_needle (row, get_needle (self));
+  ing_message_view_set_needle (row, ing_chat_view_get_needle (self));
   ing_message_view_set_message (row, self->conversation, gtk_list_item_get_item (item));
   g_ptr_array_add (self->rows, row);
   update_last (self);
@@ -497,103 +340,12 @@ text_changed_cb (IngChatView *self)
   queue_count (self);
 }
 
-/* ---------------------------------------------------------------- finding */
-
-static void
-mark_found (IngChatView *self)
-{
-  const char *needle = get_needle (self);
-  g_autofree char *text = NULL;
-
-  for (guint i = 0; i < self->rows->len; i++)
-    ing_message_view_set_needle (g_ptr_array_index (self->rows, i), needle);
-  if (needle == NULL || *needle == '\0')
-    text = g_strdup ("");
-  else if (self->found->len == 0)
-    text = g_strdup (_("Not found"));
-  else
-    /* Translators: the how-manieth of how many messages in which something was found. */
-    text = g_strdup_printf (_("%u of %u"), self->i_found + 1, self->found->len);
-  gtk_label_set_text (self->find_label, text);
-  if (self->found->len > 0)
-    scroll_to_position (self, g_array_index (self->found, guint, self->i_found));
-}
-
-static void
-find_changed_cb (IngChatView *self)
-{
-  GListModel *messages = get_messages (self);
-  const char *needle = get_needle (self);
-  g_autofree char *folded = needle != NULL ? g_utf8_casefold (needle, -1) : NULL;
-
-  g_array_set_size (self->found, 0);
-  for (guint i = 0; folded != NULL && *folded != '\0' && messages != NULL
-                    && i < g_list_model_get_n_items (messages);
-       i++)
-    {
-      g_autoptr (IngMessage) message = g_list_model_get_item (messages, i);
-      g_autofree char *text = ing_message_dup_text (message);
-      g_autofree char *folded_text = g_utf8_casefold (text, -1);
-
-      if (strstr (folded_text, folded) != NULL)
-        g_array_append_val (self->found, i);
-    }
-  self->i_found = self->found->len > 0 ? self->found->len - 1 : 0;
-  mark_found (self);
-}
-
-static void
-find_step (IngChatView *self, int delta)
-{
-  if (self->found->len == 0)
-    return;
-  self->i_found = (guint) ((int) self->i_found + delta + (int) self->found->len) % self->found->len;
-  mark_found (self);
-}
-
-static void
-find_next_cb (IngChatView *self)
-{
-  find_step (self, 1);
-}
-
-static void
-find_previous_cb (IngChatView *self)
-{
-  find_step (self, -1);
-}
-
-static void
-find_mode_cb (IngChatView *self)
-{
-  if (gtk_search_bar_get_search_mode (self->find_bar))
-    return;
-  g_array_set_size (self->found, 0);
-  for (guint i = 0; i < self->rows->len; i++)
-    ing_message_view_set_needle (g_ptr_array_index (self->rows, i), NULL);
-}
-
-void
-ing_chat_view_toggle_find (IngChatView *self)
-{
-  g_return_if_fail (ING_IS_CHAT_VIEW (self));
-  if (gtk_search_bar_get_search_mode (self->find_bar)
-      && gtk_widget_has_focus (GTK_WIDGET (gtk_editable_get_delegate (self->find_entry))))
-    {
-      gtk_search_bar_set_search_mode (self->find_bar, FALSE);
-      ing_chat_view_focus_composer (self);
-      return;
-    }
-  gtk_search_bar_set_search_mode (self->find_bar, TRUE);
-  gtk_widget_grab_focus (GTK_WIDGET (self->find_entry));
-}
-
 /* ---------------------------------------------------------------- the conversation */
 
 static void
 update_page (IngChatView *self)
 {
-  GListModel *messages = get_messages (self);
+  GListModel *messages = ing_chat_view_get_messages (self);
   guint n = messages != NULL ? g_list_model_get_n_items (messages) : 0;
   const char *page = "empty";
 
@@ -602,7 +354,7 @@ update_page (IngChatView *self)
   else if (n > 0)
     page = "messages";
   gtk_stack_set_visible_child_name (self->stack, page);
-  update_end_button (self);
+  ing_chat_view_update_end_button (self);
 }
 
 static void
@@ -611,13 +363,13 @@ items_changed_cb (IngChatView *self)
   update_page (self);
   update_last (self);
   if (self->following)
-    queue_follow (self);
+    ing_chat_view_queue_follow (self);
 }
 
 static void
 show_wanted (IngChatView *self)
 {
-  GListModel *messages = get_messages (self);
+  GListModel *messages = ing_chat_view_get_messages (self);
 
   if (self->wanted_message == 0)
     return;
@@ -632,13 +384,13 @@ show_wanted (IngChatView *self)
         {
           gtk_search_bar_set_search_mode (self->find_bar, TRUE);
           gtk_editable_set_text (self->find_entry, self->wanted_needle);
-          find_changed_cb (self);
+          ing_chat_view_find_changed (self);
           for (guint j = 0; j < self->found->len; j++)
             if (g_array_index (self->found, guint, j) == i)
               self->i_found = j;
-          mark_found (self);
+          ing_chat_view_mark_found (self);
         }
-      scroll_to_position (self, i);
+      ing_chat_view_scroll_to_position (self, i);
     }
   self->wanted_message = 0;
   g_clear_pointer (&self->wanted_needle, g_free);
@@ -658,14 +410,14 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   update_page (self);
   show_wanted (self);
   if (self->following)
-    queue_follow (self);
+    ing_chat_view_queue_follow (self);
   queue_count (self);
 }
 
 static void
 drop_conversation (IngChatView *self)
 {
-  GListModel *messages = get_messages (self);
+  GListModel *messages = ing_chat_view_get_messages (self);
 
   g_cancellable_cancel (self->loading);
   g_clear_object (&self->loading);
@@ -765,7 +517,7 @@ ing_chat_view_set_workspace (IngChatView *self, IngWorkspace *workspace)
 static IngMessage *
 dup_last (IngChatView *self, gboolean answer)
 {
-  GListModel *messages = get_messages (self);
+  GListModel *messages = ing_chat_view_get_messages (self);
 
   for (guint i = messages != NULL ? g_list_model_get_n_items (messages) : 0; i > 0; i--)
     {
@@ -911,10 +663,7 @@ ing_chat_view_class_init (IngChatViewClass *klass)
   gtk_widget_class_bind_template_child (widget_class, IngChatView, problem_box);
   gtk_widget_class_bind_template_child (widget_class, IngChatView, composer);
   gtk_widget_class_bind_template_child (widget_class, IngChatView, document_bar);
-  gtk_widget_class_bind_template_callback (widget_class, find_changed_cb);
-  gtk_widget_class_bind_template_callback (widget_class, find_next_cb);
-  gtk_widget_class_bind_template_callback (widget_class, find_previous_cb);
-  gtk_widget_class_bind_template_callback (widget_class, find_mode_cb);
+  ing_chat_view_bind_find (widget_class);
   gtk_widget_class_bind_template_callback (widget_class, suggested_cb);
   gtk_widget_class_bind_template_callback (widget_class, send_cb);
   gtk_widget_class_bind_template_callback (widget_class, busy_cb);
@@ -929,8 +678,6 @@ static void
 ing_chat_view_init (IngChatView *self)
 {
   GtkListItemFactory *factory = gtk_signal_list_item_factory_new ();
-  GtkEventController *scroll
-      = gtk_event_controller_scroll_new (GTK_EVENT_CONTROLLER_SCROLL_VERTICAL);
 
   self->rows = g_ptr_array_new ();
   self->found = g_array_new (FALSE, FALSE, sizeof (guint));
@@ -943,11 +690,6 @@ ing_chat_view_init (IngChatView *self)
   gtk_list_view_set_factory (self->list_view, factory);
   g_object_unref (factory);
 
-  gtk_event_controller_set_propagation_phase (scroll, GTK_PHASE_CAPTURE);
-  g_signal_connect_swapped (scroll, "scroll", G_CALLBACK (scroll_cb), self);
-  gtk_widget_add_controller (GTK_WIDGET (self->scroller), scroll);
-  g_signal_connect_swapped (get_adjustment (self), "changed", G_CALLBACK (adjustment_changed_cb), self);
-  g_signal_connect_swapped (get_adjustment (self), "value-changed", G_CALLBACK (value_changed_cb),
-                            self);
+  ing_chat_view_init_scroll (self);
   gtk_search_bar_connect_entry (self->find_bar, self->find_entry);
 }
