@@ -26,8 +26,8 @@ _inglenook_engine ()
     logits) words="--tokens --prompt --out $run" ;;
     bench) words="-p -n -d -b -r --without $run" ;;
     perplexity) words="--text-file --reference $run" ;;
-    imatrix) words="--text-file $run" ;;
-    quantize) words="--target-bytes --target-kl --imatrix" ;;
+    imatrix) words="--text-file --chunks --progress $run" ;;
+    quantize) words="--imatrix --threads --progress" ;;
     serve) words="--fd" ;;
     embed) words="$run" ;;
     *) words= ;;

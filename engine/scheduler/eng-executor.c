@@ -39,6 +39,9 @@ struct EngExecutorState
   EngState **states;       /* [n_devices] */
   float **crossing;        /* [n_buffers]: [max_rows, width] of those that cross a cut, else NULL */
   EngBufferIo *io;         /* [n_pieces]: imports, then exports */
+  EngStepObserver observer;
+  void *observer_data;
+  float *seen[2]; /* what the observer is shown: src and aux */
 };
 
 static uint8_t
@@ -400,7 +403,73 @@ eng_executor_state_free (EngExecutorState **state)
   eng_free (s->crossing);
   eng_free (s->io);
   eng_free (s->states);
+  eng_free (s->seen[0]);
+  eng_free (s->seen[1]);
   eng_free (s);
+}
+
+EngStatus
+eng_executor_state_observe (EngExecutorState *s, uint32_t max_rows, EngStepObserver observer,
+                            void *data, EngError *error)
+{
+  const EngProgram *program = s->executor->program;
+  uint32_t width = 0;
+  for (uint32_t i = 0; i < program->n_buffers; i++)
+    width = program->buffers[i].width > width ? program->buffers[i].width : width;
+  for (int k = 0; k < 2 && observer; k++)
+    if (!s->seen[k]
+        && !(s->seen[k] = eng_alloc_array ((size_t) max_rows * width, sizeof *s->seen[k])))
+      return no_memory (error);
+  s->observer = observer;
+  s->observer_data = data;
+  return ENG_OK;
+}
+
+static bool
+is_observed (const EngStep *step)
+{
+  return step->kind == ENG_STEP_QKV || step->kind == ENG_STEP_PRODUCT
+         || step->kind == ENG_STEP_GATE_UP || step->kind == ENG_STEP_ROUTE
+         || step->kind == ENG_STEP_EXPERTS;
+}
+
+/* A piece step by step: a run of no steps only moves buffers out. */
+static EngStatus
+run_observed (EngExecutorState *s, const Piece *piece, const EngBatch *batch, const EngRun *whole,
+              EngError *error)
+{
+  const EngExecutor *e = s->executor;
+  const EngDeviceApi *api = e->devices[piece->i_device].api;
+  EngBound *bound = e->parts[piece->i_device].bound;
+  EngState *state = s->states[piece->i_device];
+  EngStatus status = ENG_OK;
+  for (uint32_t i = 0; i < whole->n_steps && status == ENG_OK; i++)
+    {
+      const EngStep *step = &e->program->steps[whole->first_step + i];
+      bool has_aux = step->kind == ENG_STEP_EXPERTS;
+      const EngBufferIo shown[2] = { { step->src, s->seen[0] }, { step->aux, s->seen[1] } };
+      EngRun run = *whole;
+      run.first_step += i;
+      run.n_imports = i == 0 ? whole->n_imports : 0;
+      run.n_exports = 0;
+      if (is_observed (step) && batch->n_rows)
+        {
+          run.n_steps = 0;
+          run.exports = shown;
+          run.n_exports = has_aux ? 2 : 1;
+          status = api->run (bound, state, batch, &run, error);
+          if (status != ENG_OK)
+            break;
+          s->observer (s->observer_data, step, s->seen[0], has_aux ? s->seen[1] : NULL, batch->n_rows);
+          run.n_imports = 0;
+        }
+      bool last = i + 1 == whole->n_steps;
+      run.n_steps = 1;
+      run.exports = whole->exports;
+      run.n_exports = last ? whole->n_exports : 0;
+      status = api->run (bound, state, batch, &run, error);
+    }
+  return status;
 }
 
 EngStatus
@@ -422,8 +491,11 @@ eng_executor_run (EngExecutorState *s, const EngBatch *batch, float *output,
         .output = i + 1 < e->n_pieces ? NULL : output,
         .cancel = cancel,
       };
-      EngStatus status = e->devices[piece->i_device].api->run (
-          e->parts[piece->i_device].bound, s->states[piece->i_device], batch, &run, error);
+      EngStatus status
+          = s->observer ? run_observed (s, piece, batch, &run, error)
+                        : e->devices[piece->i_device].api->run (e->parts[piece->i_device].bound,
+                                                                s->states[piece->i_device], batch,
+                                                                &run, error);
       if (status != ENG_OK)
         return status;
     }

@@ -52,6 +52,17 @@ void eng_executor_state_free (EngExecutorState **state);
 /* Run the whole program for @batch; @output as EngRun says. Allocates nothing. ENG_ERR_CANCELLED within a layer. */
 EngStatus eng_executor_run (EngExecutorState *state, const EngBatch *batch, float *output,
                             ENG_ATOMIC_FLAG *cancel, EngError *error);
+
+/* Called on the runner's thread before each step that multiplies by weights (QKV, PRODUCT, GATE_UP, ROUTE, EXPERTS) with
+ * what it is about to read: @src [n_rows, width of step->src]; @aux [n_rows, width of step->aux] for EXPERTS (the
+ * router's choice), else NULL. Borrowed for the call. */
+typedef void (*EngStepObserver) (void *data, const EngStep *step, const float *src, const float *aux,
+                                 uint32_t n_rows);
+/* From now on runs of @state show their steps' inputs, one step after the other, so they are slower; NULL ends it. @max_rows as
+ * the state was made with. For measuring on the CPU. ENG_ERR_NO_MEMORY: nothing changed. */
+EngStatus eng_executor_state_observe (EngExecutorState *state, uint32_t max_rows, EngStepObserver observer,
+                                      void *data, EngError *error);
+
 /* Zeroed host memory for outputs, such as the devices copy to fastest; NULL when there is none. */
 void *eng_executor_host_alloc (EngExecutor *executor, uint64_t n_bytes);
 void eng_executor_host_free (EngExecutor *executor, void *memory);

@@ -231,6 +231,12 @@ eng_runner_run (EngRunner *r, const EngRunnerSpan *spans, uint32_t n_spans,
   return status;
 }
 
+EngStatus
+eng_runner_observe (EngRunner *r, EngStepObserver observer, void *data, EngError *error)
+{
+  return eng_executor_state_observe (r->state, r->options.max_rows, observer, data, error);
+}
+
 float *
 eng_runner_get_output (EngRunner *r, uint32_t i)
 {

@@ -59,6 +59,10 @@ EngStatus eng_runner_run (EngRunner *runner, const EngRunnerSpan *spans, uint32_
  * span. Valid until the next run; the caller may change it. */
 float *eng_runner_get_output (EngRunner *runner, uint32_t i);
 
+/* As eng_executor_state_observe (). */
+EngStatus eng_runner_observe (EngRunner *runner, EngStepObserver observer, void *data,
+                              EngError *error);
+
 /* Run @n tokens of one sequence in chunks; logits of the last row are wanted. @progress (may be NULL) gets the
  * tokens done before each chunk and at the end; false cancels. After ENG_ERR_CANCELLED or another failure the
  * chunks that were done stay. @chunk 0 = max_rows. */

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The text that importance is gathered over when the person gives none: written for this program. Several
+ * languages and some code, so that no one language's tokens alone decide which weights count. */
+#include "eng-importance-gather.h"
+
+static const char text[]
+    = "A fireplace needs three things: a hearth that does not burn, a flue that draws, and somebody who brings in the "
+      "wood. The oldest houses of the valley have a seat on either side of the fire, deep inside the chimney, where "
+      "the grandparents sat in winter, mended nets, and told the children what the river had done in other years. "
+      "When the mill closed in 1931, forty-two families moved to the coast; the rest stayed and kept bees.\n\n"
+      "To convert a temperature from Fahrenheit to Celsius, subtract 32 and multiply the result by five ninths. "
+      "Water boils at 100 °C at sea level, but at 3,000 metres it boils at about 90 °C, because the air presses less. "
+      "That is why rice takes longer to cook in the mountains. Question: how long should an egg be boiled there? "
+      "Answer: a minute or two longer than you are used to.\n\n"
+      "Dear Mrs Hartley, thank you for your letter of 14 March. The invoice was paid on Tuesday; please find the "
+      "receipt attached. If the second delivery is late again, we shall have to look for another supplier. "
+      "Yours sincerely, J. Okafor\n\n"
+      "北方的冬天很长。傍晚，一家人围着炉子坐下，奶奶把红薯放进炭灰里，等它慢慢变软变甜。外面下着雪，屋里有茶的香气。"
+      "孩子问：“春天什么时候来？”爷爷说：“等河里的冰裂开，燕子回到屋檐下，春天就来了。”\n\n"
+      "请注意：使用前应先阅读说明书。第一步，关闭电源；第二步，取下外壳并清理灰尘；第三步，检查电线是否完好。"
+      "如果机器仍然不能启动，请与维修人员联系。光在真空中的速度约为每秒三十万公里，从太阳到地球大约需要八分钟。"
+      "数学老师在黑板上写下：若三角形的两条直角边为三和四，则斜边为五。\n\n"
+      "問：圖書館幾點關門？答：平日晚上九點，星期日下午五點。借書證遺失時，請帶身分證到櫃台補辦。\n\n"
+      "Im Herbst riecht das Dorf nach Äpfeln und nassem Laub. Der Schreiner hobelt die letzten Bretter für die neue Brücke, "
+      "denn die alte hat das Hochwasser mitgenommen. Wer über den Fluss will, muss bis Sonntag den Umweg durch den Wald "
+      "nehmen. Gemäß § 4 der Satzung wird der Beitrag jährlich zum 1. Januar fällig.\n\n"
+      "Le boulanger se lève à trois heures du matin, allume le four et pétrit la pâte pendant que la ville dort encore. "
+      "Vers six heures, l'odeur du pain réveille la rue. « Il m'en faut deux, bien cuits », dit la première cliente. "
+      "La photosynthèse transforme la lumière, l'eau et le gaz carbonique en sucre et en oxygène.\n\n"
+      "El tren sale de la estación a las siete y cuarto y llega al puerto poco antes del mediodía. ¿Has traído los billetes? "
+      "Sí, están en el bolsillo del abrigo. Durante el viaje se ven olivos, molinos y, al final, el mar.\n\n"
+      "O pescador conhece o vento pelo cheiro. Quando a maré baixa, as crianças apanham conchas e contam histórias de navios.\n\n"
+      "Зимой река замерзает, и дети катаются на коньках до самого вечера. Дома их ждёт горячий чай с мёдом. "
+      "Если сумма цифр числа делится на три, то и само число делится на три.\n\n"
+      "囲炉裏のそばで、祖母は魚を焼きながら昔話をしてくれた。外では雪が静かに降り続いている。電車は十分遅れて到着しました。\n\n"
+      "겨울밤에는 온 가족이 따뜻한 방에 모여 군고구마를 먹었다. 내일 아침에는 눈이 그칠 것이라고 한다.\n\n"
+      "في المساء يجتمع الناس حول النار ويشربون الشاي ويتحدثون عن المطر والحصاد.\n\n"
+      "सुबह होते ही किसान खेत की ओर निकल पड़ते हैं और बच्चे पाठशाला जाते हैं।\n\n"
+      "```python\n"
+      "def mean(values):\n"
+      "    \"\"\"Arithmetic mean; None for an empty list.\"\"\"\n"
+      "    total = 0.0\n"
+      "    for value in values:\n"
+      "        total += value\n"
+      "    return total / len(values) if values else None\n"
+      "```\n\n"
+      "```c\n"
+      "static int\n"
+      "count_lines (const char *text)\n"
+      "{\n"
+      "  int n = 0;\n"
+      "  for (; *text != '\\0'; text++)\n"
+      "    n += *text == '\\n';\n"
+      "  return n;\n"
+      "}\n"
+      "```\n\n"
+      "{\"name\": \"kettle\", \"price\": 24.90, \"in_stock\": true, \"colours\": [\"black\", \"copper\"]}\n\n"
+      "| item | amount |\n|---|---|\n| flour | 500 g |\n| salt | 10 g |\n| water | 350 ml |\n\n"
+      "1. Mix flour and salt. 2. Add the water slowly. 3. Knead for ten minutes. 4. Let the dough rest until it has doubled. "
+      "5. Bake at 230 °C for 35 minutes.\n\n"
+      "User: Why is the sky blue? Assistant: Air scatters short waves of light more strongly than long ones, so the blue part "
+      "of sunlight reaches us from all directions. At sunset the light travels a longer way through the air, most of "
+      "the blue is lost on the road, and what remains is red.\n";
+
+const char *
+eng_importance_get_text (size_t *n_bytes)
+{
+  *n_bytes = sizeof text - 1;
+  return text;
+}
