@@ -129,8 +129,8 @@ on_notice (const char *text, gpointer data)
 
 /* ------------------------------------------------------------------ running */
 
-static gboolean
-set_result (IngDownloadRun *run, const char *path, const char *sha256, guint64 size, const GArray *blocks)
+char *
+ing_download_make_result (const char *path, const char *sha256, guint64 size, const GArray *blocks, const char *uri)
 {
   g_autoptr (JsonBuilder) b = json_builder_new ();
   g_autofree char *sums = blocks != NULL ? ing_hasher_blocks_to_text (blocks) : g_strdup ("");
@@ -143,10 +143,19 @@ set_result (IngDownloadRun *run, const char *path, const char *sha256, guint64 s
   json_builder_add_int_value (b, (gint64) size);
   json_builder_set_member_name (b, "blocks");
   json_builder_add_string_value (b, sums);
-  json_builder_set_member_name (b, "uri");
-  json_builder_add_string_value (b, run->uri);
+  if (uri != NULL)
+    {
+      json_builder_set_member_name (b, "uri");
+      json_builder_add_string_value (b, uri);
+    }
   json_builder_end_object (b);
-  g_autofree char *json = ing_json_build (b);
+  return ing_json_build (b);
+}
+
+static gboolean
+set_result (IngDownloadRun *run, const char *path, const char *sha256, guint64 size, const GArray *blocks)
+{
+  g_autofree char *json = ing_download_make_result (path, sha256, size, blocks, run->uri);
   ing_job_set_result (run->job, json);
   return TRUE;
 }

@@ -28,5 +28,9 @@ gboolean ing_download_run (IngDownloadRun *run, GCancellable *cancellable, GErro
  * Synced. Returns the path. */
 char *ing_download_publish (const char *part, const char *folder, const char *name, GError **error);
 
+/* The result of a job that left a model file, as ing_model_file_table_note_download() reads it. @blocks, @uri may be NULL.
+ * Caller frees. */
+char *ing_download_make_result (const char *path, const char *sha256, guint64 size, const GArray *blocks, const char *uri);
+
 /* SHA-256 of the regular file at @path, and its blocks' sums; NULL if it cannot be read to its end. */
 char *ing_download_hash_file (const char *path, guint64 *size, GArray **blocks, GCancellable *cancellable);

@@ -126,24 +126,6 @@ end_run (Run *run)
   run_free (run);
 }
 
-static char *
-make_result (const char *path, const char *sha256, guint64 size, const GArray *blocks)
-{
-  g_autoptr (JsonBuilder) b = json_builder_new ();
-  g_autofree char *sums = ing_hasher_blocks_to_text (blocks);
-  json_builder_begin_object (b);
-  json_builder_set_member_name (b, "path");
-  json_builder_add_string_value (b, path);
-  json_builder_set_member_name (b, "sha256");
-  json_builder_add_string_value (b, sha256);
-  json_builder_set_member_name (b, "size");
-  json_builder_add_int_value (b, (gint64) size);
-  json_builder_set_member_name (b, "blocks");
-  json_builder_add_string_value (b, sums);
-  json_builder_end_object (b);
-  return ing_json_build (b);
-}
-
 typedef struct
 {
   char *folder, *name, *part;
@@ -177,7 +159,7 @@ finish_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *c
       if (path == NULL)
         g_task_return_error (task, error);
       else
-        g_task_return_pointer (task, make_result (path, sha256, size, blocks), g_free);
+        g_task_return_pointer (task, ing_download_make_result (path, sha256, size, blocks, NULL), g_free);
     }
 }
 

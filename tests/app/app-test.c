@@ -152,3 +152,15 @@ app_test_dup_text (IngConversation *conversation, guint index)
   g_assert_nonnull (message);
   return ing_message_dup_text (message);
 }
+
+IngModelFile *
+app_test_find_file (IngLibrary *library, const char *name)
+{
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (library)); i++)
+    {
+      g_autoptr (IngModelFile) file = g_list_model_get_item (G_LIST_MODEL (library), i);
+      if (strcmp (ing_model_file_get_name (file), name) == 0)
+        return g_steal_pointer (&file);
+    }
+  return NULL;
+}

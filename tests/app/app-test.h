@@ -48,6 +48,8 @@ void app_test_keep_result (GObject *source, GAsyncResult *result, gpointer user_
 /* An open workspace on @folder; closed and freed by app_test_close(). */
 IngWorkspace *app_test_open (const char *folder, AppTestEngine engine);
 void app_test_close (IngWorkspace *workspace);
+/* Of this name in the library; a new reference, NULL if there is none. */
+IngModelFile *app_test_find_file (IngLibrary *library, const char *name);
 /* Load @path and wait. */
 void app_test_load (IngWorkspace *workspace, const char *path);
 /* Ask and wait for the end; returns the answer, borrowed. */

@@ -159,22 +159,10 @@ test_catalogue (void)
 
 /* ------------------------------------------------------------------ files */
 
-static IngModelFile *
-find_file (IngLibrary *library, const char *name)
-{
-  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (library)); i++)
-    {
-      g_autoptr (IngModelFile) file = g_list_model_get_item (G_LIST_MODEL (library), i);
-      if (strcmp (ing_model_file_get_name (file), name) == 0)
-        return g_steal_pointer (&file);
-    }
-  return NULL;
-}
-
 static gboolean
 has_own_set (IngLibrary *library)
 {
-  g_autoptr (IngModelFile) set = find_file (library, "set-00001-of-00002.gguf");
+  g_autoptr (IngModelFile) set = app_test_find_file (library, "set-00001-of-00002.gguf");
   return set != NULL && ing_model_file_get_is_own (set);
 }
 
@@ -194,7 +182,7 @@ check_file (IngLibrary *library, const char *name, gboolean good, guint n_bad, i
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (GAsyncResult) result = NULL;
-  g_autoptr (IngModelFile) file = find_file (library, name);
+  g_autoptr (IngModelFile) file = app_test_find_file (library, name);
   guint bad = 99, blocks = 99;
   ing_library_check_async (library, file, NULL, app_test_keep_result, &result);
   app_test_wait (result != NULL);
@@ -226,9 +214,9 @@ test_files (void)
   IngLibrary *library = ing_workspace_get_library (workspace);
   ing_library_refresh (library);
   app_test_wait (g_list_model_get_n_items (G_LIST_MODEL (library)) == 2);
-  g_autoptr (IngModelFile) theirs = find_file (library, "foreign.gguf");
+  g_autoptr (IngModelFile) theirs = app_test_find_file (library, "foreign.gguf");
   g_assert_false (ing_model_file_get_is_own (theirs));
-  g_autoptr (IngModelFile) left = find_file (library, "x.gguf.9.part");
+  g_autoptr (IngModelFile) left = app_test_find_file (library, "x.gguf.9.part");
   g_assert_cmpint (ing_model_file_get_kind (left), ==, ING_FILE_PART);
 
   /* What the program did not make is not its to delete. */
@@ -252,7 +240,7 @@ test_files (void)
   g_autofree char *copy = ing_library_import_finish (library, good, &error);
   g_assert_no_error (error);
   app_test_wait (has_own_set (library) && g_list_model_get_n_items (G_LIST_MODEL (library)) == 3);
-  g_autoptr (IngModelFile) set = find_file (library, "set-00001-of-00002.gguf");
+  g_autoptr (IngModelFile) set = app_test_find_file (library, "set-00001-of-00002.gguf");
   g_assert_cmpuint (ing_model_file_get_bytes (set), ==, 14);
   g_assert_true (ing_model_file_get_is_own (set));
   check_file (library, "set-00001-of-00002.gguf", FALSE, 0, ING_ERROR_NOT_FOUND);
@@ -267,7 +255,7 @@ test_files (void)
   g_assert_cmpint (g_rename (other, away), ==, 0);
   ing_library_refresh (library);
   app_test_wait (g_list_model_get_n_items (G_LIST_MODEL (library)) == 4);
-  g_autoptr (IngModelFile) absent = find_file (library, other);
+  g_autoptr (IngModelFile) absent = app_test_find_file (library, other);
   g_assert_cmpint (ing_model_file_get_kind (absent), ==, ING_FILE_ABSENT);
   g_assert_cmpint (g_rename (away, other), ==, 0);
   ing_library_remove_folder (library, other);
@@ -381,7 +369,7 @@ test_link (void)
   g_autofree char *same = ing_library_link_finish (library, again, &error);
   g_assert_cmpstr (same, ==, path);
   IngModelFile *found = NULL;
-  app_test_wait ((found = find_file (library, "qwen3-4b.gguf")) != NULL);
+  app_test_wait ((found = app_test_find_file (library, "qwen3-4b.gguf")) != NULL);
   g_autoptr (IngModelFile) file = found;
   g_assert_true (ing_model_file_get_is_own (file));
   g_assert_cmpstr (ing_model_file_get_sha256 (file), ==, HEX);

@@ -51,22 +51,10 @@ count_files (const char *part)
   return n;
 }
 
-static IngModelFile *
-find_file (IngLibrary *library, const char *name)
-{
-  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (library)); i++)
-    {
-      g_autoptr (IngModelFile) file = g_list_model_get_item (G_LIST_MODEL (library), i);
-      if (strcmp (ing_model_file_get_name (file), name) == 0)
-        return g_steal_pointer (&file);
-    }
-  return NULL;
-}
-
 static gboolean
 has_own (IngLibrary *library, const char *name)
 {
-  g_autoptr (IngModelFile) file = find_file (library, name);
+  g_autoptr (IngModelFile) file = app_test_find_file (library, name);
   return file != NULL && ing_model_file_get_is_own (file);
 }
 
@@ -109,7 +97,7 @@ test_quantize (void)
 
   /* It is in the library as our own, and known by its hash. */
   app_test_wait (has_own (library, "tiny-Q8_0.gguf"));
-  g_autoptr (IngModelFile) file = find_file (library, "tiny-Q8_0.gguf");
+  g_autoptr (IngModelFile) file = app_test_find_file (library, "tiny-Q8_0.gguf");
   g_assert_nonnull (ing_model_file_get_sha256 (file));
 
   /* Once more: nothing is replaced. */
