@@ -13,7 +13,9 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "reader"))
 import atspi
+import documents
 
 SETTINGS = """[chat]
 sampling={"greedy": true, "max_tokens": %d}
@@ -40,7 +42,7 @@ LAST = ["Write a Python function that adds two numbers.",
 
 
 class Session:
-    def __init__(self, program, home, language="en", dark=False, size=(1000, 720), max_tokens=220):
+    def __init__(self, program, home, language="en", dark=False, size=(1000, 720), max_tokens=220, files=()):
         config = os.path.join(home, "config")
         os.makedirs(os.path.join(config, "inglenook"), exist_ok=True)
         os.makedirs(os.path.join(config, "gtk-4.0"), exist_ok=True)
@@ -56,7 +58,7 @@ class Session:
             environment.update(LC_ALL="C.UTF-8", LANGUAGE=language)
         if dark:
             environment["ADW_DEBUG_COLOR_SCHEME"] = "prefer-dark"
-        self.app = atspi.Program([program], environment)
+        self.app = atspi.Program([program, *files], environment)
 
     def button(self, name, timeout=60):
         return atspi.find(self.app.root, "push button", self.words[name], timeout=timeout)
@@ -97,6 +99,36 @@ def conversation(program, path, **options):
         session.close()
 
 
+def lease(path):
+    texts = (("Lease of the harbour flat", "The flat at 12 Harbour Street is let to Ada Berg from the first of May.",
+              "It has three rooms, a kitchen and a cellar."),
+             ("Rent", "The rent is 740 euros and is due on the third day of each month.",
+              "Heating and water are paid with the rent."),
+             ("Pets", "A cat may live in the flat. A dog needs the written consent of the owner."))
+    pages = [[(20, 72, 760, title)] + [(12, 72, 720 - 18 * i, line) for i, line in enumerate(lines)]
+             for title, *lines in texts]
+    with open(path, "wb") as out:
+        out.write(documents.pdf(pages))
+
+
+def about_documents(program, path, page_path, **options):
+    with tempfile.TemporaryDirectory() as home:
+        file = os.path.join(home, "lease.pdf")
+        lease(file)
+        session = Session(program, home, max_tokens=19, files=(file,), **options)
+        atspi.find(session.app.root, name="lease.pdf, 3 pages", timeout=30)
+        session.ask_and_wait("When is the rent of the harbour flat due?")
+        session.picture(path)
+        atspi.click(atspi.find(session.app.root, "push button", lambda name: name.startswith("[2]")))
+        atspi.find(session.app.root, name=lambda name: "highlighted" in name, timeout=30)
+        time.sleep(0.7)
+        window = subprocess.run(["xdotool", "search", "--onlyvisible", "--name", "^lease.pdf$"], capture_output=True,
+                                text=True, check=True).stdout.split()[-1]
+        subprocess.run(["import", "-window", window, page_path], check=True)
+        subprocess.run(["convert", page_path, "-shave", "5x5", "+repage", "-strip", page_path], check=True)
+        session.close()
+
+
 def first_start(program, path, **options):
     with tempfile.TemporaryDirectory() as home:
         session = Session(program, home, **options)
@@ -125,6 +157,7 @@ def main():
     conversation(program, at("conversation-dark.png"), dark=True)
     conversation(program, at("conversation-zh_CN.png"), language="zh_CN")
     conversation(program, at("narrow.png"), size=(360, 720))
+    about_documents(program, at("documents.png"), at("documents-page.png"))
     first_start(program, at("first-start.png"))
     first_start(program, at("first-start-dark.png"), dark=True)
 
