@@ -37,16 +37,17 @@ test_open (void)
   eng_model_unref (&second);
 }
 
-/* The tiny model with the number behind @key replaced; @key must be one of 32 bits. */
+/* The tiny model with the number behind @key replaced; @key must be one of 32 bits, or a tensor's name with @skip
+ * 0 or 8 for the low half of its first or second dimension. */
 static char *
-write_patched (const char *key, uint32_t bits)
+write_patched (const char *key, uint32_t bits, uint32_t skip)
 {
   g_autofree char *bytes = NULL;
   gsize n;
   g_assert_true (g_file_get_contents (TINY_MODEL, &bytes, &n, NULL));
   char *at = memmem (bytes, n, key, strlen (key));
   g_assert_nonnull (at);
-  memcpy (at + strlen (key) + 4, &bits, sizeof bits);
+  memcpy (at + strlen (key) + 4 + skip, &bits, sizeof bits);
   char *path = NULL;
   int fd = g_file_open_tmp ("inglenook-XXXXXX.gguf", &path, NULL);
   g_assert_cmpint (fd, >=, 0);
@@ -62,6 +63,7 @@ typedef struct
   EngStatus status;
   const char *field;   /* the error's */
   const char *values[2]; /* both are in its text */
+  uint32_t skip;       /* bytes between key and number */
 } Damage;
 
 static const Damage damages[] = {
@@ -79,6 +81,12 @@ static const Damage damages[] = {
   { "rope-base-nan", "llama.rope.freq_base", 0x7fc00000, ENG_ERR_FORMAT, "llama.rope.freq_base", { "", "" } },
   { "rope-dimensions-odd", "llama.rope.dimension_count", 7, ENG_ERR_FORMAT, NULL, { "7", "16" } },
   { "vocabulary", "llama.vocab_size", 99, ENG_ERR_FORMAT, "llama.vocab_size", { "99", "320" } },
+  { "embedding-rows-319", "token_embd.weight", 319, ENG_ERR_FORMAT, "tokenizer.ggml.tokens", { "320", "319" }, 8 },
+  { "embedding-width-32", "token_embd.weight", 32, ENG_ERR_FORMAT, "token_embd.weight", { "64", "32" } },
+  { "query-width-32", "blk.0.attn_q.weight", 32, ENG_ERR_FORMAT, "blk.0.attn_q.weight", { "64", "32" } },
+  { "query-rows-32", "blk.1.attn_q.weight", 32, ENG_ERR_FORMAT, "blk.1.attn_q.weight", { "64", "32" }, 8 },
+  { "down-rows-32", "blk.1.ffn_down.weight", 32, ENG_ERR_FORMAT, "blk.1.ffn_down.weight", { "64", "32" }, 8 },
+  { "norm-32", "blk.0.attn_norm.weight", 32, ENG_ERR_FORMAT, "blk.0.attn_norm.weight", { "64", "32" } },
 };
 
 static void
@@ -93,7 +101,7 @@ test_damaged (gconstpointer data)
       g_test_skip ("the tiny model has no such key");
       return;
     }
-  g_autofree char *path = write_patched (damage->key, damage->bits);
+  g_autofree char *path = write_patched (damage->key, damage->bits, damage->skip);
   EngModel *model = NULL;
   EngError error;
   EngStatus status = eng_model_open (path, NULL, &model, &error);
