@@ -41,8 +41,9 @@ class Tap:
 
     @staticmethod
     def skip_all(why):
+        """Meson takes the plan of no tests for "skipped", and any status but 0 for an error."""
         print("1..0 # SKIP %s" % why)
-        sys.exit(77)
+        sys.exit(0)
 
     def done(self):
         print("1..%d" % self.n)
