@@ -46,6 +46,9 @@ void ing_workspace_load_default_model (IngWorkspace *self);
  * IngGenerationService:load-error. */
 void ing_workspace_open_model (IngWorkspace *self, const char *path, gboolean force);
 
+/* The one asked for last, by whichever way, although it will not fit in memory. */
+void ing_workspace_load_anyway (IngWorkspace *self);
+
 /* Stop answers, save all, let go of engine, database and lock. For the end of the program: save text
  * first, so a call takes at most about a second. */
 void ing_workspace_close_async (IngWorkspace *self, GAsyncReadyCallback callback,

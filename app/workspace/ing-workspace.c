@@ -27,6 +27,7 @@ struct _IngWorkspace
 {
   GObject parent_instance;
   char *data_folder, *owner;
+  char *wanted_model; /* path asked for last */
   IngSettings *settings;
   IngDatabase *database;
   IngGenerationService *generation;
@@ -85,6 +86,7 @@ ing_workspace_finalize (GObject *object)
   IngWorkspace *self = ING_WORKSPACE (object);
   g_clear_error (&self->problem);
   g_clear_error (&self->open_problem);
+  g_free (self->wanted_model);
   g_free (self->data_folder);
   g_free (self->owner);
   G_OBJECT_CLASS (ing_workspace_parent_class)->finalize (object);
@@ -525,6 +527,10 @@ ing_workspace_load_model (IngWorkspace *self, const char *path, gboolean force, 
   g_auto (IngModelDefaults) defaults;
   g_autofree char *device = NULL;
   IngLoadOptions options;
+  char *wanted = g_strdup (path);
+  g_free (self->wanted_model);
+  self->wanted_model = wanted;
+  path = wanted;
   ing_model_defaults_read (&defaults, self->settings, path);
   ing_model_defaults_get_load_options (&defaults, self->settings, &options, &device);
   options.force = force;
@@ -534,6 +540,13 @@ ing_workspace_load_model (IngWorkspace *self, const char *path, gboolean force, 
   else
     ing_generation_service_load_async (self->generation, path, &options, NULL, on_model_loaded,
                                        NULL);
+}
+
+void
+ing_workspace_load_anyway (IngWorkspace *self)
+{
+  if (self->wanted_model != NULL)
+    ing_workspace_open_model (self, self->wanted_model, TRUE);
 }
 
 void

@@ -86,6 +86,23 @@ test_waits_for_ask (void)
   app_test_close (w);
 }
 
+/* "Load anyway" means the model that was asked for, not the one of the last time. */
+static void
+test_load_anyway (void)
+{
+  g_autofree char *folder = app_test_make_folder ();
+  IngWorkspace *w = app_test_open (folder, APP_TEST_FAKE_THREAD);
+  IngGenerationService *service = ing_workspace_get_generation (w);
+  ing_workspace_load_anyway (w); /* nothing was asked for: nothing happens */
+  ing_workspace_open_model (w, "/models/large.gguf", FALSE);
+  app_test_wait (ing_generation_service_get_load_error (service) != NULL);
+  g_assert_error (ing_generation_service_get_load_error (service), ING_ERROR, ING_ERROR_TOO_LARGE);
+  ing_workspace_load_anyway (w);
+  app_test_wait (ing_generation_service_get_state (service) == ING_SERVICE_READY);
+  g_assert_cmpstr (ing_generation_service_get_model_path (service), ==, "/models/large.gguf");
+  app_test_close (w);
+}
+
 static void
 test_newer (void)
 {
@@ -346,6 +363,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/app/workspace/locked", test_locked);
   g_test_add_func ("/app/workspace/waits-for-ask", test_waits_for_ask);
+  g_test_add_func ("/app/workspace/load-anyway", test_load_anyway);
   g_test_add_func ("/app/workspace/newer", test_newer);
   g_test_add_func ("/app/workspace/damaged", test_damaged);
   g_test_add_func ("/app/workspace/no-folder", test_no_folder);

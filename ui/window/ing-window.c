@@ -458,17 +458,7 @@ open_models_folder_cb (GtkWidget *widget, const char *name, GVariant *parameter)
 static void
 load_anyway_cb (GtkWidget *widget, const char *name, GVariant *parameter)
 {
-  IngWindow *self = ING_WINDOW (widget);
-  IngSettings *settings = ing_workspace_get_settings (self->workspace);
-
-  if (self->wanted_model == NULL)
-    {
-      g_autofree char *last = ing_settings_dup_string (settings, ING_SETTING_LAST_MODEL, "");
-
-      self->wanted_model = ing_paths_find_default_model (last);
-    }
-  if (self->wanted_model != NULL)
-    ing_workspace_open_model (self->workspace, self->wanted_model, TRUE);
+  ing_workspace_load_anyway (ING_WINDOW (widget)->workspace);
 }
 
 static void
