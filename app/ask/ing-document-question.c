@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ing-document-question.h"
 
+#include <string.h>
+
 /* Documents of so many passages together (some 1,500 tokens) are read whole: nothing can be missed, and a question
  * about all of it ("summarize this") has all of it. */
 #define WHOLE_PASSAGES 6
 #define N_PASSAGES 5
+/* Of longer ones, for a question about all of it, so many at even distances (some 2,500 tokens). */
+#define SPREAD_PASSAGES 10
 #define POLL_MS 40
 
 typedef struct
@@ -58,6 +62,20 @@ on_found (GObject *source, GAsyncResult *result, gpointer user_data)
     g_task_return_pointer (task, found, (GDestroyNotify) ing_found_free);
 }
 
+/* Is it about the whole? No passage says "this is a summary", so a search would find nothing. */
+static gboolean
+is_about_all (const char *question)
+{
+  static const char *const words[] = { "summar", "overview", "outline", "key points", "main points", "tl;dr", "about this document",
+                                       "document about", "file about", "book about", "paper about", "总结", "概括", "摘要", "概述",
+                                       "主要内容", "讲了什么", "说了什么", "大意", NULL };
+  g_autofree char *folded = g_utf8_casefold (question, -1);
+  for (guint i = 0; words[i] != NULL; i++)
+    if (strstr (folded, words[i]) != NULL)
+      return TRUE;
+  return FALSE;
+}
+
 /* @task is taken. */
 static void
 look (GTask *task)
@@ -83,8 +101,8 @@ look (GTask *task)
       g_task_return_error (task, g_error_copy (failed));
       g_object_unref (task);
     }
-  else if (n_passages <= WHOLE_PASSAGES)
-    ing_document_library_read_async (q->library, ids, WHOLE_PASSAGES, g_task_get_cancellable (task), on_found, task);
+  else if (n_passages <= WHOLE_PASSAGES || is_about_all (q->question))
+    ing_document_library_read_async (q->library, ids, SPREAD_PASSAGES, g_task_get_cancellable (task), on_found, task);
   else
     ing_document_library_search_async (q->library, ids, q->question, q->earlier, N_PASSAGES, ING_SEARCH_ALL,
                                        g_task_get_cancellable (task), on_found, task);

@@ -316,17 +316,19 @@ ing_document_read_func (IngDatabase *db, gpointer data, GError **error)
 {
   IngSearchRequest *r = data;
   g_autoptr (GArray) chunks = g_array_new (FALSE, FALSE, sizeof (gint64));
-  for (guint i = 0; i < r->documents->len && chunks->len < r->n; i++)
-    if (!ing_document_table_list_chunks (db, g_array_index (r->documents, gint64, i), r->n - chunks->len, chunks, error))
+  for (guint i = 0; i < r->documents->len; i++)
+    if (!ing_document_table_list_chunks (db, g_array_index (r->documents, gint64, i), G_MAXINT, chunks, error))
       return NULL;
   g_autoptr (IngFound) found = g_new0 (IngFound, 1);
   found->passages = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_passage_free);
   found->found = chunks->len > 0;
   found->coverage = 1;
   found->cosine = -1;
-  for (guint i = 0; i < chunks->len; i++)
+  guint n = MIN (r->n, chunks->len);
+  for (guint i = 0; i < n; i++)
     {
-      IngPassage *passage = ing_document_table_dup_passage (db, g_array_index (chunks, gint64, i), error);
+      guint at = (guint) ((guint64) i * chunks->len / n);
+      IngPassage *passage = ing_document_table_dup_passage (db, g_array_index (chunks, gint64, at), error);
       if (passage == NULL)
         return NULL;
       g_ptr_array_add (found->passages, passage);

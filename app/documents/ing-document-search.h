@@ -25,5 +25,5 @@ char *ing_search_make_standalone (const char *query, const char *earlier);
 
 /* An IngDatabaseFunc; @data is the request. Returns an IngFound. */
 gpointer ing_document_search_func (IngDatabase *db, gpointer data, GError **error);
-/* The same; the first passages in the documents' order, whatever is asked. */
+/* The same; @n passages at even distances over the documents, in their order, whatever is asked. */
 gpointer ing_document_read_func (IngDatabase *db, gpointer data, GError **error);

@@ -49,7 +49,8 @@ void ing_document_library_search_async (IngDocumentLibrary *self, GArray *docume
                                         const char *earlier, guint n, IngSearchArms arms,
                                         GCancellable *cancellable, GAsyncReadyCallback callback,
                                         gpointer user_data);
-/* The first @n passages of @documents, in their order; found is TRUE. Finish as a search. */
+/* @n passages at even distances over @documents, in their order (all, if there are no more); found is TRUE. Finish as a
+ * search. */
 void ing_document_library_read_async (IngDocumentLibrary *self, GArray *documents, guint n, GCancellable *cancellable,
                                       GAsyncReadyCallback callback, gpointer user_data);
 IngFound *ing_document_library_search_finish (IngDocumentLibrary *self, GAsyncResult *result, GError **error);

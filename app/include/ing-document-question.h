@@ -8,7 +8,8 @@
 G_BEGIN_DECLS
 
 /* Waits until each document of @conversation can be found by words (or failed), then looks. Few short documents are
- * taken whole, in their order; of others the passages that say most. */
+ * taken whole, in their order; of others the passages that say most, or, for a question about all of it ("summarize"),
+ * some at even distances. */
 void ing_document_question_async (IngDocumentLibrary *documents, IngConversation *conversation,
                                   const char *question, GCancellable *cancellable,
                                   GAsyncReadyCallback callback, gpointer user_data);

@@ -290,6 +290,13 @@ test_conversation (void)
   g_assert_true (some->found);
   g_assert_cmpuint (some->passages->len, ==, 5); /* which ones: the double's vectors mean nothing */
 
+  /* About the whole: from its beginning to its end. */
+  g_autoptr (IngFound) all = question (workspace, fresh, "Please summarize all of this.", NULL);
+  g_assert_true (all->found);
+  g_assert_cmpuint (all->passages->len, ==, 10);
+  g_assert_nonnull (strstr (((IngPassage *) all->passages->pdata[0])->text, "third of each month"));
+  g_assert_nonnull (strstr (((IngPassage *) all->passages->pdata[9])->text, "Paragraph 3"));
+
   ing_conversation_list_delete (conversations, fresh);
   app_test_close (workspace);
   workspace = app_test_open (folder, APP_TEST_FAKE_THREAD);
