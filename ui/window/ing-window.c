@@ -3,19 +3,14 @@
  * 1. From ing_window_workspace_opened() on, the chat view shows a conversation: one of the list, or a
  *    new one that is not in it yet.
  * 2. The sidebar is visible while the leaflet is folded; unfolded, `show_sidebar` decides. */
-#include "ing-window.h"
+#include "ing-window-private.h"
 
-#include "ing-chat-view.h"
 #include "ing-conversation-item.h"
 #include "ing-drop.h"
 #include "ing-export.h"
 #include "ing-import-dialog.h"
-#include "ing-model-menu.h"
-#include "ing-models-page.h"
 #include "ing-pane.h"
 #include "ing-preferences-window.h"
-#include "ing-problem-box.h"
-#include "ing-sidebar.h"
 
 #include "config-ui.h"
 
@@ -26,39 +21,6 @@
 #define SETTING_MAXIMIZED "window.maximized"
 #define SETTING_SIDEBAR "window.sidebar"
 #define SETTING_CONVERSATION "window.conversation"
-
-struct _IngWindow
-{
-  AdwApplicationWindow parent_instance;
-
-  AdwToastOverlay *toasts;
-  AdwLeaflet *leaflet;
-  GtkWidget *sidebar_pane;
-  GtkWidget *separator;
-  GtkWidget *content_pane;
-  IngSidebar *sidebar;
-  AdwHeaderBar *header_bar;
-  GtkMenuButton *title_button;
-  GtkLabel *title_label;
-  GtkWidget *title_arrow;
-  GtkWidget *sidebar_button;
-  GtkWidget *find_button;
-  IngModelMenu *model_menu;
-  IngProblemBox *storage_problem;
-  IngProblemBox *model_problem;
-  IngChatView *chat_view;
-  GtkStack *pages; /* "chat", "models" */
-  IngModelsPage *models_page;
-
-  IngWorkspace *workspace;
-  IngConversation *deleted; /* the one an undo brings back */
-  AdwToast *undo_toast;     /* borrowed while shown */
-  char *wanted_model;       /* path asked for last */
-  char **wanted_documents;  /* asked for before the workspace was open; NULL = none */
-  gboolean show_sidebar;
-  guint panes_source;
-  GtkFileChooserNative *chooser;
-};
 
 G_DEFINE_FINAL_TYPE (IngWindow, ing_window, ADW_TYPE_APPLICATION_WINDOW)
 
@@ -394,133 +356,7 @@ undo_delete_cb (GtkWidget *widget, const char *name, GVariant *parameter)
     set_conversation (self, conversation);
 }
 
-/* ---------------------------------------------------------------- models and problems */
-
-void
-ing_window_open_model (IngWindow *self, const char *path)
-{
-  g_autofree char *copy = g_strdup (path);
-
-  g_return_if_fail (ING_IS_WINDOW (self));
-  g_free (self->wanted_model);
-  self->wanted_model = g_steal_pointer (&copy);
-  ing_workspace_open_model (self->workspace, self->wanted_model, FALSE);
-}
-
-static void
-model_chosen_cb (GtkNativeDialog *dialog, int response, IngWindow *self)
-{
-  if (response == GTK_RESPONSE_ACCEPT)
-    {
-      g_autoptr (GFile) file = gtk_file_chooser_get_file (GTK_FILE_CHOOSER (dialog));
-      g_autofree char *path = g_file_get_path (file);
-
-      if (path != NULL)
-        ing_window_open_model (self, path);
-    }
-  g_clear_object (&self->chooser);
-}
-
-static void
-open_model_cb (GtkWidget *widget, const char *name, GVariant *parameter)
-{
-  IngWindow *self = ING_WINDOW (widget);
-  g_autoptr (GtkFileFilter) models = gtk_file_filter_new ();
-  g_autoptr (GtkFileFilter) all = gtk_file_filter_new ();
-  g_autoptr (GFile) folder = g_file_new_for_path (ing_paths_get_models ());
-
-  g_clear_object (&self->chooser);
-  self->chooser = gtk_file_chooser_native_new (_("Open model"), GTK_WINDOW (self),
-                                               GTK_FILE_CHOOSER_ACTION_OPEN, _("_Open"), NULL);
-  gtk_file_filter_set_name (models, _("Models (GGUF)"));
-  gtk_file_filter_add_pattern (models, "*.gguf");
-  gtk_file_filter_set_name (all, _("All files"));
-  gtk_file_filter_add_pattern (all, "*");
-  gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (self->chooser), models);
-  gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (self->chooser), all);
-  gtk_file_chooser_set_current_folder (GTK_FILE_CHOOSER (self->chooser), folder, NULL);
-  gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (self->chooser), TRUE);
-  g_signal_connect (self->chooser, "response", G_CALLBACK (model_chosen_cb), self);
-  gtk_native_dialog_show (GTK_NATIVE_DIALOG (self->chooser));
-}
-
-static void
-open_models_folder_cb (GtkWidget *widget, const char *name, GVariant *parameter)
-{
-  g_autofree char *uri = NULL;
-
-  if (!ing_paths_ensure_folder (ing_paths_get_models (), NULL))
-    return;
-  uri = g_filename_to_uri (ing_paths_get_models (), NULL, NULL);
-  gtk_show_uri (GTK_WINDOW (widget), uri, GDK_CURRENT_TIME);
-}
-
-static void
-load_anyway_cb (GtkWidget *widget, const char *name, GVariant *parameter)
-{
-  ing_workspace_load_anyway (ING_WINDOW (widget)->workspace);
-}
-
-static void
-dismiss_problem_cb (GtkWidget *widget, const char *name, GVariant *parameter)
-{
-  ing_problem_box_set_error (ING_WINDOW (widget)->model_problem, NULL);
-}
-
-static void
-load_error_cb (IngWindow *self)
-{
-  const GError *error
-      = ing_generation_service_get_load_error (ing_workspace_get_generation (self->workspace));
-
-  ing_problem_box_set_error (self->model_problem, error);
-  if (error == NULL)
-    return;
-  if (g_error_matches (error, ING_ERROR, ING_ERROR_TOO_LARGE))
-    ing_problem_box_add_button (self->model_problem, _("_Load anyway"), "win.load-anyway", NULL);
-  ing_problem_box_add_button (self->model_problem, _("_Open another…"), "win.open-model", NULL);
-  ing_problem_box_add_button (self->model_problem, _("_Close"), "win.dismiss-model-problem", NULL);
-}
-
-static void
-storage_cb (IngWindow *self)
-{
-  const GError *error = ing_workspace_get_storage_problem (self->workspace);
-  IngStorageState state = ing_workspace_get_storage_state (self->workspace);
-
-  if (state == ING_STORAGE_OPENING || state == ING_STORAGE_OK || error == NULL)
-    {
-      ing_problem_box_set_error (self->storage_problem, NULL);
-      return;
-    }
-  ing_problem_box_set_error (self->storage_problem, error);
-  if (g_error_matches (error, ING_ERROR, ING_ERROR_DATABASE_DAMAGED))
-    {
-      if (ing_workspace_get_backup_time (self->workspace) != 0)
-        ing_problem_box_add_button (self->storage_problem, _("_Restore the newest backup"),
-                                    "win.restore", g_variant_new_boolean (TRUE));
-      ing_problem_box_add_button (self->storage_problem, _("Start _empty"), "win.restore",
-                                  g_variant_new_boolean (FALSE));
-    }
-}
-
-static void
-restored_cb (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  g_autoptr (IngWindow) self = user_data;
-
-  if (ing_workspace_restore_finish (ING_WORKSPACE (source), result, NULL) && self->workspace != NULL)
-    ing_window_workspace_opened (self);
-}
-
-static void
-restore_cb (GtkWidget *widget, const char *name, GVariant *parameter)
-{
-  IngWindow *self = ING_WINDOW (widget);
-
-  ing_workspace_restore_async (self->workspace, g_variant_get_boolean (parameter), restored_cb,
-                               g_object_ref (self));
-}
+/* ---------------------------------------------------------------- drops */
 
 static void
 drop_models_cb (GtkWidget *widget, const char *const *paths)
@@ -708,11 +544,6 @@ install_actions (GtkWidgetClass *widget_class)
     { "win.previous-conversation", previous_cb, NULL },
     { "win.next-conversation", next_cb, NULL },
     { "win.show-models", show_models_cb, NULL },
-    { "win.open-model", open_model_cb, NULL },
-    { "win.open-models-folder", open_models_folder_cb, NULL },
-    { "win.load-anyway", load_anyway_cb, NULL },
-    { "win.dismiss-model-problem", dismiss_problem_cb, NULL },
-    { "win.restore", restore_cb, "b" },
     { "win.toggle-sidebar", toggle_sidebar_cb, NULL },
     { "win.find", find_cb, NULL },
     { "win.search", search_cb, NULL },
@@ -732,6 +563,7 @@ install_actions (GtkWidgetClass *widget_class)
   for (gsize i = 0; i < G_N_ELEMENTS (actions); i++)
     gtk_widget_class_install_action (widget_class, actions[i].name, actions[i].parameter,
                                      actions[i].activate);
+  ing_window_install_model_actions (widget_class);
   gtk_widget_class_add_binding_action (widget_class, GDK_KEY_Escape, 0, "win.escape", NULL);
 }
 
@@ -807,13 +639,13 @@ ing_window_new (GtkApplication *application, IngWorkspace *workspace)
   ing_models_page_set_workspace (self->models_page, workspace, self->toasts);
   ing_sidebar_set_conversations (self->sidebar, ing_workspace_get_conversations (workspace));
   g_signal_connect_object (ing_workspace_get_generation (workspace), "notify::load-error",
-                           G_CALLBACK (load_error_cb), self, G_CONNECT_SWAPPED);
-  g_signal_connect_object (workspace, "notify::storage-state", G_CALLBACK (storage_cb), self,
+                           G_CALLBACK (ing_window_update_model_problem), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (workspace, "notify::storage-state", G_CALLBACK (ing_window_update_storage_problem), self,
                            G_CONNECT_SWAPPED);
-  g_signal_connect_object (workspace, "notify::storage-problem", G_CALLBACK (storage_cb), self,
+  g_signal_connect_object (workspace, "notify::storage-problem", G_CALLBACK (ing_window_update_storage_problem), self,
                            G_CONNECT_SWAPPED);
   adw_leaflet_set_visible_child (self->leaflet, self->content_pane);
-  storage_cb (self);
+  ing_window_update_storage_problem (self);
   update_conversation_actions (self);
   return GTK_WIDGET (self);
 }
