@@ -116,10 +116,28 @@ write_chunks (IngIndexWork *work, GPtrArray *chunks, GError **error)
   return TRUE;
 }
 
+typedef struct
+{
+  IngDocumentRow *row;
+  gboolean copied;
+} Twin;
+
+static gpointer
+copy_twin_func (IngDatabase *db, gpointer data, GError **error)
+{
+  Twin *twin = data;
+  return ing_document_table_copy_twin (db, twin->row, &twin->copied, error) ? twin : NULL;
+}
+
 static gboolean
 read_document (IngIndexWork *work, GError **error)
 {
   IngDocumentRow *row = work->row;
+  Twin twin = { row, FALSE };
+  if (ing_database_run_sync (work->database, copy_twin_func, &twin, error) == NULL)
+    return FALSE;
+  if (twin.copied)
+    return TRUE;
   g_autoptr (GPtrArray) chunks = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_chunk_free);
   Reading reading = { work, NULL, chunks };
   g_auto (IngExtracted) out = { 0 };

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two arms, each its first ARM_DEPTH chunks: BM25 over words (any of the question's words, the prefix's count double),
+/* Two arms (ing-search-state.h), each its first ARM_DEPTH chunks: BM25 over words (any of the question's words, the prefix's count double),
  * and the exact cosine of int8 vectors. Joined by reciprocal rank (Cormack, Clarke, Büttcher 2009; k = 60). */
 #include "ing-document-search.h"
 
-#include <math.h>
 #include <string.h>
 
+#include "ing-search-state.h"
 #include "ing-search-text.h"
 
 #define ARM_DEPTH 60
 #define RANK_K 60.0
-#define MAX_TERMS 48
+#define COVER_DEPTH 10
 /* Nothing relevant below both. Set by eye, low rather than high until an evaluation fixes them: an answer refused
  * although the passage was there is worse than one given with the nearest passages beside it. */
 #define FOUND_COVERAGE 0.25
@@ -59,7 +59,7 @@ ing_search_make_terms (const char *text)
   g_autofree char *folded = g_utf8_casefold (cut, -1);
   g_autoptr (GPtrArray) terms = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
-  for (const char *p = folded; *p != '\0' && terms->len < MAX_TERMS;)
+  for (const char *p = folded; *p != '\0' && terms->len < ING_SEARCH_MAX_TERMS;)
     {
       const char *from = p;
       while (g_unichar_isalnum (g_utf8_get_char (p)))
@@ -110,94 +110,6 @@ ing_search_make_standalone (const char *query, const char *earlier)
   return leans ? g_strconcat (earlier, " ", query, NULL) : g_strdup (query);
 }
 
-/* ------------------------------------------------------------------ the arms */
-
-typedef struct
-{
-  gint64 chunk;
-  double score;
-} Hit;
-
-static int
-compare_hits (gconstpointer a, gconstpointer b)
-{
-  const Hit *x = a, *y = b;
-  if (x->score != y->score)
-    return x->score < y->score ? 1 : -1;
-  return x->chunk < y->chunk ? -1 : x->chunk > y->chunk;
-}
-
-static char *
-make_ids (GArray *documents)
-{
-  g_autoptr (GString) out = g_string_new ("[");
-  for (guint i = 0; i < documents->len; i++)
-    g_string_append_printf (out, "%s%" G_GINT64_FORMAT, i > 0 ? "," : "", g_array_index (documents, gint64, i));
-  g_string_append_c (out, ']');
-  return g_string_free (g_steal_pointer (&out), FALSE);
-}
-
-static gboolean
-find_words (IngDatabase *db, const char *ids, GPtrArray *terms, GArray *hits, GError **error)
-{
-  if (terms->len == 0)
-    return TRUE;
-  g_autoptr (GString) match = g_string_new (NULL);
-  for (guint i = 0; i < terms->len; i++)
-    g_string_append_printf (match, "%s\"%s\"", i > 0 ? " OR " : "", (char *) terms->pdata[i]);
-  sqlite3_stmt *s = ing_database_query (
-      db, error,
-      "SELECT words.rowid, -bm25(words, 2.0, 1.0) AS score FROM words JOIN chunks c ON c.id = words.rowid"
-      " WHERE words MATCH ?1 AND c.document_id IN (SELECT value FROM json_each(?2))"
-      " ORDER BY score DESC LIMIT ?3",
-      "tti", match->str, ids, (gint64) ARM_DEPTH);
-  int rc = -1;
-  while (s != NULL && (rc = ing_database_step (db, s, error)) == 1)
-    {
-      Hit hit = { sqlite3_column_int64 (s, 0), sqlite3_column_double (s, 1) };
-      g_array_append_val (hits, hit);
-    }
-  return rc == 0;
-}
-
-/* Written so that the compiler makes pmaddwd of it on each x86-64. */
-static gint32
-dot (const gint8 *a, const gint16 *b, guint n)
-{
-  gint32 sum = 0;
-  for (guint i = 0; i < n; i++)
-    sum += a[i] * b[i];
-  return sum;
-}
-
-static gboolean
-find_meaning (IngDatabase *db, const char *ids, const IngSearchRequest *r, GArray *hits, GError **error)
-{
-  g_autofree gint16 *query = g_new (gint16, r->width);
-  float most = 1e-12f;
-  for (guint i = 0; i < r->width; i++)
-    most = MAX (most, fabsf (r->vector[i]));
-  for (guint i = 0; i < r->width; i++)
-    query[i] = (gint16) lrintf (r->vector[i] / most * 127);
-  sqlite3_stmt *s = ing_database_query (db, error,
-                                        "SELECT chunk_id, scale, data FROM vectors"
-                                        " WHERE document_id IN (SELECT value FROM json_each(?1))",
-                                        "t", ids);
-  int rc = -1;
-  while (s != NULL && (rc = ing_database_step (db, s, error)) == 1)
-    {
-      if ((guint) sqlite3_column_bytes (s, 2) != r->width) /* of another model */
-        continue;
-      gint32 sum = dot (sqlite3_column_blob (s, 2), query, r->width);
-      Hit hit = { sqlite3_column_int64 (s, 0), sum * sqlite3_column_double (s, 1) * most / 127 };
-      g_array_append_val (hits, hit);
-    }
-  g_array_sort (hits, compare_hits);
-  if (hits->len > ARM_DEPTH)
-    g_array_set_size (hits, ARM_DEPTH);
-  return rc == 0;
-}
-
 /* ------------------------------------------------------------------ together */
 
 static void
@@ -205,7 +117,7 @@ fuse (GHashTable *scores, GArray *hits, double weight)
 {
   for (guint i = 0; i < hits->len; i++)
     {
-      const Hit *hit = &g_array_index (hits, Hit, i);
+      const IngHit *hit = &g_array_index (hits, IngHit, i);
       double *score = g_hash_table_lookup (scores, &hit->chunk);
       if (score == NULL)
         {
@@ -219,35 +131,39 @@ fuse (GHashTable *scores, GArray *hits, double weight)
 
 /* How much of the question, its rare words counting most, stands in the words of the best passages. */
 static double
-cover (IngDatabase *db, GPtrArray *terms, GArray *best)
+cover (GPtrArray *terms, GArray *words, GArray *best, const double *weights, const gint64 *counts)
 {
-  double n_chunks = (double) MAX (1, ing_database_get_number (db, "SELECT count(*) FROM chunks", 1));
   double total = 0, most = 0;
-  g_autofree double *weights = g_new0 (double, MAX (1, terms->len));
-  g_autofree double *covered = g_new0 (double, MAX (1, best->len));
+  g_autofree double *own = g_new0 (double, MAX (1, terms->len));
   for (guint t = 0; t < terms->len; t++)
     {
-      g_autofree char *match = g_strdup_printf ("\"%s\"", (char *) terms->pdata[t]);
-      sqlite3_stmt *s = ing_database_query (db, NULL, "SELECT rowid FROM words WHERE words MATCH ?1", "t", match);
-      double n = 0;
-      g_autofree gboolean *here = g_new0 (gboolean, MAX (1, best->len));
-      while (s != NULL && ing_database_step (db, s, NULL) == 1)
-        {
-          n++;
-          for (guint i = 0; i < best->len; i++)
-            here[i] = here[i] || g_array_index (best, Hit, i).chunk == sqlite3_column_int64 (s, 0);
-        }
-      weights[t] = log (1 + n_chunks / (n + 0.5));
       /* A pair that stands nowhere is mostly the border of two words and says little. */
-      if (n == 0 && ing_search_is_cjk (g_utf8_get_char (terms->pdata[t])))
-        weights[t] /= 4;
-      total += weights[t];
-      for (guint i = 0; i < best->len; i++)
-        covered[i] += here[i] ? weights[t] : 0;
+      gboolean border = counts[t] == 0 && ing_search_is_cjk (g_utf8_get_char (terms->pdata[t]));
+      own[t] = border ? weights[t] / 4 : weights[t];
+      total += own[t];
     }
-  for (guint i = 0; i < best->len; i++)
-    most = MAX (most, covered[i]);
+  for (guint i = 0; i < words->len; i++)
+    {
+      const IngHit *hit = &g_array_index (words, IngHit, i);
+      gboolean among = FALSE;
+      for (guint j = 0; j < MIN (best->len, COVER_DEPTH) && !among; j++)
+        among = g_array_index (best, IngHit, j).chunk == hit->chunk;
+      double covered = 0;
+      for (guint t = 0; t < terms->len; t++)
+        covered += (hit->terms >> t & 1) != 0 ? own[t] : 0;
+      most = among ? MAX (most, covered) : most;
+    }
   return total > 0 ? most / total : 0;
+}
+
+/* A passage that stands word for word in two documents is shown once. */
+static gboolean
+is_twice (GPtrArray *passages, const char *text)
+{
+  for (guint i = 0; i < passages->len; i++)
+    if (strcmp (((const IngPassage *) passages->pdata[i])->text, text) == 0)
+      return TRUE;
+  return FALSE;
 }
 
 static gboolean
@@ -258,12 +174,12 @@ take_best (IngDatabase *db, const IngSearchRequest *r, GArray *best, IngFound *f
   g_autoptr (GHashTable) taken = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
   for (guint i = 0; i < best->len && found->passages->len < r->n; i++)
     {
-      const Hit *hit = &g_array_index (best, Hit, i);
+      const IngHit *hit = &g_array_index (best, IngHit, i);
       g_autoptr (IngPassage) passage = ing_document_table_dup_passage (db, hit->chunk, error);
       if (passage == NULL)
         return FALSE;
       guint n = GPOINTER_TO_UINT (g_hash_table_lookup (taken, &passage->document_id));
-      if (n >= cap)
+      if (n >= cap || is_twice (found->passages, passage->text))
         continue;
       g_hash_table_replace (taken, g_memdup2 (&passage->document_id, sizeof (gint64)), GUINT_TO_POINTER (n + 1));
       passage->score = hit->score;
@@ -272,18 +188,30 @@ take_best (IngDatabase *db, const IngSearchRequest *r, GArray *best, IngFound *f
   return TRUE;
 }
 
+static int
+compare_ids (gconstpointer a, gconstpointer b)
+{
+  gint64 x = *(const gint64 *) a, y = *(const gint64 *) b;
+  return x < y ? -1 : x > y;
+}
+
 gpointer
 ing_document_search_func (IngDatabase *db, gpointer data, GError **error)
 {
   IngSearchRequest *r = data;
-  g_autofree char *ids = make_ids (r->documents);
+  double weights[ING_SEARCH_MAX_TERMS] = { 0 };
+  gint64 counts[ING_SEARCH_MAX_TERMS] = { 0 };
   g_autoptr (GPtrArray) terms = ing_search_make_terms (r->query);
-  g_autoptr (GArray) words = g_array_new (FALSE, FALSE, sizeof (Hit));
-  g_autoptr (GArray) meaning = g_array_new (FALSE, FALSE, sizeof (Hit));
-  g_autoptr (GArray) best = g_array_new (FALSE, FALSE, sizeof (Hit));
-  if ((r->arms & ING_SEARCH_WORDS) != 0 && !find_words (db, ids, terms, words, error))
-    return NULL;
-  if ((r->arms & ING_SEARCH_MEANING) != 0 && r->vector != NULL && !find_meaning (db, ids, r, meaning, error))
+  g_autoptr (GArray) words = g_array_new (FALSE, FALSE, sizeof (IngHit));
+  g_autoptr (GArray) meaning = g_array_new (FALSE, FALSE, sizeof (IngHit));
+  g_autoptr (GArray) best = g_array_new (FALSE, FALSE, sizeof (IngHit));
+  IngSearchState *state = ing_search_state_get (db, error);
+  g_array_sort (r->documents, compare_ids);
+  if (state == NULL
+      || ((r->arms & ING_SEARCH_WORDS) != 0
+          && !ing_search_state_find_words (state, r->documents, terms, ARM_DEPTH, words, weights, counts, error))
+      || ((r->arms & ING_SEARCH_MEANING) != 0 && r->vector != NULL
+          && !ing_search_state_find_meaning (state, r->documents, r->vector, r->width, ARM_DEPTH, meaning, error)))
     return NULL;
   g_autoptr (GHashTable) scores = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
   fuse (scores, words, 1);
@@ -293,19 +221,17 @@ ing_document_search_func (IngDatabase *db, gpointer data, GError **error)
   g_hash_table_iter_init (&iter, scores);
   while (g_hash_table_iter_next (&iter, &chunk, &score))
     {
-      Hit hit = { *(gint64 *) chunk, *(double *) score };
+      IngHit hit = { *(gint64 *) chunk, *(double *) score, 0 };
       g_array_append_val (best, hit);
     }
-  g_array_sort (best, compare_hits);
+  g_array_sort (best, ing_hit_compare);
   g_autoptr (IngFound) found = g_new0 (IngFound, 1);
   found->passages = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_passage_free);
   found->by_meaning = meaning->len > 0;
-  found->cosine = meaning->len > 0 ? g_array_index (meaning, Hit, 0).score : -1;
+  found->cosine = meaning->len > 0 ? g_array_index (meaning, IngHit, 0).score : -1;
   if (!take_best (db, r, best, found, error))
     return NULL;
-  if (best->len > 10)
-    g_array_set_size (best, 10);
-  found->coverage = cover (db, terms, best);
+  found->coverage = cover (terms, words, best, weights, counts);
   found->found = found->passages->len > 0
                  && (found->coverage >= FOUND_COVERAGE || found->cosine >= FOUND_COSINE);
   return g_steal_pointer (&found);

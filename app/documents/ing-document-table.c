@@ -124,6 +124,60 @@ ing_document_table_add_chunk (IngDatabase *db, gint64 document, guint position, 
                             head, body);
 }
 
+static gboolean
+copy_chunks (IngDatabase *db, gint64 from, gint64 to, GError **error)
+{
+  return ing_document_table_erase_chunks (db, to, error)
+         && ing_database_exec (db, error,
+                               "INSERT INTO chunks(document_id, position, prefix, text, path, page, start, overlap)"
+                               " SELECT ?2, position, prefix, text, path, page, start, overlap FROM chunks"
+                               " WHERE document_id = ?1 ORDER BY position",
+                               "ii", from, to)
+         && ing_database_exec (db, error,
+                               "INSERT INTO words(rowid, prefix, body) SELECT n.id, w.prefix, w.body FROM chunks n"
+                               " JOIN chunks o ON o.document_id = ?1 AND o.position = n.position"
+                               " JOIN words w ON w.rowid = o.id WHERE n.document_id = ?2",
+                               "ii", from, to)
+         && ing_database_exec (db, error,
+                               "INSERT INTO vectors(chunk_id, document_id, scale, data)"
+                               " SELECT n.id, ?2, v.scale, v.data FROM chunks n"
+                               " JOIN chunks o ON o.document_id = ?1 AND o.position = n.position"
+                               " JOIN vectors v ON v.chunk_id = o.id WHERE n.document_id = ?2",
+                               "ii", from, to);
+}
+
+gboolean
+ing_document_table_copy_twin (IngDatabase *db, IngDocumentRow *row, gboolean *copied, GError **error)
+{
+  *copied = FALSE;
+  g_autoptr (GPtrArray) rows = ing_document_table_read (db, error);
+  const IngDocumentRow *twin = NULL;
+  g_autofree char *name = g_path_get_basename (row->path);
+  for (guint i = 0; rows != NULL && i < rows->len; i++)
+    {
+      const IngDocumentRow *other = rows->pdata[i];
+      g_autofree char *other_name = g_path_get_basename (other->path);
+      gboolean read = other->state == ING_DOCUMENT_WORDS || other->state == ING_DOCUMENT_READY;
+      if (other->id != row->id && read && *row->hash != '\0' && strcmp (other->hash, row->hash) == 0
+          && (*other->title != '\0' || strcmp (name, other_name) == 0))
+        twin = other;
+    }
+  if (rows == NULL || twin == NULL)
+    return rows != NULL;
+  if (!ing_database_begin (db, error))
+    return FALSE;
+  g_free (row->title);
+  g_free (row->kind);
+  row->title = g_strdup (twin->title);
+  row->kind = g_strdup (twin->kind);
+  row->n_pages = twin->n_pages;
+  row->n_chunks = twin->n_chunks;
+  row->state = ING_DOCUMENT_WORDS;
+  gboolean ok = copy_chunks (db, twin->id, row->id, error) && ing_document_table_write (db, row, error);
+  *copied = ing_database_end (db, ok, error);
+  return *copied;
+}
+
 gboolean
 ing_document_table_set_vector (IngDatabase *db, gint64 chunk, const float *vector, guint width,
                                GError **error)

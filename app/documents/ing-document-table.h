@@ -23,6 +23,10 @@ gboolean ing_document_table_write (IngDatabase *db, const IngDocumentRow *row, G
 gboolean ing_document_table_erase_chunks (IngDatabase *db, gint64 document, GError **error);
 gboolean ing_document_table_erase (IngDatabase *db, gint64 document, GError **error);
 
+/* What another document of @row's hash was read to becomes @row's too, vectors included, when its chunks would have the
+ * same prefix. *@copied says whether there is one. Fills @row. In a transaction of its own. FALSE on error. */
+gboolean ing_document_table_copy_twin (IngDatabase *db, IngDocumentRow *row, gboolean *copied, GError **error);
+
 gboolean ing_document_table_add_chunk (IngDatabase *db, gint64 document, guint position, const char *prefix,
                                        const IngChunk *chunk, GError **error);
 /* Appends the ids of the first @n chunks of @document, in order. FALSE on error. */

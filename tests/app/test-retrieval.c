@@ -189,6 +189,34 @@ test_change (void)
   app_test_close (workspace);
 }
 
+/* The same content at two paths is read once, and shown once; each stays when the other goes. */
+static void
+test_twins (void)
+{
+  g_autofree char *folder = app_test_make_folder ();
+  g_autofree char *path = g_build_filename (folder, "guide.md", NULL);
+  g_autofree char *other = g_build_filename (folder, "copy.md", NULL);
+  g_assert_true (g_file_set_contents (path, guide, -1, NULL));
+  g_assert_true (g_file_set_contents (other, guide, -1, NULL));
+  IngWorkspace *workspace = app_test_open (folder, APP_TEST_FAKE_THREAD);
+  IngDocumentLibrary *library = ing_workspace_get_documents (workspace);
+  IngDocument *first = ing_document_library_add (library, 1, path);
+  app_test_wait (first->cancellable == NULL);
+  g_setenv ("INGLENOOK_READER", "/nonexistent", TRUE); /* what is read now is not read by it */
+  IngDocument *second = ing_document_library_add (library, 1, other);
+  app_test_wait (second->cancellable == NULL);
+  g_assert_true (first != second);
+  g_assert_cmpstr (ing_document_get_title (second), ==, "Garden manual");
+  g_assert_cmpint (ing_document_get_state (second), ==, ing_document_get_state (first));
+  g_assert_cmpuint (second->row->n_chunks, ==, first->row->n_chunks);
+  ing_document_library_remove (library, 1, first);
+  g_autoptr (IngFound) found = search (workspace, second, "How much water do tomatoes need?", NULL);
+  g_assert_true (found->found);
+  for (guint i = 0; i < found->passages->len; i++)
+    g_assert_cmpstr (((IngPassage *) found->passages->pdata[i])->document, ==, "copy.md");
+  app_test_close (workspace);
+}
+
 /* What documents say reaches the model before the question, and is kept with it. */
 static void
 test_passages_are_asked (void)
@@ -313,5 +341,6 @@ main (int argc, char **argv)
   g_test_add_func ("/retrieval/change", test_change);
   g_test_add_func ("/retrieval/passages-are-asked", test_passages_are_asked);
   g_test_add_func ("/retrieval/conversation", test_conversation);
+  g_test_add_func ("/retrieval/twins", test_twins); /* last: without a reader */
   return g_test_run ();
 }

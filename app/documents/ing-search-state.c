@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Invariants:
+ *  1. rows is sorted by document, chunk and holds the chunks of the table "vectors" as of n_changes.
+ *  2. A row's vector does not change: chunk ids are never used twice, a chunk gets its vector once.
+ *  3. Each row with a slot has one of its own; free_slots are the others below n_slots. */
+#include "ing-search-state.h"
+
+#include <math.h>
+#include <string.h>
+
+#define NO_SLOT G_MAXUINT32
+#define BM25_K1 1.2
+#define BM25_B 0.75
+#define PREFIX_WEIGHT 2.0
+/* Among so many chunks a word of each fourth is not looked for while rarer ones are there: reading where it stands
+ * would cost more than all the others, and it says little. */
+#define MANY_CHUNKS 20000
+#define OFTEN 4
+
+typedef struct
+{
+  gint64 document, chunk;
+  guint32 slot;
+  float scale;
+} Row;
+
+struct _IngSearchState
+{
+  IngDatabase *db; /* outlives its connection */
+  gint64 n_changes;
+  guint width;
+  GArray *rows;
+  GByteArray *data;
+  GArray *free_slots;
+  guint32 n_slots;
+  /* of the query that runs */
+  gboolean counted;
+  gint64 n_rows;
+  double average;
+  double least; /* what a row must reach */
+  guint n_phrases, term_of[ING_SEARCH_MAX_TERMS]; /* each phrase's word of the question */
+  gint64 counts[ING_SEARCH_MAX_TERMS];
+};
+
+static GMutex lock;
+static GHashTable *states; /* connection → state */
+
+/* ------------------------------------------------------------------ words */
+
+static int
+count_row (const Fts5ExtensionApi *api, Fts5Context *context, void *data)
+{
+  (void) api;
+  (void) context;
+  ++*(gint64 *) data;
+  return SQLITE_OK;
+}
+
+/* ing_count (words): how many chunks each word stands in; for the first row only. */
+static void
+count (const Fts5ExtensionApi *api, Fts5Context *context, sqlite3_context *result, int n_args, sqlite3_value **args)
+{
+  IngSearchState *self = api->xUserData (context);
+  (void) n_args;
+  (void) args;
+  sqlite3_int64 n_tokens = 0, n_rows = 0;
+  int n_terms = MIN (api->xPhraseCount (context), ING_SEARCH_MAX_TERMS);
+  int rc = self->counted ? SQLITE_OK : api->xRowCount (context, &n_rows);
+  if (rc == SQLITE_OK && !self->counted)
+    rc = api->xColumnTotalSize (context, -1, &n_tokens);
+  for (int i = 0; i < n_terms && rc == SQLITE_OK && !self->counted; i++)
+    rc = api->xQueryPhrase (context, i, &self->counts[i], count_row);
+  if (rc == SQLITE_OK && !self->counted)
+    {
+      self->n_rows = MAX (1, n_rows);
+      self->average = MAX (1.0, (double) n_tokens / (double) self->n_rows);
+      self->counted = TRUE;
+    }
+  if (rc != SQLITE_OK)
+    sqlite3_result_error_code (result, rc);
+}
+
+static double
+score (const IngSearchState *self, const double *frequency, double length)
+{
+  double sum = 0;
+  for (guint i = 0; i < self->n_phrases; i++)
+    if (frequency[i] > 0)
+      {
+        double n = (double) self->counts[self->term_of[i]];
+        double idf = MAX (1e-6, log (((double) self->n_rows - n + 0.5) / (n + 0.5)));
+        sum += idf * frequency[i] * (BM25_K1 + 1)
+               / (frequency[i] + BM25_K1 * (1 - BM25_B + BM25_B * length / self->average));
+      }
+  return sum;
+}
+
+/* ing_rank (words): an IngHit as a blob, without its chunk; NULL for one that is not among the best. */
+static void
+rank (const Fts5ExtensionApi *api, Fts5Context *context, sqlite3_context *result, int n_args, sqlite3_value **args)
+{
+  IngSearchState *self = api->xUserData (context);
+  (void) n_args;
+  (void) args;
+  double frequency[ING_SEARCH_MAX_TERMS] = { 0 };
+  int n_hits = 0, length = 0;
+  IngHit hit = { 0 };
+  int rc = api->xInstCount (context, &n_hits);
+  for (int i = 0; i < n_hits && rc == SQLITE_OK; i++)
+    {
+      int phrase, column, offset;
+      rc = api->xInst (context, i, &phrase, &column, &offset);
+      if (rc != SQLITE_OK || phrase < 0 || (guint) phrase >= self->n_phrases)
+        continue;
+      frequency[phrase] += column == 0 ? PREFIX_WEIGHT : 1;
+      hit.terms |= G_GUINT64_CONSTANT (1) << self->term_of[phrase];
+    }
+  /* How long the chunk is costs a reading: not for one that would be too bad if it were empty. */
+  if (rc == SQLITE_OK && score (self, frequency, 0) < self->least)
+    return;
+  if (rc == SQLITE_OK)
+    rc = api->xColumnSize (context, -1, &length);
+  hit.score = score (self, frequency, length);
+  if (rc != SQLITE_OK)
+    sqlite3_result_error_code (result, rc);
+  else if (hit.score >= self->least)
+    sqlite3_result_blob (result, &hit, sizeof hit, SQLITE_TRANSIENT);
+}
+
+int
+ing_hit_compare (gconstpointer a, gconstpointer b)
+{
+  const IngHit *x = a, *y = b;
+  if (x->score != y->score)
+    return x->score < y->score ? 1 : -1;
+  return x->chunk < y->chunk ? -1 : x->chunk > y->chunk;
+}
+
+/* The best @n so far: @hits grows to twice as many before it is cut. Returns what a new one must reach. */
+static double
+keep_best (GArray *hits, const IngHit *hit, guint n, double least)
+{
+  g_array_append_val (hits, *hit);
+  if (hits->len < 2 * n)
+    return least;
+  g_array_sort (hits, ing_hit_compare);
+  g_array_set_size (hits, n);
+  return g_array_index (hits, IngHit, n - 1).score;
+}
+
+static void
+finish_best (GArray *hits, guint n)
+{
+  g_array_sort (hits, ing_hit_compare);
+  if (hits->len > n)
+    g_array_set_size (hits, n);
+}
+
+static int
+compare_ids (gconstpointer a, gconstpointer b)
+{
+  gint64 x = *(const gint64 *) a, y = *(const gint64 *) b;
+  return x < y ? -1 : x > y;
+}
+
+static gboolean
+is_of (gint64 document, GArray *documents)
+{
+  return g_array_binary_search (documents, &document, compare_ids, NULL);
+}
+
+/* "a" OR "b" …, of the words that @self->term_of names. Caller frees. */
+static char *
+make_match (IngSearchState *self, GPtrArray *terms)
+{
+  g_autoptr (GString) match = g_string_new (NULL);
+  for (guint i = 0; i < self->n_phrases; i++)
+    g_string_append_printf (match, "%s\"%s\"", i > 0 ? " OR " : "", (char *) terms->pdata[self->term_of[i]]);
+  return g_string_free (g_steal_pointer (&match), FALSE);
+}
+
+static gboolean
+count_words (IngSearchState *self, GPtrArray *terms, GError **error)
+{
+  self->n_phrases = MIN (terms->len, ING_SEARCH_MAX_TERMS);
+  for (guint i = 0; i < self->n_phrases; i++)
+    self->term_of[i] = i;
+  g_autofree char *match = make_match (self, terms);
+  sqlite3_stmt *s = ing_database_query (self->db, error,
+                                        "SELECT ing_count(words) FROM words WHERE words MATCH ?1 LIMIT 1", "t", match);
+  int rc = s != NULL ? ing_database_step (self->db, s, error) : -1;
+  if (rc == 1)
+    sqlite3_reset (s);
+  return rc >= 0;
+}
+
+/* Only words that are worth it stay. */
+static void
+drop_frequent (IngSearchState *self)
+{
+  gint64 rest = 0;
+  guint n = 0;
+  if (self->n_rows < MANY_CHUNKS)
+    return;
+  for (guint i = 0; i < self->n_phrases; i++)
+    if (self->counts[i] * OFTEN <= self->n_rows)
+      rest += self->counts[i];
+  for (guint i = 0; rest > 0 && i < self->n_phrases; i++)
+    if (self->counts[i] * OFTEN <= self->n_rows)
+      self->term_of[n++] = i;
+  if (n > 0)
+    self->n_phrases = n;
+}
+
+static gboolean
+stands_in (IngSearchState *self, gint64 chunk, GArray *documents, gboolean *there, GError **error)
+{
+  sqlite3_stmt *s = ing_database_query (self->db, error, "SELECT document_id FROM chunks WHERE id = ?1", "i", chunk);
+  int rc = s != NULL ? ing_database_step (self->db, s, error) : -1;
+  *there = rc == 1 && is_of (sqlite3_column_int64 (s, 0), documents);
+  if (rc == 1)
+    sqlite3_reset (s);
+  return rc >= 0;
+}
+
+gboolean
+ing_search_state_find_words (IngSearchState *self, GArray *documents, GPtrArray *terms, guint n, GArray *hits,
+                             double *weights, gint64 *counts, GError **error)
+{
+  self->counted = FALSE;
+  self->n_rows = 1;
+  self->least = -1;
+  memset (self->counts, 0, sizeof self->counts);
+  if (terms->len == 0)
+    return TRUE;
+  if (!count_words (self, terms, error))
+    return FALSE;
+  drop_frequent (self);
+  g_autofree char *match = make_match (self, terms);
+  sqlite3_stmt *s = ing_database_query (self->db, error,
+                                        "SELECT rowid, ing_rank(words) FROM words WHERE words MATCH ?1", "t", match);
+  int rc = -1;
+  while (s != NULL && (rc = ing_database_step (self->db, s, error)) == 1)
+    {
+      IngHit hit;
+      gboolean there = FALSE;
+      if (sqlite3_column_bytes (s, 1) != sizeof hit)
+        continue;
+      memcpy (&hit, sqlite3_column_blob (s, 1), sizeof hit);
+      hit.chunk = sqlite3_column_int64 (s, 0);
+      if (!stands_in (self, hit.chunk, documents, &there, error))
+        {
+          sqlite3_reset (s);
+          return FALSE;
+        }
+      if (there)
+        self->least = keep_best (hits, &hit, n, self->least);
+    }
+  finish_best (hits, n);
+  for (guint i = 0; i < MIN (terms->len, ING_SEARCH_MAX_TERMS); i++)
+    {
+      counts[i] = self->counts[i];
+      weights[i] = log (1 + (double) self->n_rows / ((double) self->counts[i] + 0.5));
+    }
+  return rc == 0;
+}
+
+/* ------------------------------------------------------------------ vectors */
+
+static gboolean
+load_vector (IngSearchState *self, Row *row, GError **error)
+{
+  sqlite3_stmt *s = ing_database_query (self->db, error, "SELECT scale, data FROM vectors WHERE chunk_id = ?1", "i",
+                                        row->chunk);
+  if (s == NULL || ing_database_step (self->db, s, error) != 1)
+    return FALSE;
+  row->slot = NO_SLOT;
+  if ((guint) sqlite3_column_bytes (s, 1) == self->width)
+    {
+      if (self->free_slots->len > 0)
+        {
+          row->slot = g_array_index (self->free_slots, guint32, self->free_slots->len - 1);
+          g_array_set_size (self->free_slots, self->free_slots->len - 1);
+        }
+      else
+        {
+          row->slot = self->n_slots++;
+          g_byte_array_set_size (self->data, self->n_slots * self->width);
+        }
+      memcpy (self->data->data + (gsize) row->slot * self->width, sqlite3_column_blob (s, 1), self->width);
+      row->scale = (float) sqlite3_column_double (s, 0);
+    }
+  sqlite3_reset (s);
+  return TRUE;
+}
+
+/* What was read is kept, what is new is read, what is gone is dropped. */
+static gboolean
+merge_rows (IngSearchState *self, GArray *now, GError **error)
+{
+  guint old = 0;
+  for (guint i = 0; i < now->len; i++)
+    {
+      Row *row = &g_array_index (now, Row, i);
+      const Row *before = NULL;
+      for (; old < self->rows->len; old++)
+        {
+          before = &g_array_index (self->rows, Row, old);
+          if (before->document > row->document || (before->document == row->document && before->chunk >= row->chunk))
+            break;
+          if (before->slot != NO_SLOT)
+            g_array_append_val (self->free_slots, before->slot);
+        }
+      if (old < self->rows->len && before->document == row->document && before->chunk == row->chunk)
+        {
+          *row = *before;
+          old++;
+        }
+      else if (!load_vector (self, row, error))
+        return FALSE;
+    }
+  for (; old < self->rows->len; old++)
+    if (g_array_index (self->rows, Row, old).slot != NO_SLOT)
+      g_array_append_val (self->free_slots, g_array_index (self->rows, Row, old).slot);
+  g_array_unref (self->rows);
+  self->rows = g_array_ref (now);
+  return TRUE;
+}
+
+static void
+forget (IngSearchState *self)
+{
+  g_array_set_size (self->rows, 0);
+  g_array_set_size (self->free_slots, 0);
+  g_byte_array_set_size (self->data, 0);
+  self->n_slots = 0;
+  self->n_changes = -1;
+}
+
+static gboolean
+update (IngSearchState *self, guint width, GError **error)
+{
+  gint64 changes = sqlite3_total_changes64 (ing_database_get_handle (self->db));
+  if (self->width != width)
+    forget (self);
+  self->width = width;
+  if (changes == self->n_changes)
+    return TRUE;
+  g_autoptr (GArray) now = g_array_new (FALSE, TRUE, sizeof (Row));
+  sqlite3_stmt *s = ing_database_query (self->db, error,
+                                        "SELECT document_id, chunk_id FROM vectors INDEXED BY vectors_by_document"
+                                        " ORDER BY document_id, chunk_id",
+                                        "");
+  int rc = -1;
+  while (s != NULL && (rc = ing_database_step (self->db, s, error)) == 1)
+    {
+      Row row = { sqlite3_column_int64 (s, 0), sqlite3_column_int64 (s, 1), NO_SLOT, 0 };
+      g_array_append_val (now, row);
+    }
+  if (rc != 0 || !merge_rows (self, now, error))
+    {
+      forget (self);
+      return FALSE;
+    }
+  self->n_changes = changes;
+  return TRUE;
+}
+
+/* Written so that the compiler makes pmaddwd of it on each x86-64. */
+static gint32
+dot (const gint8 *a, const gint16 *b, guint n)
+{
+  gint32 sum = 0;
+  for (guint i = 0; i < n; i++)
+    sum += a[i] * b[i];
+  return sum;
+}
+
+gboolean
+ing_search_state_find_meaning (IngSearchState *self, GArray *documents, const float *query, guint width, guint n,
+                               GArray *hits, GError **error)
+{
+  if (width == 0 || !update (self, width, error))
+    return FALSE;
+  g_autofree gint16 *quantized = g_new (gint16, width);
+  float most = 1e-12f;
+  for (guint i = 0; i < width; i++)
+    most = MAX (most, fabsf (query[i]));
+  for (guint i = 0; i < width; i++)
+    quantized[i] = (gint16) lrintf (query[i] / most * 127);
+  double least = -2;
+  gint64 document = -1;
+  gboolean wanted = FALSE;
+  for (guint i = 0; i < self->rows->len; i++)
+    {
+      const Row *row = &g_array_index (self->rows, Row, i);
+      if (i == 0 || row->document != document)
+        wanted = is_of (row->document, documents);
+      document = row->document;
+      if (!wanted || row->slot == NO_SLOT)
+        continue;
+      gint32 sum = dot ((const gint8 *) self->data->data + (gsize) row->slot * width, quantized, width);
+      IngHit hit = { row->chunk, (double) sum * row->scale * most / 127, 0 };
+      if (hit.score >= least)
+        least = keep_best (hits, &hit, n, least);
+    }
+  finish_best (hits, n);
+  return TRUE;
+}
+
+/* ------------------------------------------------------------------ of a connection */
+
+/* When the connection closes. */
+static void
+state_free (void *data)
+{
+  IngSearchState *self = data;
+  GHashTableIter iter;
+  gpointer handle, state;
+  g_mutex_lock (&lock);
+  g_hash_table_iter_init (&iter, states);
+  while (g_hash_table_iter_next (&iter, &handle, &state))
+    if (state == self)
+      g_hash_table_iter_remove (&iter);
+  g_mutex_unlock (&lock);
+  g_array_unref (self->rows);
+  g_array_unref (self->free_slots);
+  g_byte_array_unref (self->data);
+  g_free (self);
+}
+
+IngSearchState *
+ing_search_state_get (IngDatabase *db, GError **error)
+{
+  sqlite3 *handle = ing_database_get_handle (db);
+  g_mutex_lock (&lock);
+  if (states == NULL)
+    states = g_hash_table_new (NULL, NULL);
+  IngSearchState *self = g_hash_table_lookup (states, handle);
+  g_mutex_unlock (&lock);
+  if (self != NULL)
+    return self;
+  fts5_api *api = NULL;
+  sqlite3_stmt *s = NULL;
+  int rc = sqlite3_prepare_v2 (handle, "SELECT fts5(?1)", -1, &s, NULL);
+  if (rc == SQLITE_OK)
+    {
+      sqlite3_bind_pointer (s, 1, &api, "fts5_api_ptr", NULL);
+      sqlite3_step (s);
+      sqlite3_finalize (s);
+    }
+  if (api == NULL)
+    {
+      g_propagate_error (error, ing_database_make_error (db, SQLITE_ERROR, "looking for words"));
+      return NULL;
+    }
+  self = g_new0 (IngSearchState, 1);
+  self->db = db;
+  self->n_changes = -1;
+  self->rows = g_array_new (FALSE, TRUE, sizeof (Row));
+  self->free_slots = g_array_new (FALSE, FALSE, sizeof (guint32));
+  self->data = g_byte_array_new ();
+  g_mutex_lock (&lock);
+  g_hash_table_insert (states, handle, self);
+  g_mutex_unlock (&lock);
+  rc = api->xCreateFunction (api, "ing_count", self, count, NULL);
+  if (rc == SQLITE_OK)
+    rc = api->xCreateFunction (api, "ing_rank", self, rank, state_free);
+  if (rc == SQLITE_OK)
+    return self;
+  state_free (self);
+  g_propagate_error (error, ing_database_make_error (db, rc, "looking for words"));
+  return NULL;
+}
