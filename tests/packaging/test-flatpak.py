@@ -19,6 +19,9 @@ import time
 import atspi
 from tap import Tap
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "reader"))
+import documents  # noqa: E402  (of tests/reader)
+
 ID = "io.github.inglenook_app.Inglenook"
 STARTER = "SmolLM2-135M-Instruct-Q4_1.gguf"
 BRANCH = "stand-in"
@@ -88,10 +91,12 @@ def build(root, work, repository):
     run("flatpak", "--user", "install", "-y", "--noninteractive", "--or-update", "local", "%s//%s" % (ID, BRANCH))
 
 
-def start():
-    """The window's accessible application, and how long it took to come."""
+def start(*files):
+    """The window's accessible application, and how long it took to come. Files go through the document portal, as those
+    of a file manager or of the file chooser do."""
     began = time.monotonic()
-    process = subprocess.Popen(["flatpak", "run", "--user", "--env=GSK_RENDERER=cairo", ID],
+    forwarded = ["@@", *files, "@@"] if files else []
+    process = subprocess.Popen(["flatpak", "run", "--user", "--file-forwarding", "--env=GSK_RENDERER=cairo", ID, *forwarded],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     root = atspi.application_named("inglenook", 30)
     atspi.find(root, "text", "Question", timeout=30)
@@ -136,6 +141,22 @@ def check_reader(home):
         out.write("# Lease\n\nThe rent of the harbour flat is due on the third of each month.\n")
     status, said = inside("inglenook", "search", "--document", os.path.join(folder, "lease.md"), "rent due")
     assert status == 0 and "third of each month" in said, said
+
+
+def check_document(home):
+    """A PDF of the home, which the sandbox cannot see, is handed over by the portal and asked about."""
+    path = os.path.join(home, "lease.pdf")
+    pages = [documents.page(1), documents.page(2, "The rent is due on the third day of each month.")]
+    with open(path, "wb") as out:
+        out.write(documents.pdf(pages))
+    process, root, _ = start(path)
+    try:
+        atspi.find(root, name="lease.pdf, 2 pages", timeout=30)
+        atspi.set_text(atspi.find(root, "text", "Question"), "When is the rent due?")
+        atspi.press(root, "Send", timeout=60)
+        atspi.find(root, "push button", lambda name: name.startswith("[1] lease.pdf"), timeout=60)
+    finally:
+        stop(process)
 
 
 def check_data_apart(home):
@@ -184,6 +205,8 @@ def main():
             check_sandbox(home)
         with tap.case("a document is read in the sandbox"):
             check_reader(home)
+        with tap.case("a PDF that the portal hands over is asked about"):
+            check_document(home)
         with tap.case("its data is apart from that of the program outside"):
             check_data_apart(home)
         with tap.case("a usable window within %g s" % MAX_START_S):
