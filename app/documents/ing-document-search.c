@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two arms (ing-search-state.h), each its first ARM_DEPTH chunks: BM25 over words (any of the question's words, the prefix's count double),
- * and the exact cosine of int8 vectors. Joined by reciprocal rank (Cormack, Clarke, Büttcher 2009; k = 60). */
+/* Two arms (ing-search-state.h), each its first ARM_DEPTH chunks: BM25 over words (any of the question's words; the
+ * prefix's count double), and the exact cosine of int8 vectors. Joined by reciprocal rank (Cormack, Clarke, Büttcher
+ * 2009; k = 60). */
 #include "ing-document-search.h"
 
 #include <string.h>
@@ -11,10 +12,15 @@
 #define ARM_DEPTH 60
 #define RANK_K 60.0
 #define COVER_DEPTH 10
-/* Nothing relevant below both. Set by eye, low rather than high until an evaluation fixes them: an answer refused
- * although the passage was there is worse than one given with the nearest passages beside it. */
-#define FOUND_COVERAGE 0.25
+/* Words count by the square of how much of the question they found: where little of it stands anywhere it was asked in
+ * other words, and their order says little. */
+#define LEAST_WORDS 0.1
+/* Nothing relevant below both; fixed on the tuning half of tests/retrieval (docs/retrieval.md). By words alone, with a
+ * model that does not know the script or with none, less can be asked: of Chinese pairs few stand anywhere. */
+#define FOUND_COVERAGE 0.80
 #define FOUND_COSINE 0.30
+#define FOUND_COVERAGE_WORDS 0.25
+#define FOUND_COVERAGE_PAIRS 0.13
 
 void
 ing_search_request_free (IngSearchRequest *request)
@@ -214,7 +220,8 @@ ing_document_search_func (IngDatabase *db, gpointer data, GError **error)
           && !ing_search_state_find_meaning (state, r->documents, r->vector, r->width, ARM_DEPTH, meaning, error)))
     return NULL;
   g_autoptr (GHashTable) scores = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
-  fuse (scores, words, 1);
+  double stands = cover (terms, words, words, weights, counts);
+  fuse (scores, words, meaning->len > 0 ? MAX (LEAST_WORDS, stands * stands) : 1);
   fuse (scores, meaning, 1);
   GHashTableIter iter;
   gpointer chunk, score;
@@ -232,8 +239,10 @@ ing_document_search_func (IngDatabase *db, gpointer data, GError **error)
   if (!take_best (db, r, best, found, error))
     return NULL;
   found->coverage = cover (terms, words, best, weights, counts);
-  found->found = found->passages->len > 0
-                 && (found->coverage >= FOUND_COVERAGE || found->cosine >= FOUND_COSINE);
+  double enough = found->by_meaning                   ? FOUND_COVERAGE
+                  : ing_search_is_latin (r->query) ? FOUND_COVERAGE_WORDS
+                                                   : FOUND_COVERAGE_PAIRS;
+  found->found = found->passages->len > 0 && (found->coverage >= enough || found->cosine >= FOUND_COSINE);
   return g_steal_pointer (&found);
 }
 
