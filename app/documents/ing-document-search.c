@@ -18,7 +18,7 @@
 /* Nothing relevant below both; fixed on the tuning half of tests/retrieval (docs/retrieval.md). By words alone, with a
  * model that does not know the script or with none, less can be asked: of Chinese pairs few stand anywhere. */
 #define FOUND_COVERAGE 0.80
-#define FOUND_COSINE 0.30
+#define FOUND_COSINE 0.32
 #define FOUND_COVERAGE_WORDS 0.25
 #define FOUND_COVERAGE_PAIRS 0.13
 
