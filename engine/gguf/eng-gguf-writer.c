@@ -63,7 +63,7 @@ eng_gguf_writer_new (const char *path, EngGgufWriter **out, EngError *error)
   *out = NULL;
   if (!writer)
     return fail_no_memory (error);
-  EngStatus status = eng_output_open (path, &writer->output, error);
+  EngStatus status = path ? eng_output_open (path, &writer->output, error) : ENG_OK;
   if (status != ENG_OK)
     eng_gguf_writer_free (&writer);
   *out = writer;
@@ -395,12 +395,13 @@ append_header (EngGgufWriter *writer, EngBuffer *buffer)
     }
 }
 
-EngStatus
-eng_gguf_writer_begin (EngGgufWriter *writer, uint64_t *out_bytes, EngError *error)
+/* Header with its padding, to be cleared whatever comes, and where everything will stand. */
+static EngStatus
+lay_out (EngGgufWriter *writer, EngBuffer *header, uint64_t *data_bytes, uint64_t *total,
+         EngError *error)
 {
   static const char zeros[4096];
   uint32_t alignment = get_alignment (writer);
-  uint64_t data_bytes = 0, total = 0;
   EngStatus status;
 
   if (writer->begun)
@@ -409,25 +410,44 @@ eng_gguf_writer_begin (EngGgufWriter *writer, uint64_t *out_bytes, EngError *err
       || (alignment & (alignment - 1)) != 0)
     return fail_argument (error, "general.alignment", "not a power of two in range");
   if ((status = check_unique (writer, error)) != ENG_OK
-      || (status = place_tensors (writer, alignment, &data_bytes, error)) != ENG_OK)
+      || (status = place_tensors (writer, alignment, data_bytes, error)) != ENG_OK)
     return status;
-  EngBuffer header = { 0 };
-  append_header (writer, &header);
-  while (header.n_bytes % alignment != 0 && !header.failed)
+  append_header (writer, header);
+  while (header->n_bytes % alignment != 0 && !header->failed)
     {
-      size_t pad = alignment - header.n_bytes % alignment;
-      eng_buffer_append (&header, zeros, pad < sizeof zeros ? pad : sizeof zeros);
+      size_t pad = alignment - header->n_bytes % alignment;
+      eng_buffer_append (header, zeros, pad < sizeof zeros ? pad : sizeof zeros);
     }
+  if (header->failed)
+    return fail_no_memory (error);
+  if (!eng_checked_add (header->n_bytes, *data_bytes, total))
+    return fail_argument (error, "size", "the file would be too large");
+  return ENG_OK;
+}
+
+EngStatus
+eng_gguf_writer_get_bytes (EngGgufWriter *writer, uint64_t *out_bytes, EngError *error)
+{
+  EngBuffer header = { 0 };
+  uint64_t data_bytes = 0;
+  EngStatus status = lay_out (writer, &header, &data_bytes, out_bytes, error);
+  eng_buffer_clear (&header);
+  return status;
+}
+
+EngStatus
+eng_gguf_writer_begin (EngGgufWriter *writer, uint64_t *out_bytes, EngError *error)
+{
+  uint64_t data_bytes = 0, total = 0;
+  EngBuffer header = { 0 };
+  EngStatus status = writer->output ? lay_out (writer, &header, &data_bytes, &total, error)
+                                    : fail_argument (error, "path", "there is no file to write");
   writer->data_start = header.n_bytes;
-  if (header.failed)
-    status = fail_no_memory (error);
-  else if (!eng_checked_add (header.n_bytes, data_bytes, &total))
-    status = fail_argument (error, "size", "the file would be too large");
-  else if ((status = eng_output_reserve (writer->output, total, error)) == ENG_OK)
+  if (status == ENG_OK && (status = eng_output_reserve (writer->output, total, error)) == ENG_OK)
     status = eng_output_write_at (writer->output, 0, header.data, header.n_bytes, error);
   /* The padding behind the last tensor belongs to the file. */
   if (status == ENG_OK && data_bytes > 0)
-    status = eng_output_write_at (writer->output, total - 1, zeros, 1, error);
+    status = eng_output_write_at (writer->output, total - 1, "", 1, error);
   eng_buffer_clear (&header);
   writer->begun = status == ENG_OK;
   if (writer->begun && out_bytes)

@@ -17,7 +17,8 @@
 
 typedef struct EngGgufWriter EngGgufWriter;
 
-/* Creates the temporary file beside @path. ENG_ERR_IO, ENG_ERR_NO_MEMORY. */
+/* Creates the temporary file beside @path. ENG_ERR_IO, ENG_ERR_NO_MEMORY. With a NULL @path nothing is ever written: only
+ * eng_gguf_writer_get_bytes () can follow the adding. */
 EngStatus eng_gguf_writer_new (const char *path, EngGgufWriter **out, EngError *error);
 
 /* Frees and sets *writer to NULL; an unfinished file is removed. NULL in *writer is fine. */
@@ -48,6 +49,9 @@ void eng_gguf_writer_remove (EngGgufWriter *writer, const char *key);
 EngStatus eng_gguf_writer_add_tensor (EngGgufWriter *writer, const char *name, EngType type,
                                       uint32_t n_dims, const uint64_t *dims, uint64_t *out_index,
                                       EngError *error);
+
+/* Size that the whole file will have, of what was set and added so far. Errors as _begin (), but none of the disk's. */
+EngStatus eng_gguf_writer_get_bytes (EngGgufWriter *writer, uint64_t *out_bytes, EngError *error);
 
 /* Writes the header and takes the disk space. *out_bytes (may be NULL): size of the whole file. */
 EngStatus eng_gguf_writer_begin (EngGgufWriter *writer, uint64_t *out_bytes, EngError *error);

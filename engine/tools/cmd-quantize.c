@@ -1,43 +1,115 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* quantize IN OUT TYPE: the same model in other number formats. */
+/* quantize IN OUT TYPE: the same model in other number formats; quantize IN TYPE --predict: how large it would be. IN is a
+ * GGUF file or a hub's folder. */
+#include <inttypes.h>
+#include <sys/stat.h>
+
 #include "eng-commands.h"
+#include "eng-convert.h"
 #include "eng-json.h"
 #include "eng-quantize.h"
 #include "eng-tool-progress.h"
 
-static int
-print_report (const EngQuantizeReport *report, const char *out_path, bool json)
+typedef struct
 {
+  EngQuantizeReport report;
+  uint64_t type_bytes[ENG_TRANSFER_TYPES];
+  bool only_size;
+} Result;
+
+static void
+print_text (const Result *result, const char *out_path)
+{
+  const EngQuantizeReport *report = &result->report;
+  printf ("%s: %.1f MB from %.1f MB, %" PRIu64 " of %" PRIu64 " tensors %s", out_path,
+          (double) report->out_bytes / 1e6, (double) report->in_bytes / 1e6, report->n_encoded,
+          report->n_tensors, result->only_size ? "would change" : "changed");
+  if (report->n_fallbacks)
+    printf (", %" PRIu64 " with rows that do not fit the type's blocks", report->n_fallbacks);
+  if (report->n_without_importance)
+    printf (", %" PRIu64 " without importance", report->n_without_importance);
+  putchar ('\n');
+  if (!result->only_size)
+    return;
+  printf ("%" PRIu64 " bytes:", report->out_bytes);
+  for (uint32_t i = 0; i < ENG_TRANSFER_TYPES; i++)
+    if (result->type_bytes[i])
+      printf (" %s %" PRIu64, eng_type_get_info ((EngType) i)->name, result->type_bytes[i]);
+  putchar ('\n');
+}
+
+static void
+write_number (EngJsonWriter *w, const char *key, uint64_t value)
+{
+  eng_json_write_key (w, key);
+  eng_json_write_uint64 (w, value);
+}
+
+static int
+print_report (const Result *result, const char *out_path, bool json)
+{
+  const EngQuantizeReport *report = &result->report;
   if (!json)
     {
-      printf ("%s: %.1f MB from %.1f MB, %llu of %llu tensors changed", out_path,
-              (double) report->out_bytes / 1e6, (double) report->in_bytes / 1e6,
-              (unsigned long long) report->n_encoded, (unsigned long long) report->n_tensors);
-      if (report->n_fallbacks)
-        printf (", %llu with rows that do not fit the type's blocks",
-                (unsigned long long) report->n_fallbacks);
-      if (report->n_without_importance)
-        printf (", %llu without importance", (unsigned long long) report->n_without_importance);
-      putchar ('\n');
+      print_text (result, out_path);
       return eng_tool_finish_output ();
     }
   EngBuffer buffer = { 0 };
   EngJsonWriter w = { .out = &buffer };
   eng_json_write_begin_object (&w);
-  eng_json_write_key (&w, "in_bytes");
-  eng_json_write_uint64 (&w, report->in_bytes);
-  eng_json_write_key (&w, "out_bytes");
-  eng_json_write_uint64 (&w, report->out_bytes);
-  eng_json_write_key (&w, "tensors");
-  eng_json_write_uint64 (&w, report->n_tensors);
-  eng_json_write_key (&w, "encoded");
-  eng_json_write_uint64 (&w, report->n_encoded);
-  eng_json_write_key (&w, "fallbacks");
-  eng_json_write_uint64 (&w, report->n_fallbacks);
-  eng_json_write_key (&w, "without_importance");
-  eng_json_write_uint64 (&w, report->n_without_importance);
+  write_number (&w, "in_bytes", report->in_bytes);
+  write_number (&w, "out_bytes", report->out_bytes);
+  write_number (&w, "tensors", report->n_tensors);
+  write_number (&w, "encoded", report->n_encoded);
+  write_number (&w, "fallbacks", report->n_fallbacks);
+  write_number (&w, "requantized", report->n_requantized);
+  write_number (&w, "without_importance", report->n_without_importance);
+  eng_json_write_key (&w, "bytes_by_type");
+  eng_json_write_begin_object (&w);
+  for (uint32_t i = 0; i < ENG_TRANSFER_TYPES; i++)
+    if (result->type_bytes[i])
+      write_number (&w, eng_type_get_info ((EngType) i)->name, result->type_bytes[i]);
+  eng_json_write_end_object (&w);
   eng_json_write_end_object (&w);
   return eng_tool_finish_json (&buffer);
+}
+
+static EngStatus
+quantize_folder (const char *folder, const char *out_path, const EngQuantizeOptions *options,
+                 EngQuantizeReport *report, EngError *error)
+{
+  const EngConvertOptions convert = { .mix = options->mix,
+                                      .importance_path = options->importance_path,
+                                      .transfer = options->transfer };
+  EngConvertReport r = { 0 };
+  EngStatus status = eng_convert_folder (folder, out_path, &convert, &r, error);
+  *report = (EngQuantizeReport) { .in_bytes = r.in_bytes,
+                                  .out_bytes = r.out_bytes,
+                                  .n_tensors = r.n_tensors,
+                                  .n_encoded = r.n_encoded,
+                                  .n_fallbacks = r.n_fallbacks,
+                                  .n_without_importance = r.n_without_importance };
+  return status;
+}
+
+static EngStatus
+quantize (const char *in_path, const char *out_path, const EngQuantizeOptions *options,
+          EngQuantizeReport *report, EngError *error)
+{
+  struct stat info;
+  if (stat (in_path, &info) == 0 && S_ISDIR (info.st_mode))
+    return quantize_folder (in_path, out_path, options, report, error);
+  return eng_quantize_file (in_path, out_path, options, report, error);
+}
+
+static void
+warn (const Result *result, const char *in_path)
+{
+  if (result->report.n_requantized)
+    fprintf (stderr,
+             "inglenook-engine: warning: %" PRIu64 " matrices of %s are quantized already; made from the original (F16, "
+             "BF16 or F32) the result would be closer to it\n",
+             result->report.n_requantized, in_path);
 }
 
 int
@@ -48,34 +120,44 @@ eng_cmd_quantize (int argc, char **argv)
   bool json = false;
   EngToolProgress progress = { 0 };
   EngError error;
+  Result result = { 0 };
   const EngToolOption options[] = {
     { "--imatrix", ENG_TOOL_STRING, &importance, "F  importance of the weights, from `imatrix`" },
+    { "--predict", ENG_TOOL_FLAG, &result.only_size, "write nothing, say how large the file would be" },
     { "--threads", ENG_TOOL_UINT, &n_threads, "T  threads; 0 chooses" },
     ENG_TOOL_PROGRESS_OPTION (progress),
     { NULL },
   };
   EngToolCommandLine line = {
-    .usage = "IN.gguf OUT.gguf TYPE [OPTION]…",
-    .summary = "Write a model with its weights as TYPE: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, …",
+    .usage = "(IN OUT.gguf TYPE | IN TYPE --predict) [OPTION]…",
+    .summary = "Write a model (GGUF, or a hub's folder) with its weights as TYPE: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, "
+               "Q4_K_M, …",
     .options = options,
     .json = &json,
     .arguments = arguments,
-    .min_arguments = 3,
+    .min_arguments = 2,
     .max_arguments = 3,
   };
   EngToolParsed parsed = eng_tool_parse (argc, argv, &line);
   if (parsed != ENG_TOOL_PARSED)
     return parsed == ENG_TOOL_PARSED_HELP ? ENG_TOOL_OK : ENG_TOOL_USAGE;
-  EngQuantizeOptions quantize = { .mix = arguments[2], .importance_path = importance };
-  EngQuantizeReport report;
-  eng_tool_progress_begin (&progress, &quantize.transfer);
+  if (line.n_arguments != (result.only_size ? 2 : 3))
+    return eng_tool_bad_usage (result.only_size ? "quantize --predict needs IN and TYPE"
+                                                : "quantize needs IN, OUT and TYPE");
+  const char *out_path = result.only_size ? NULL : arguments[1];
+  EngQuantizeOptions quantize_options = { .mix = arguments[line.n_arguments - 1],
+                                          .importance_path = importance };
+  quantize_options.transfer.only_size = result.only_size;
+  quantize_options.transfer.type_bytes = result.type_bytes;
+  eng_tool_progress_begin (&progress, &quantize_options.transfer);
   EngStatus status = eng_thread_pool_new ((uint32_t) (n_threads < 256 ? n_threads : 256),
-                                          &quantize.transfer.pool, &error);
+                                          &quantize_options.transfer.pool, &error);
   if (status == ENG_OK)
-    status = eng_quantize_file (arguments[0], arguments[1], &quantize, &report, &error);
+    status = quantize (arguments[0], out_path, &quantize_options, &result.report, &error);
   eng_tool_progress_end (&progress);
-  eng_thread_pool_free (&quantize.transfer.pool);
+  eng_thread_pool_free (&quantize_options.transfer.pool);
   if (status != ENG_OK)
     return eng_tool_progress_fail (&progress, error.code == ENG_ERR_ARGUMENT ? NULL : arguments[0], &error);
-  return print_report (&report, arguments[1], json);
+  warn (&result, arguments[0]);
+  return print_report (&result, out_path ? out_path : arguments[0], json);
 }

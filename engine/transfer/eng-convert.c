@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "eng-convert-private.h"
+#include "eng-importance.h"
 #include "eng-mix.h"
 #include "eng-mmap.h"
 
@@ -160,22 +161,41 @@ set_general (EngConvert *c, const EngMix *mix)
 }
 
 static void
-choose_types (EngConvert *c, const EngMix *mix)
+choose_types (EngConvert *c, const EngMix *mix, const EngImportance *importance,
+              EngConvertReport *report)
 {
   EngMixModel model = { .mix = mix, .n_layers = c->n_layers, .n_experts = c->n_experts };
   model.n_heads_per_kv = c->n_heads_kv ? c->n_heads / c->n_heads_kv : 1;
+  model.has_importance = importance != NULL;
   for (size_t i = 0; i < c->n_tensors; i++)
     model.has_output |= strcmp (c->tensors[i].name, "output.weight") == 0;
   for (size_t i = 0; i < c->n_tensors; i++)
     {
       EngTransferTensor *t = &c->tensors[i];
-      t->type = eng_mix_choose (&model, t->name, ENG_TYPE_F32, t->n_dims, t->dims, NULL);
+      bool fallback;
+      t->type = eng_mix_choose (&model, t->name, ENG_TYPE_F32, t->n_dims, t->dims, &fallback);
+      report->n_fallbacks += fallback;
+      report->n_encoded += t->n_pieces > 0 && t->pieces[0].type != t->type;
+      if (!importance || eng_type_get_info (t->type)->block_elements == 1 || c->status != ENG_OK)
+        continue;
+      c->status = eng_importance_get (importance, t->name, t->dims[0], t->n_dims > 2 ? t->dims[2] : 1,
+                                      &t->importance, &t->n_importance, c->error);
+      report->n_without_importance += t->importance == NULL;
     }
 }
 
 static void
+set_importance (EngConvert *c, const char *path, EngImportance **importance)
+{
+  const char *slash = strrchr (path, '/');
+  if (c->status == ENG_OK)
+    c->status = eng_importance_open (path, importance, c->error);
+  eng_convert_set_key_string (c, "quantize.imatrix.file", slash ? slash + 1 : path);
+}
+
+static void
 convert (EngConvert *c, const char *out_path, const EngConvertOptions *options,
-         EngConvertReport *report)
+         EngImportance **importance, EngConvertReport *report)
 {
   find_arch (c);
   if (c->status == ENG_OK)
@@ -189,16 +209,20 @@ convert (EngConvert *c, const char *out_path, const EngConvertOptions *options,
                         options->mix, eng_mix_get_names ());
       return;
     }
-  c->status = eng_gguf_writer_new (out_path, &c->writer, c->error);
+  c->status = eng_gguf_writer_new (options->transfer.only_size ? NULL : out_path, &c->writer, c->error);
   if (c->status != ENG_OK)
     return;
   set_general (c, mix);
   eng_convert_hparams (c);
   eng_convert_plan_tensors (c);
   eng_convert_vocab (c);
+  if (options->importance_path)
+    set_importance (c, options->importance_path, importance);
   if (c->status != ENG_OK)
     return;
-  choose_types (c, mix);
+  choose_types (c, mix, *importance, report);
+  if (c->status != ENG_OK)
+    return;
   c->status = eng_transfer_write (c->writer, c->tensors, c->n_tensors, &options->transfer,
                                   &report->out_bytes, c->error);
   report->in_bytes = eng_safetensors_get_file_bytes (c->weights);
@@ -213,7 +237,9 @@ eng_convert_folder (const char *folder, const char *out_path, const EngConvertOp
 {
   EngConvertReport unused = { 0 };
   EngConvert c = { .folder = folder, .error = error, .arena.limit_bytes = MAX_TREE_BYTES };
-  convert (&c, out_path, options, report ? report : &unused);
+  EngImportance *importance = NULL;
+  convert (&c, out_path, options, &importance, report ? report : &unused);
+  eng_importance_free (&importance);
   eng_gguf_writer_free (&c.writer);
   eng_safetensors_close (&c.weights);
   eng_free (c.tensors);

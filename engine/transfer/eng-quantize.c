@@ -38,6 +38,8 @@ plan_tensor (Work *work, uint64_t i, EngError *error)
   work->report.n_fallbacks += fallback;
   work->report.n_encoded += out->type != t->type;
   const EngTypeInfo *info = eng_type_get_info (out->type);
+  work->report.n_requantized += out->type != t->type && info->block_elements > 1
+                                && eng_type_get_info (t->type)->block_elements > 1;
   if (!work->importance || out->type == t->type || info->block_elements == 1)
     return ENG_OK;
   EngStatus status = eng_importance_get (work->importance, t->name, t->dims[0], t->dims[2],
@@ -101,7 +103,7 @@ quantize (Work *work, const char *in_path, const char *out_path, const EngMix *m
   eng_mix_model_init (&work->model, mix, work->gguf);
   work->model.has_importance = work->importance != NULL;
   if ((status = plan (work, error)) != ENG_OK
-      || (status = eng_gguf_writer_new (out_path, &work->writer, error)) != ENG_OK
+      || (status = eng_gguf_writer_new (options->transfer.only_size ? NULL : out_path, &work->writer, error)) != ENG_OK
       || (status = copy_metadata (work, options, error)) != ENG_OK)
     return status;
   return eng_transfer_write (work->writer, work->tensors, work->report.n_tensors,

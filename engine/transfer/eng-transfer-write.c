@@ -197,6 +197,21 @@ encode_tensor (EngGgufWriter *writer, uint64_t i, const EngTransferTensor *t, ui
   return status;
 }
 
+static void
+sum_types (const EngTransferTensor *tensors, size_t n, uint64_t *type_bytes)
+{
+  memset (type_bytes, 0, ENG_TRANSFER_TYPES * sizeof *type_bytes);
+  for (size_t i = 0; i < n; i++)
+    {
+      uint64_t bytes = 0;
+      eng_type_row_bytes (tensors[i].type, tensors[i].dims[0], &bytes);
+      for (uint32_t d = 1; d < tensors[i].n_dims; d++)
+        bytes *= tensors[i].dims[d];
+      if ((uint32_t) tensors[i].type < ENG_TRANSFER_TYPES)
+        type_bytes[tensors[i].type] += bytes;
+    }
+}
+
 EngStatus
 eng_transfer_write (EngGgufWriter *writer, const EngTransferTensor *tensors, size_t n,
                     const EngTransferOptions *options, uint64_t *out_bytes, EngError *error)
@@ -207,9 +222,14 @@ eng_transfer_write (EngGgufWriter *writer, const EngTransferTensor *tensors, siz
     status = eng_gguf_writer_add_tensor (writer, tensors[i].name, tensors[i].type,
                                          tensors[i].n_dims, tensors[i].dims, NULL, error);
   if (status == ENG_OK)
-    status = eng_gguf_writer_begin (writer, &progress.total, error);
+    status = options->only_size ? eng_gguf_writer_get_bytes (writer, &progress.total, error)
+                                : eng_gguf_writer_begin (writer, &progress.total, error);
+  if (status == ENG_OK && options->type_bytes)
+    sum_types (tensors, n, options->type_bytes);
   if (status == ENG_OK && out_bytes)
     *out_bytes = progress.total;
+  if (options->only_size)
+    return status;
   for (size_t i = 0; i < n && status == ENG_OK; i++)
     {
       const EngTransferTensor *t = &tensors[i];

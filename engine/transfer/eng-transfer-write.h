@@ -35,6 +35,8 @@ typedef struct
   uint64_t n_importance;    /* 1, or one for each slice (dims[2]) */
 } EngTransferTensor;
 
+#define ENG_TRANSFER_TYPES 64 /* over every EngType */
+
 /* How far; called on the caller's thread after every slab. */
 typedef void (*EngTransferProgress) (void *data, uint64_t done_bytes, uint64_t total_bytes);
 
@@ -44,6 +46,8 @@ typedef struct
   const atomic_bool *cancel;   /* NULL or looked at after every slab */
   EngTransferProgress progress; /* or NULL */
   void *progress_data;
+  bool only_size;       /* write nothing; *out_bytes is what the file would have */
+  uint64_t *type_bytes; /* NULL or [ENG_TRANSFER_TYPES]: bytes of tensors written (or to be written) as each EngType; set */
 } EngTransferOptions;
 
 /* Announces all @n tensors, begins, writes and finishes @writer. Errors of eng-gguf-writer.h;
