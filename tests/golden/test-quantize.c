@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `quantize`: the predicted size is the file's to the byte, hub folders go in directly, quantized input is warned of. */
+/* `quantize`: the predicted size is the file's to the byte, hub folders go in directly, quantized input is warned of;
+ * signals leave the whole file or none; memory does not grow with the model. */
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 
+#include "eng-gguf-writer.h"
 #include "eng-gguf.h"
 #include "test-models.h"
 
@@ -114,6 +119,122 @@ test_warning (void)
   g_assert_nonnull (strstr (some, "are quantized already"));
 }
 
+/* 64 MiB of float32 in 16 matrices. */
+static char *
+make_large (void)
+{
+  char *path = scratch_path ("large.gguf");
+  const guint64 dims[2] = { 1024, 1024 };
+  g_autofree float *x = g_new (float, 1024 * 1024);
+  EngGgufWriter *writer;
+  EngError error;
+  for (guint i = 0; i < 1024 * 1024; i++)
+    x[i] = (float) ((i * 2654435761u) >> 8) / 16777216.0f - 0.5f;
+  g_assert_cmpint (eng_gguf_writer_new (path, &writer, &error), ==, ENG_OK);
+  g_assert_cmpint (eng_gguf_writer_set_string (writer, "general.architecture", "llama", &error), ==, ENG_OK);
+  for (guint i = 0; i < 16; i++)
+    {
+      g_autofree char *name = g_strdup_printf ("blk.%u.ffn_up.weight", i);
+      g_assert_cmpint (eng_gguf_writer_add_tensor (writer, name, ENG_TYPE_F32, 2, dims, NULL, &error), ==,
+                       ENG_OK);
+    }
+  g_assert_cmpint (eng_gguf_writer_begin (writer, NULL, &error), ==, ENG_OK);
+  for (guint i = 0; i < 16; i++)
+    g_assert_cmpint (eng_gguf_writer_write (writer, i, 0, x, sizeof *x << 20, &error), ==, ENG_OK);
+  g_assert_cmpint (eng_gguf_writer_finish (writer, &error), ==, ENG_OK);
+  eng_gguf_writer_free (&writer);
+  return path;
+}
+
+/* How many parts lie in the folder; they are removed. */
+static guint
+take_parts (void)
+{
+  g_autoptr (GDir) dir = g_dir_open (scratch, 0, NULL);
+  guint n = 0;
+  for (const char *name; dir && (name = g_dir_read_name (dir));)
+    if (strstr (name, ".part-"))
+      {
+        g_autofree char *path = scratch_path (name);
+        g_remove (path);
+        n++;
+      }
+  return n;
+}
+
+/* Whatever moment the signal meets: the whole file has the name, or nothing has. */
+static void
+check_signal (const char *in, int signal_number, guint delay_us)
+{
+  g_autofree char *out = scratch_path ("ended.gguf");
+  const char *argv[] = { g_getenv ("INGLENOOK_ENGINE"), "quantize", in, out, "Q4_K", "--threads", "1", NULL };
+  GPid pid;
+  int status;
+  g_assert_true (g_spawn_async (NULL, (char **) argv, NULL,
+                                G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL
+                                    | G_SPAWN_STDERR_TO_DEV_NULL,
+                                NULL, NULL, &pid, NULL));
+  g_usleep (delay_us);
+  kill (pid, signal_number);
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  guint n_parts = take_parts ();
+  if (signal_number == SIGINT)
+    g_assert_cmpuint (n_parts, ==, 0);
+  if (g_file_test (out, G_FILE_TEST_EXISTS))
+    {
+      EngGguf *file;
+      EngError error;
+      g_assert_cmpint (eng_gguf_open (out, ENG_GGUF_MAP, &file, &error), ==, ENG_OK);
+      g_assert_cmpuint (eng_gguf_get_n_tensors (file), ==, 16);
+      eng_gguf_close (&file);
+      g_remove (out);
+    }
+  else
+    g_assert_false (WIFEXITED (status) && WEXITSTATUS (status) == 0);
+}
+
+static void
+test_ended (void)
+{
+  static const guint delays_us[] = { 0, 2000, 5000, 10000, 20000, 40000, 80000, 160000, 320000 };
+  g_autofree char *in = make_large ();
+  for (gsize i = 0; i < G_N_ELEMENTS (delays_us); i++)
+    {
+      check_signal (in, SIGKILL, delays_us[i]);
+      check_signal (in, SIGINT, delays_us[i]);
+    }
+  g_remove (in);
+}
+
+#ifndef __SANITIZE_ADDRESS__
+static void
+limit_cb (gpointer data)
+{
+  const struct rlimit limit = { 48 << 20, 48 << 20 };
+  (void) data;
+  setrlimit (RLIMIT_DATA, &limit);
+}
+#endif
+
+/* 48 MiB of memory of its own are enough for 64 MiB of weights. */
+static void
+test_memory (void)
+{
+#ifdef __SANITIZE_ADDRESS__
+  g_test_skip ("the sanitizer needs memory of its own");
+#else
+  g_autofree char *in = make_large (), *out = scratch_path ("ended.gguf"), *messages = NULL;
+  const char *argv[] = { g_getenv ("INGLENOOK_ENGINE"), "quantize", in, out, "Q8_0", "--threads", "2", NULL };
+  int status;
+  g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_STDOUT_TO_DEV_NULL, limit_cb, NULL,
+                               NULL, &messages, &status, NULL));
+  if (!g_spawn_check_wait_status (status, NULL))
+    g_error ("%s", messages);
+  g_remove (in);
+  g_remove (out);
+#endif
+}
+
 int
 main (int argc, char **argv)
 {
@@ -125,6 +246,8 @@ main (int argc, char **argv)
   g_test_add_func ("/quantize/predict", test_predict);
   g_test_add_func ("/quantize/folder", test_folder);
   g_test_add_func ("/quantize/warning", test_warning);
+  g_test_add_func ("/quantize/ended", test_ended);
+  g_test_add_func ("/quantize/memory", test_memory);
   int result = g_test_run ();
   for (gsize i = 0; i < G_N_ELEMENTS (left); i++)
     {
