@@ -36,7 +36,7 @@ draw (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
       g_task_return_pointer (task, picture, picture_free);
       return;
     }
-  g_free (picture);
+  picture_free (picture); /* it may hold boxes already */
   g_task_return_error (task, error);
 }
 
