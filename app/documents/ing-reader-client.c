@@ -273,6 +273,33 @@ fail_as_died (Child *child, int status, GError **error)
                                              WIFSIGNALED (status) ? WTERMSIG (status) : WEXITSTATUS (status)));
 }
 
+/* TRUE: that was the last frame. FALSE with an error: enough of this child. */
+typedef gboolean (*TakeFrame) (Child *child, const Frame *frame, gpointer data, GError **error);
+
+/* Starts @child and hands its frames to @take until the last one; the child is gone when this returns. */
+static gboolean
+run_child (Child *child, char **argv, TakeFrame take, gpointer data, GError **error)
+{
+  GError *own = NULL;
+  gboolean ended = FALSE;
+  if (!start (child, argv, error))
+    return FALSE;
+  while (!ended && own == NULL)
+    {
+      g_auto (Frame) frame = { 0 };
+      if (!next_frame (child, &frame, &own))
+        break;
+      ended = take (child, &frame, data, &own);
+    }
+  if (!ended && own == NULL)
+    fail_as_died (child, finish_closed (child), &own);
+  else
+    finish (child);
+  if (own != NULL)
+    g_propagate_error (error, own);
+  return ended;
+}
+
 /* ------------------------------------------------------------------ text */
 
 static gboolean
@@ -329,10 +356,18 @@ keep_end (JsonObject *object, IngExtracted *out)
   out->notes = g_strv_builder_end (notes);
 }
 
+typedef struct
+{
+  const IngReaderHandler *handler;
+  IngExtracted *out;
+} Text;
+
 /* TRUE at the end of the document. */
 static gboolean
-take_text_frame (Child *child, const Frame *frame, const IngReaderHandler *handler, IngExtracted *out, GError **error)
+take_text_frame (Child *child, const Frame *frame, gpointer data, GError **error)
 {
+  const IngReaderHandler *handler = ((Text *) data)->handler;
+  IngExtracted *out = ((Text *) data)->out;
   switch (frame->type)
     {
     case RDR_WIRE_CONFINED:
@@ -369,25 +404,9 @@ ing_reader_extract (const char *path, const IngReaderHandler *handler, GCancella
   g_autofree char *name = g_path_get_basename (path);
   char *argv[] = { NULL, (char *) "text", name, NULL };
   Child child = { .path = path, .cancellable = cancellable };
-  GError *own = NULL;
-  gboolean ended = FALSE;
+  Text data = { handler, out };
   *out = (IngExtracted){ 0 };
-  if (!start (&child, argv, error))
-    return FALSE;
-  while (!ended && own == NULL)
-    {
-      g_auto (Frame) frame = { 0 };
-      if (!next_frame (&child, &frame, &own))
-        break;
-      ended = take_text_frame (&child, &frame, handler, out, &own);
-    }
-  if (!ended && own == NULL)
-    fail_as_died (&child, finish_closed (&child), &own);
-  else
-    finish (&child);
-  if (own != NULL)
-    g_propagate_error (error, own);
-  return ended;
+  return run_child (&child, argv, take_text_frame, &data, error);
 }
 
 /* ------------------------------------------------------------------ pages */
@@ -410,8 +429,9 @@ keep_boxes (JsonObject *object, GArray *boxes)
 }
 
 static gboolean
-take_page_frame (Child *child, Frame *frame, IngPagePicture *out, GError **error)
+take_page_frame (Child *child, const Frame *frame, gpointer data, GError **error)
 {
+  IngPagePicture *out = data;
   if (frame->type == RDR_WIRE_ERROR)
     fail_as_said (child, frame->object, error);
   else if (frame->type == RDR_WIRE_PAGE)
@@ -442,23 +462,6 @@ ing_reader_draw_page (const char *path, guint page, guint width, const char *fin
   g_autofree char *page_text = g_strdup_printf ("%u", page), *width_text = g_strdup_printf ("%u", width);
   char *argv[] = { NULL, (char *) "page", name, page_text, width_text, (char *) find, NULL };
   Child child = { .path = path, .cancellable = cancellable };
-  GError *own = NULL;
-  gboolean ended = FALSE;
   *out = (IngPagePicture){ .boxes = g_array_new (FALSE, FALSE, sizeof (float[4])) };
-  if (!start (&child, argv, error))
-    return FALSE;
-  while (!ended && own == NULL)
-    {
-      g_auto (Frame) frame = { 0 };
-      if (!next_frame (&child, &frame, &own))
-        break;
-      ended = take_page_frame (&child, &frame, out, &own);
-    }
-  if (!ended && own == NULL)
-    fail_as_died (&child, finish_closed (&child), &own);
-  else
-    finish (&child);
-  if (own != NULL)
-    g_propagate_error (error, own);
-  return ended;
+  return run_child (&child, argv, take_page_frame, out, error);
 }
