@@ -33,6 +33,7 @@ eng_kernels_init (EngKernels *k, uint32_t tiers)
   if ((tiers & ENG_CPU_TIER_AVX512) != 0)
     {
       eng_attention_init_avx512 (k);
+      eng_product_float_init_avx512 (k);
       /* Without byte dot products, wider registers alone; a processor with AVX-VNNI has both. */
       if ((tiers & ENG_CPU_TIER_AVX_VNNI) == 0)
         eng_product_init_avx512 (k);

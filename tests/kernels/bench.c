@@ -67,13 +67,13 @@ static Job
 make_job (const EngKernels *k, size_t n_cols, uint32_t t)
 {
   Job job = { .k = k, .n_cols = n_cols, .t = t };
-  job.x = malloc (n_cols * t * 4);
-  job.y = malloc (16 * t * 4);
+  job.x = aligned_alloc (64, n_cols * t * 4);
+  job.y = aligned_alloc (64, 16 * t * 4);
   job.panel = aligned_alloc (64, n_cols * 64);
   job.scratch = aligned_alloc (64, n_cols * ENG_FLOAT_PANEL * 4);
   memset (job.panel, 0x11, n_cols * 64);
   check_fill (job.x, n_cols * t, VALUES_RANDOM);
-  job.tile = (EngQuantTile){ malloc (n_cols * t), malloc (n_cols * t * 2),
+  job.tile = (EngQuantTile){ aligned_alloc (64, n_cols * t), malloc (n_cols * t * 2),
                              malloc (n_cols / 32 * ENG_QUANT_META * t * 4), t };
   for (uint32_t r = 0; r < t; r++)
     k->quantize (job.x + r * n_cols, n_cols, &job.tile, r);

@@ -28,6 +28,8 @@ cut_product (const EngCpuRun *run, const EngCpuWeight *a, const EngCpuWeight *b,
   Cut cut = { .width = (uint32_t) width, .n_slices = (uint32_t) ((a->n_rows + width - 1) / width) };
   cut.tile_rows = eng_cpu_tile_rows (a, b, NULL, cut.width);
   cut.n_tiles = (n_rows + cut.tile_rows - 1) / cut.tile_rows;
+  if (!packed && cut.n_tiles > 1) /* of one size, in whole tiles of the kernels of 12 or 6 rows */
+    cut.tile_rows = ((n_rows + cut.n_tiles - 1) / cut.n_tiles + 11) / 12 * 12;
   return cut;
 }
 
