@@ -132,6 +132,7 @@ complete -c inglenook-engine -n "__fish_seen_subcommand_from imatrix" -l exact -
 complete -c inglenook-engine -n "__fish_seen_subcommand_from imatrix" -l no-mmap -d "read the file instead of mapping it"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from imatrix" -l json -d "one JSON object on standard output"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from quantize" -l imatrix -r -F -d "importance of the weights, from `imatrix`"
+complete -c inglenook-engine -n "__fish_seen_subcommand_from quantize" -l target-bytes -r -F -d "instead of TYPE: at most N bytes (K, M, G: powers of 1024), types chosen by error per byte"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from quantize" -l predict -d "write nothing, say how large the file would be"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from quantize" -l threads -r -F -d "threads; 0 chooses"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from quantize" -l progress -d "lines for a program on standard error: progress DONE TOTAL"

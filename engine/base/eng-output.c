@@ -86,6 +86,12 @@ eng_output_open (const char *path, EngOutput **out, EngError *error)
   return status;
 }
 
+const char *
+eng_output_get_part_path (const EngOutput *output)
+{
+  return output->temp;
+}
+
 EngStatus
 eng_output_reserve (EngOutput *output, uint64_t size, EngError *error)
 {

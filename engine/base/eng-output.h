@@ -14,6 +14,9 @@ typedef struct EngOutput EngOutput;
  * reason and the path. *out is NULL unless ENG_OK. */
 EngStatus eng_output_open (const char *path, EngOutput **out, EngError *error);
 
+/* The temporary name. Borrowed. */
+const char *eng_output_get_part_path (const EngOutput *output);
+
 /* Takes disk space for @size bytes now, so that a full disk shows before the work is done:
  * ENG_ERR_IO with needed and available in bytes. A file system that cannot reserve is fine. */
 EngStatus eng_output_reserve (EngOutput *output, uint64_t size, EngError *error);

@@ -40,7 +40,7 @@ struct EngGgufWriter
   size_t n_tensors, cap_tensors;
   EngGgufTable names;
   uint64_t data_start;
-  bool begun;
+  bool begun, changed; /* values set since the header was written */
 };
 
 static EngStatus
@@ -124,10 +124,13 @@ set_bytes (EngGgufWriter *writer, EngGgufString key, uint32_t type, const void *
            const void *value, uint64_t n_value, EngError *error)
 {
   uint64_t total;
-  if (writer->begun || key.n_bytes == 0 || key.n_bytes > ENG_GGUF_MAX_KEY_BYTES)
-    return fail_argument (error, "key", writer->begun ? "the header is written" : "bad length");
+  Entry *entry = find_entry (writer, key);
+  if (key.n_bytes == 0 || key.n_bytes > ENG_GGUF_MAX_KEY_BYTES)
+    return fail_argument (error, "key", "bad length");
   if (!eng_checked_add (n_value, n_head + sizeof type, &total))
     return fail_no_memory (error);
+  if (writer->begun && (!entry || entry->n_bytes != total || memcmp (entry->bytes, &type, sizeof type) != 0))
+    return fail_argument (error, "key", "the header is written");
   uint8_t *bytes = eng_alloc (total);
   if (!bytes)
     return fail_no_memory (error);
@@ -136,7 +139,6 @@ set_bytes (EngGgufWriter *writer, EngGgufString key, uint32_t type, const void *
     memcpy (bytes + sizeof type, head, n_head);
   if (n_value)
     memcpy (bytes + sizeof type + n_head, value, n_value);
-  Entry *entry = find_entry (writer, key);
   if (!entry && !(entry = append_entry (writer, key)))
     {
       eng_free (bytes);
@@ -145,6 +147,7 @@ set_bytes (EngGgufWriter *writer, EngGgufString key, uint32_t type, const void *
   eng_free (entry->bytes);
   entry->bytes = bytes;
   entry->n_bytes = total;
+  writer->changed = writer->begun;
   return ENG_OK;
 }
 
@@ -255,7 +258,7 @@ void
 eng_gguf_writer_remove (EngGgufWriter *writer, const char *key)
 {
   Entry *entry = find_entry (writer, eng_gguf_string_from (key));
-  if (!entry)
+  if (!entry || writer->begun)
     return;
   eng_free (entry->bytes);
   size_t i = (size_t) (entry - writer->entries);
@@ -331,8 +334,8 @@ check_unique (EngGgufWriter *writer, EngError *error)
   return ENG_OK;
 }
 
-static uint32_t
-get_alignment (EngGgufWriter *writer)
+uint32_t
+eng_gguf_writer_get_alignment (EngGgufWriter *writer)
 {
   Entry *entry = find_entry (writer, eng_gguf_string_from ("general.alignment"));
   uint32_t alignment = 32;
@@ -401,7 +404,7 @@ lay_out (EngGgufWriter *writer, EngBuffer *header, uint64_t *data_bytes, uint64_
          EngError *error)
 {
   static const char zeros[4096];
-  uint32_t alignment = get_alignment (writer);
+  uint32_t alignment = eng_gguf_writer_get_alignment (writer);
   EngStatus status;
 
   if (writer->begun)
@@ -470,6 +473,33 @@ eng_gguf_writer_write (EngGgufWriter *writer, uint64_t i_tensor, uint64_t offset
   return status;
 }
 
+const char *
+eng_gguf_writer_get_part_path (const EngGgufWriter *writer)
+{
+  return writer->output ? eng_output_get_part_path (writer->output) : NULL;
+}
+
+EngStatus
+eng_gguf_writer_restart (EngGgufWriter *writer, const char *path, EngError *error)
+{
+  eng_output_abandon (&writer->output);
+  writer->n_tensors = 0;
+  writer->begun = writer->changed = false;
+  return path ? eng_output_open (path, &writer->output, error) : ENG_OK;
+}
+
+/* The values that changed have kept their lengths, so everything stays in its place. */
+static EngStatus
+rewrite_header (EngGgufWriter *writer, EngError *error)
+{
+  EngBuffer header = { 0 };
+  append_header (writer, &header);
+  EngStatus status = header.failed ? fail_no_memory (error)
+                                   : eng_output_write_at (writer->output, 0, header.data, header.n_bytes, error);
+  eng_buffer_clear (&header);
+  return status;
+}
+
 EngStatus
 eng_gguf_writer_finish (EngGgufWriter *writer, EngError *error)
 {
@@ -478,5 +508,6 @@ eng_gguf_writer_finish (EngGgufWriter *writer, EngError *error)
   for (size_t i = 0; i < writer->n_tensors; i++)
     if (atomic_load (&writer->tensors[i].n_written) != writer->tensors[i].n_bytes)
       return fail_argument (error, writer->tensors[i].name, "not all of its data were written");
-  return eng_output_commit (&writer->output, error);
+  EngStatus status = writer->changed ? rewrite_header (writer, error) : ENG_OK;
+  return status == ENG_OK ? eng_output_commit (&writer->output, error) : status;
 }

@@ -24,7 +24,8 @@ EngStatus eng_gguf_writer_new (const char *path, EngGgufWriter **out, EngError *
 /* Frees and sets *writer to NULL; an unfinished file is removed. NULL in *writer is fine. */
 void eng_gguf_writer_free (EngGgufWriter **writer);
 
-/* Metadata. Setting a key again replaces the value; it stays in its place. Data are copied.
+/* Metadata. Setting a key again replaces the value; it stays in its place. Data are copied. Once begun, only values of
+ * the same type and length can be replaced; they are in the file when it is finished.
  * "general.alignment" is set by eng_gguf_writer_set_u32 () like any other and then obeyed. */
 EngStatus eng_gguf_writer_set_u32 (EngGgufWriter *writer, const char *key, uint32_t value,
                                    EngError *error);
@@ -50,6 +51,9 @@ EngStatus eng_gguf_writer_add_tensor (EngGgufWriter *writer, const char *name, E
                                       uint32_t n_dims, const uint64_t *dims, uint64_t *out_index,
                                       EngError *error);
 
+/* What tensors are aligned to: general.alignment, else 32. */
+uint32_t eng_gguf_writer_get_alignment (EngGgufWriter *writer);
+
 /* Size that the whole file will have, of what was set and added so far. Errors as _begin (), but none of the disk's. */
 EngStatus eng_gguf_writer_get_bytes (EngGgufWriter *writer, uint64_t *out_bytes, EngError *error);
 
@@ -59,6 +63,13 @@ EngStatus eng_gguf_writer_begin (EngGgufWriter *writer, uint64_t *out_bytes, Eng
 /* Writes @n bytes at @offset of tensor @i_tensor's data. Every byte must be written exactly once. */
 EngStatus eng_gguf_writer_write (EngGgufWriter *writer, uint64_t i_tensor, uint64_t offset,
                                  const void *data, size_t n, EngError *error);
+
+/* The temporary name, to read what was written before it is finished; NULL without a file. Borrowed. */
+const char *eng_gguf_writer_get_part_path (const EngGgufWriter *writer);
+
+/* Back to open: the unfinished file is removed, a new one for @path (or none for NULL) begun, the tensors are forgotten, the
+ * metadata kept. Errors as _new (). */
+EngStatus eng_gguf_writer_restart (EngGgufWriter *writer, const char *path, EngError *error);
 
 /* Syncs and renames. ENG_ERR_ARGUMENT, naming a tensor, if data are missing. */
 EngStatus eng_gguf_writer_finish (EngGgufWriter *writer, EngError *error);

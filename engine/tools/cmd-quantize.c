@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* quantize IN OUT TYPE: the same model in other number formats; quantize IN TYPE --predict: how large it would be. IN is a
- * GGUF file or a hub's folder. */
+/* quantize IN OUT TYPE: the same model in other number formats; with a target in place of TYPE the formats are chosen to fit
+ * it. --predict instead of OUT: how large it would be. IN is a GGUF file or a hub's folder. */
 #include <inttypes.h>
 #include <sys/stat.h>
 
@@ -79,6 +79,7 @@ quantize_folder (const char *folder, const char *out_path, const EngQuantizeOpti
                  EngQuantizeReport *report, EngError *error)
 {
   const EngConvertOptions convert = { .mix = options->mix,
+                                      .target = options->target,
                                       .importance_path = options->importance_path,
                                       .transfer = options->transfer };
   EngConvertReport r = { 0 };
@@ -119,34 +120,38 @@ eng_cmd_quantize (int argc, char **argv)
   uint64_t n_threads = 0;
   bool json = false;
   EngToolProgress progress = { 0 };
+  EngTarget target = { 0 };
   EngError error;
   Result result = { 0 };
   const EngToolOption options[] = {
     { "--imatrix", ENG_TOOL_STRING, &importance, "F  importance of the weights, from `imatrix`" },
+    { "--target-bytes", ENG_TOOL_BYTES, &target.bytes,
+      "N  instead of TYPE: at most N bytes (K, M, G: powers of 1024), types chosen by error per byte" },
     { "--predict", ENG_TOOL_FLAG, &result.only_size, "write nothing, say how large the file would be" },
     { "--threads", ENG_TOOL_UINT, &n_threads, "T  threads; 0 chooses" },
     ENG_TOOL_PROGRESS_OPTION (progress),
     { NULL },
   };
   EngToolCommandLine line = {
-    .usage = "(IN OUT.gguf TYPE | IN TYPE --predict) [OPTION]…",
+    .usage = "(IN OUT.gguf (TYPE | TARGET) | IN (TYPE | TARGET) --predict) [OPTION]…",
     .summary = "Write a model (GGUF, or a hub's folder) with its weights as TYPE: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, "
                "Q4_K_M, …",
     .options = options,
     .json = &json,
     .arguments = arguments,
-    .min_arguments = 2,
+    .min_arguments = 1,
     .max_arguments = 3,
   };
   EngToolParsed parsed = eng_tool_parse (argc, argv, &line);
   if (parsed != ENG_TOOL_PARSED)
     return parsed == ENG_TOOL_PARSED_HELP ? ENG_TOOL_OK : ENG_TOOL_USAGE;
-  if (line.n_arguments != (result.only_size ? 2 : 3))
-    return eng_tool_bad_usage (result.only_size ? "quantize --predict needs IN and TYPE"
-                                                : "quantize needs IN, OUT and TYPE");
+  size_t n_needed = 1 + !result.only_size + !eng_target_is_set (&target);
+  if (line.n_arguments != n_needed)
+    return eng_tool_bad_usage ("quantize needs IN, OUT unless --predict is given, and TYPE or a target");
   const char *out_path = result.only_size ? NULL : arguments[1];
-  EngQuantizeOptions quantize_options = { .mix = arguments[line.n_arguments - 1],
-                                          .importance_path = importance };
+  EngQuantizeOptions quantize_options = { .target = target, .importance_path = importance };
+  if (!eng_target_is_set (&target))
+    quantize_options.mix = arguments[n_needed - 1];
   quantize_options.transfer.only_size = result.only_size;
   quantize_options.transfer.type_bytes = result.type_bytes;
   eng_tool_progress_begin (&progress, &quantize_options.transfer);
@@ -157,7 +162,7 @@ eng_cmd_quantize (int argc, char **argv)
   eng_tool_progress_end (&progress);
   eng_thread_pool_free (&quantize_options.transfer.pool);
   if (status != ENG_OK)
-    return eng_tool_progress_fail (&progress, error.code == ENG_ERR_ARGUMENT ? NULL : arguments[0], &error);
+    return eng_tool_progress_fail (&progress, error.code == ENG_ERR_ARGUMENT || error.code == ENG_ERR_TOO_LARGE ? NULL : arguments[0], &error);
   warn (&result, arguments[0]);
   return print_report (&result, out_path ? out_path : arguments[0], json);
 }

@@ -64,6 +64,7 @@ struct EngConvert
   uint32_t n_layers, n_heads, n_heads_kv, n_experts, n_vocab, head_width;
   EngTransferTensor *tensors;
   size_t n_tensors, cap_tensors;
+  bool *is_fixed; /* [n_tensors] its type is not the target's to choose */
 };
 
 /* Each returns false once @status is not ENG_OK, so that callers can stop. */

@@ -142,7 +142,7 @@ natural_mix (const EngConvert *c)
 }
 
 static void
-set_general (EngConvert *c, const EngMix *mix)
+set_general (EngConvert *c, const EngMix *mix, bool has_target)
 {
   char name[256];
   size_t n = strlen (c->folder);
@@ -156,31 +156,46 @@ set_general (EngConvert *c, const EngMix *mix)
   eng_convert_set_key_string (c, "general.type", "model");
   if (name[0] && strcmp (name, ".") != 0 && strcmp (name, "..") != 0)
     eng_convert_set_key_string (c, "general.name", name);
-  eng_convert_set_key_u32 (c, "general.file_type", mix->file_type);
+  if (!has_target) /* else readers go by the tensors */
+    eng_convert_set_key_u32 (c, "general.file_type", mix->file_type);
   eng_convert_set_key_u32 (c, "general.quantization_version", 2);
 }
 
 static void
-choose_types (EngConvert *c, const EngMix *mix, const EngImportance *importance,
+choose_types (EngConvert *c, const EngMix *mix, const EngImportance *importance, bool has_target,
               EngConvertReport *report)
 {
   EngMixModel model = { .mix = mix, .n_layers = c->n_layers, .n_experts = c->n_experts };
   model.n_heads_per_kv = c->n_heads_kv ? c->n_heads / c->n_heads_kv : 1;
   model.has_importance = importance != NULL;
+  c->is_fixed = eng_arena_alloc_array (&c->arena, c->n_tensors + 1, sizeof *c->is_fixed);
+  if (!c->is_fixed)
+    eng_convert_fail (c, ENG_ERR_NO_MEMORY, NULL, "out of memory");
   for (size_t i = 0; i < c->n_tensors; i++)
     model.has_output |= strcmp (c->tensors[i].name, "output.weight") == 0;
-  for (size_t i = 0; i < c->n_tensors; i++)
+  for (size_t i = 0; i < c->n_tensors && c->status == ENG_OK; i++)
     {
       EngTransferTensor *t = &c->tensors[i];
       bool fallback;
       t->type = eng_mix_choose (&model, t->name, ENG_TYPE_F32, t->n_dims, t->dims, &fallback);
-      report->n_fallbacks += fallback;
-      report->n_encoded += t->n_pieces > 0 && t->pieces[0].type != t->type;
-      if (!importance || eng_type_get_info (t->type)->block_elements == 1 || c->status != ENG_OK)
+      c->is_fixed[i] = !has_target || eng_mix_stays (t->name, t->n_dims);
+      report->n_fallbacks += fallback && !has_target;
+      if (!importance || (c->is_fixed[i] && eng_type_get_info (t->type)->block_elements == 1))
         continue;
       c->status = eng_importance_get (importance, t->name, t->dims[0], t->n_dims > 2 ? t->dims[2] : 1,
                                       &t->importance, &t->n_importance, c->error);
-      report->n_without_importance += t->importance == NULL;
+    }
+}
+
+static void
+count_types (const EngConvert *c, bool has_importance, EngConvertReport *report)
+{
+  for (size_t i = 0; i < c->n_tensors; i++)
+    {
+      const EngTransferTensor *t = &c->tensors[i];
+      report->n_encoded += t->n_pieces > 0 && t->pieces[0].type != t->type;
+      report->n_without_importance
+          += has_importance && eng_type_get_info (t->type)->block_elements > 1 && !t->importance;
     }
 }
 
@@ -202,7 +217,9 @@ convert (EngConvert *c, const char *out_path, const EngConvertOptions *options,
     c->status = eng_safetensors_open (c->folder, &c->weights, c->error);
   if (c->status != ENG_OK)
     return;
-  const EngMix *mix = eng_mix_find (options->mix ? options->mix : natural_mix (c));
+  bool has_target = eng_target_is_set (&options->target);
+  /* With a target the mixture decides on nothing but what a block type leaves alone. */
+  const EngMix *mix = eng_mix_find (has_target ? "Q8_0" : options->mix ? options->mix : natural_mix (c));
   if (!mix)
     {
       eng_convert_fail (c, ENG_ERR_ARGUMENT, options->mix, "there is no type '%s'; types are %s",
@@ -212,7 +229,7 @@ convert (EngConvert *c, const char *out_path, const EngConvertOptions *options,
   c->status = eng_gguf_writer_new (options->transfer.only_size ? NULL : out_path, &c->writer, c->error);
   if (c->status != ENG_OK)
     return;
-  set_general (c, mix);
+  set_general (c, mix, has_target);
   eng_convert_hparams (c);
   eng_convert_plan_tensors (c);
   eng_convert_vocab (c);
@@ -220,15 +237,16 @@ convert (EngConvert *c, const char *out_path, const EngConvertOptions *options,
     set_importance (c, options->importance_path, importance);
   if (c->status != ENG_OK)
     return;
-  choose_types (c, mix, *importance, report);
+  choose_types (c, mix, *importance, has_target, report);
   if (c->status != ENG_OK)
     return;
-  c->status = eng_transfer_write (c->writer, c->tensors, c->n_tensors, &options->transfer,
-                                  &report->out_bytes, c->error);
+  c->status = eng_target_write (c->writer, c->tensors, c->is_fixed, c->n_tensors, &options->target,
+                                &options->transfer, &report->out_bytes, c->error);
+  count_types (c, *importance != NULL, report);
   report->in_bytes = eng_safetensors_get_file_bytes (c->weights);
   report->n_tensors = c->n_tensors;
   snprintf (report->architecture, sizeof report->architecture, "%s", c->arch->name);
-  snprintf (report->mix, sizeof report->mix, "%s", mix->name);
+  snprintf (report->mix, sizeof report->mix, "%s", has_target ? "" : mix->name);
 }
 
 EngStatus

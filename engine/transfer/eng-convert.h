@@ -4,11 +4,12 @@
  * beside them the tokenizer is held as a tree. */
 #pragma once
 
-#include "eng-transfer-write.h"
+#include "eng-target.h"
 
 typedef struct
 {
   const char *mix; /* a mixture of eng-mix.h, or NULL: the type that most of the weights have */
+  EngTarget target; /* if set, @mix is not looked at */
   const char *importance_path; /* or NULL: eng-importance.h */
   EngTransferOptions transfer;
 } EngConvertOptions;
@@ -21,13 +22,13 @@ typedef struct
   uint64_t n_fallbacks; /* rows did not fit the blocks of the type the mixture wanted */
   uint64_t n_without_importance; /* encoded matrices that the importance file does not know */
   char architecture[32]; /* as in general.architecture */
-  char mix[16];          /* the one used */
+  char mix[16];          /* the one used; "" with a target */
 } EngConvertReport;
 
 /* ENG_ERR_UNSUPPORTED names what is not supported (architecture, option of config.json, dtype,
  * tokenizer, a tensor that no rule knows) before anything is written; ENG_ERR_NOT_FOUND a file or
  * tensor that is absent; ENG_ERR_FORMAT what is broken in which file; else as
- * eng_importance_open () and eng_transfer_write (). With transfer.only_size nothing is written and @out_path may be
+ * eng_importance_open () and eng_target_write (). With transfer.only_size nothing is written and @out_path may be
  * NULL. *report (may be NULL) is filled on success. */
 EngStatus eng_convert_folder (const char *folder, const char *out_path,
                               const EngConvertOptions *options, EngConvertReport *report,

@@ -134,8 +134,8 @@ contains (const char *name, const char *part)
 }
 
 /* Tables and small matrices whose error would reach every token for next to no bytes. */
-static bool
-stays (const char *name, uint32_t n_dims)
+bool
+eng_mix_stays (const char *name, uint32_t n_dims)
 {
   static const char *const parts[] = {
     "_norm.weight", "ffn_gate_inp", "position_embd", "token_types", "ssm_conv1d", "altup", "laurel",
@@ -314,7 +314,7 @@ eng_mix_choose (const EngMixModel *model, const char *name, EngType type, uint32
     *is_fallback = false;
   if (!info || !info->is_weight)
     return type;
-  if (stays (name, n_dims))
+  if (eng_mix_stays (name, n_dims))
     return model->mix->base == ENG_TYPE_F32 || info->block_elements > 1 ? ENG_TYPE_F32 : type;
   if (mix == MIX_F32 || mix == MIX_F16 || mix == MIX_BF16)
     return model->mix->base;

@@ -41,3 +41,6 @@ void eng_mix_model_init (EngMixModel *model, const EngMix *mix, const EngGguf *g
  * do not fit its blocks. */
 EngType eng_mix_choose (const EngMixModel *model, const char *name, EngType type, uint32_t n_dims,
                         const uint64_t *dims, bool *is_fallback);
+
+/* Tensors that no mixture quantizes: vectors, norms, routers, position tables. */
+bool eng_mix_stays (const char *name, uint32_t n_dims);

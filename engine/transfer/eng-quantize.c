@@ -17,13 +17,15 @@ typedef struct
   EngMixModel model;
   EngTransferTensor *tensors;
   EngTransferPiece *pieces;
+  bool *is_fixed; /* its type is not the target's to choose */
   EngQuantizeReport report;
 } Work;
 
 static EngStatus
-plan_tensor (Work *work, uint64_t i, EngError *error)
+plan_tensor (Work *work, uint64_t i, bool has_target, EngError *error)
 {
   const EngGgufTensor *t = eng_gguf_get_tensor (work->gguf, i);
+  const EngTypeInfo *info = eng_type_get_info (t->type);
   bool fallback;
   EngTransferTensor *out = &work->tensors[i];
   work->pieces[i] = (EngTransferPiece) { .data = t->data, .type = t->type, .n_rows = t->n_rows };
@@ -35,33 +37,46 @@ plan_tensor (Work *work, uint64_t i, EngError *error)
     .n_pieces = 1,
   };
   memcpy (out->dims, t->dims, sizeof out->dims);
-  work->report.n_fallbacks += fallback;
-  work->report.n_encoded += out->type != t->type;
-  const EngTypeInfo *info = eng_type_get_info (out->type);
-  work->report.n_requantized += out->type != t->type && info->block_elements > 1
-                                && eng_type_get_info (t->type)->block_elements > 1;
-  if (!work->importance || out->type == t->type || info->block_elements == 1)
+  work->is_fixed[i] = !has_target || !info || !info->is_weight || eng_mix_stays (t->name, t->n_dims);
+  work->report.n_fallbacks += fallback && !has_target;
+  bool is_encoded = out->type != t->type && eng_type_get_info (out->type)->block_elements > 1;
+  if (!work->importance || (work->is_fixed[i] && !is_encoded))
     return ENG_OK;
-  EngStatus status = eng_importance_get (work->importance, t->name, t->dims[0], t->dims[2],
-                                         &out->importance, &out->n_importance, error);
-  work->report.n_without_importance += out->importance == NULL;
-  return status;
+  return eng_importance_get (work->importance, t->name, t->dims[0], t->dims[2], &out->importance, &out->n_importance,
+                             error);
 }
 
 static EngStatus
-plan (Work *work, EngError *error)
+plan (Work *work, bool has_target, EngError *error)
 {
   uint64_t n = eng_gguf_get_n_tensors (work->gguf);
   EngStatus status = ENG_OK;
   work->tensors = eng_arena_alloc_array (&work->arena, n, sizeof *work->tensors);
   work->pieces = eng_arena_alloc_array (&work->arena, n, sizeof *work->pieces);
-  if (!work->tensors || !work->pieces)
+  work->is_fixed = eng_arena_alloc_array (&work->arena, n, sizeof *work->is_fixed);
+  if (!work->tensors || !work->pieces || !work->is_fixed)
     return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "out of memory");
   for (uint64_t i = 0; i < n && status == ENG_OK; i++)
-    status = plan_tensor (work, i, error);
+    status = plan_tensor (work, i, has_target, error);
   work->report.n_tensors = n;
   work->report.in_bytes = eng_gguf_get_file_bytes (work->gguf);
   return status;
+}
+
+/* What became of the tensors. */
+static void
+count_types (Work *work)
+{
+  for (uint64_t i = 0; i < work->report.n_tensors; i++)
+    {
+      EngType from = work->pieces[i].type, to = work->tensors[i].type;
+      bool is_block = eng_type_get_info (to)->block_elements > 1;
+      if (from == to)
+        continue;
+      work->report.n_encoded++;
+      work->report.n_requantized += is_block && eng_type_get_info (from)->block_elements > 1;
+      work->report.n_without_importance += is_block && work->importance && !work->tensors[i].importance;
+    }
 }
 
 /* Everything but what describes the old file's parts and types. */
@@ -74,10 +89,13 @@ copy_metadata (Work *work, const EngQuantizeOptions *options, EngError *error)
       EngGgufString key;
       EngGgufValue value;
       eng_gguf_get_entry (work->gguf, i, &key, &value);
-      if (key.n_bytes < 6 || memcmp (key.data, "split.", 6) != 0)
+      bool is_of_parts = key.n_bytes >= 6 && memcmp (key.data, "split.", 6) == 0;
+      /* A name of a mixture would be wrong: readers then go by the tensors. */
+      bool is_of_types = eng_target_is_set (&options->target) && eng_gguf_string_equal (key, "general.file_type");
+      if (!is_of_parts && !is_of_types)
         status = eng_gguf_writer_set_value (work->writer, key, &value, error);
     }
-  if (status == ENG_OK)
+  if (status == ENG_OK && !eng_target_is_set (&options->target))
     status = eng_gguf_writer_set_u32 (work->writer, "general.file_type",
                                       work->model.mix->file_type, error);
   if (status == ENG_OK)
@@ -102,12 +120,14 @@ quantize (Work *work, const char *in_path, const char *out_path, const EngMix *m
     return status;
   eng_mix_model_init (&work->model, mix, work->gguf);
   work->model.has_importance = work->importance != NULL;
-  if ((status = plan (work, error)) != ENG_OK
+  if ((status = plan (work, eng_target_is_set (&options->target), error)) != ENG_OK
       || (status = eng_gguf_writer_new (options->transfer.only_size ? NULL : out_path, &work->writer, error)) != ENG_OK
       || (status = copy_metadata (work, options, error)) != ENG_OK)
     return status;
-  return eng_transfer_write (work->writer, work->tensors, work->report.n_tensors,
+  status = eng_target_write (work->writer, work->tensors, work->is_fixed, work->report.n_tensors, &options->target,
                              &options->transfer, &work->report.out_bytes, error);
+  count_types (work);
+  return status;
 }
 
 EngStatus
@@ -115,7 +135,8 @@ eng_quantize_file (const char *in_path, const char *out_path, const EngQuantizeO
                    EngQuantizeReport *report, EngError *error)
 {
   Work work = { 0 };
-  const EngMix *mix = eng_mix_find (options->mix);
+  /* With a target the mixture decides on nothing but what a block type leaves alone. */
+  const EngMix *mix = eng_mix_find (eng_target_is_set (&options->target) ? "Q8_0" : options->mix);
   if (!mix)
     return eng_error_set (error, ENG_ERR_ARGUMENT, options->mix, ENG_OFFSET_NONE,
                           "there is no type '%s'; types are %s", options->mix,

@@ -2,11 +2,12 @@
 /* A model file to one of other types: smaller, or back to floats. */
 #pragma once
 
-#include "eng-transfer-write.h"
+#include "eng-target.h"
 
 typedef struct
 {
-  const char *mix;             /* "Q4_K_M", "F32", …: eng-mix.h */
+  const char *mix;             /* "Q4_K_M", "F32", …: eng-mix.h; not looked at with a target */
+  EngTarget target;
   const char *importance_path; /* or NULL: eng-importance.h */
   EngTransferOptions transfer;
 } EngQuantizeOptions;
@@ -25,7 +26,7 @@ typedef struct
  * may be @in_path itself. To F32 it is exact: every number is what eng_dequantize_row () gives.
  * With transfer.only_size nothing is written and @out_path may be NULL: the report says what would be.
  * *report is filled on success; NULL is allowed. Errors: those of eng_gguf_open (),
- * eng_importance_open () and eng_transfer_write (); ENG_ERR_ARGUMENT for an unknown mixture. */
+ * eng_importance_open () and eng_target_write (); ENG_ERR_ARGUMENT for an unknown mixture. */
 EngStatus eng_quantize_file (const char *in_path, const char *out_path,
                              const EngQuantizeOptions *options, EngQuantizeReport *report,
                              EngError *error);

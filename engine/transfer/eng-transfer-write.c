@@ -11,13 +11,12 @@
 
 #define SLAB_BYTES ((uint64_t) 32 << 20)   /* encoded rows between two writes */
 #define CHUNK_FLOATS ((uint64_t) 64 << 10) /* work of a thread at once, about 1 to 10 ms */
-#define MAX_ROW_BYTES ((uint64_t) 256 << 20)
 
 typedef struct
 {
   const EngTransferTensor *tensor;
   const EngTransferOptions *options;
-  uint64_t row_bytes, rows_per_slice;
+  uint64_t row_bytes;
   uint64_t first_row, n_rows; /* this slab */
   uint64_t chunk_rows;
   uint8_t *out;
@@ -47,8 +46,8 @@ find_piece (const EngTransferTensor *t, uint64_t row, uint64_t *row_in_piece)
   return piece;
 }
 
-static void
-decode_row (const EngTransferTensor *t, uint64_t row, float *dst)
+void
+eng_transfer_decode_row (const EngTransferTensor *t, uint64_t row, float *dst)
 {
   uint64_t in_piece, bytes = 0;
   const EngTransferPiece *piece = find_piece (t, row, &in_piece);
@@ -59,6 +58,14 @@ decode_row (const EngTransferTensor *t, uint64_t row, float *dst)
   if (t->add != 0.0f)
     for (uint64_t i = 0; i < t->dims[0]; i++)
       dst[i] += t->add;
+}
+
+const float *
+eng_transfer_get_importance (const EngTransferTensor *t, uint64_t row)
+{
+  if (!t->importance || t->n_importance <= 1)
+    return t->importance;
+  return t->importance + row / (t->n_dims > 1 ? t->dims[1] : 1) * t->dims[0];
 }
 
 static void
@@ -86,12 +93,9 @@ encode_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
   for (uint64_t r = 0; r < n && !atomic_load (&job->failed); r++)
     {
       uint64_t row = job->first_row + first + r;
-      const float *importance = t->importance;
-      if (importance && t->n_importance > 1)
-        importance += row / job->rows_per_slice * t->dims[0];
-      decode_row (t, row, x);
+      eng_transfer_decode_row (t, row, x);
       EngStatus status = eng_quantize_rows (t->type, x, job->out + (first + r) * job->row_bytes, 1,
-                                            t->dims[0], importance, &e);
+                                            t->dims[0], eng_transfer_get_importance (t, row), &e);
       if (status != ENG_OK)
         report (job, row, status, &e);
     }
@@ -177,14 +181,13 @@ encode_tensor (EngGgufWriter *writer, uint64_t i, const EngTransferTensor *t, ui
   uint32_t n_threads = options->pool ? eng_thread_pool_get_n_threads (options->pool) : 1;
   Job job = { .tensor = t, .options = options, .row_bytes = row_bytes };
   EngArena arena = { 0 };
-  if (t->dims[0] > MAX_ROW_BYTES / sizeof (float))
+  if (t->dims[0] > ENG_TRANSFER_MAX_ROW_BYTES / sizeof (float))
     return eng_error_set (error, ENG_ERR_LIMIT, t->name, ENG_OFFSET_NONE,
                           "rows of tensor %s are longer than the limit of %" PRIu64 " bytes",
-                          t->name, MAX_ROW_BYTES);
+                          t->name, ENG_TRANSFER_MAX_ROW_BYTES);
   uint64_t slab_rows = SLAB_BYTES / row_bytes;
   slab_rows = slab_rows < 1 ? 1 : slab_rows > total_rows ? total_rows : slab_rows;
   job.chunk_rows = CHUNK_FLOATS / t->dims[0] < 1 ? 1 : CHUNK_FLOATS / t->dims[0];
-  job.rows_per_slice = t->n_dims > 1 ? t->dims[1] : 1;
   job.out = eng_arena_alloc_array (&arena, slab_rows, row_bytes);
   job.scratch = eng_arena_alloc_array (&arena, n_threads, sizeof *job.scratch);
   bool enough = job.out && job.scratch;
@@ -213,8 +216,8 @@ sum_types (const EngTransferTensor *tensors, size_t n, uint64_t *type_bytes)
 }
 
 EngStatus
-eng_transfer_write (EngGgufWriter *writer, const EngTransferTensor *tensors, size_t n,
-                    const EngTransferOptions *options, uint64_t *out_bytes, EngError *error)
+eng_transfer_write_part (EngGgufWriter *writer, const EngTransferTensor *tensors, size_t n,
+                         const EngTransferOptions *options, uint64_t *out_bytes, EngError *error)
 {
   Progress progress = { 0 };
   EngStatus status = ENG_OK;
@@ -241,5 +244,13 @@ eng_transfer_write (EngGgufWriter *writer, const EngTransferTensor *tensors, siz
                    ? copy_tensor (writer, i, t, n_rows * row_bytes, options, &progress, error)
                    : encode_tensor (writer, i, t, row_bytes, n_rows, options, &progress, error);
     }
-  return status == ENG_OK ? eng_gguf_writer_finish (writer, error) : status;
+  return status;
+}
+
+EngStatus
+eng_transfer_write (EngGgufWriter *writer, const EngTransferTensor *tensors, size_t n,
+                    const EngTransferOptions *options, uint64_t *out_bytes, EngError *error)
+{
+  EngStatus status = eng_transfer_write_part (writer, tensors, n, options, out_bytes, error);
+  return status == ENG_OK && !options->only_size ? eng_gguf_writer_finish (writer, error) : status;
 }

@@ -35,6 +35,7 @@ typedef struct
   uint64_t n_importance;    /* 1, or one for each slice (dims[2]) */
 } EngTransferTensor;
 
+#define ENG_TRANSFER_MAX_ROW_BYTES ((uint64_t) 256 << 20) /* of float32 */
 #define ENG_TRANSFER_TYPES 64 /* over every EngType */
 
 /* How far; called on the caller's thread after every slab. */
@@ -50,9 +51,19 @@ typedef struct
   uint64_t *type_bytes; /* NULL or [ENG_TRANSFER_TYPES]: bytes of tensors written (or to be written) as each EngType; set */
 } EngTransferOptions;
 
+/* Row @row of @t, as it will be encoded: dst [dims[0]]. */
+void eng_transfer_decode_row (const EngTransferTensor *t, uint64_t row, float *dst);
+/* The importance of that row's columns [dims[0]], or NULL. */
+const float *eng_transfer_get_importance (const EngTransferTensor *t, uint64_t row);
+
 /* Announces all @n tensors, begins, writes and finishes @writer. Errors of eng-gguf-writer.h;
  * ENG_ERR_FORMAT with the tensor as field where a number cannot be encoded; ENG_ERR_CANCELLED;
  * ENG_ERR_LIMIT for rows over 256 MiB. *out_bytes (may be NULL): size of the file. */
 EngStatus eng_transfer_write (EngGgufWriter *writer, const EngTransferTensor *tensors, size_t n,
                               const EngTransferOptions *options, uint64_t *out_bytes,
                               EngError *error);
+
+/* The same but for the last step: @writer is begun and whole, eng_gguf_writer_finish () gives the file its name. */
+EngStatus eng_transfer_write_part (EngGgufWriter *writer, const EngTransferTensor *tensors, size_t n,
+                                   const EngTransferOptions *options, uint64_t *out_bytes,
+                                   EngError *error);

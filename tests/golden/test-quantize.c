@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `quantize`: the predicted size is the file's to the byte, hub folders go in directly, quantized input is warned of;
- * signals leave the whole file or none; memory does not grow with the model. */
+/* `quantize`: the predicted size is the file's to the byte, a target is met from below, hub folders go in directly, quantized
+ * input is warned of; signals leave the whole file or none; memory does not grow with the model. */
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
@@ -146,6 +146,87 @@ make_large (void)
   return path;
 }
 
+/* `quantize IN OUT --target-bytes`: no larger than asked and as predicted; returns the size. */
+static guint64
+make_target (const char *in, guint64 target)
+{
+  g_autofree char *out = scratch_path ("target.gguf"), *bytes = g_strdup_printf ("%" G_GUINT64_FORMAT, target);
+  const char *const predict[] = { "quantize", in, "--target-bytes", bytes, "--predict", "--json", NULL };
+  const char *const make[] = { "quantize", in, out, "--target-bytes", bytes, "--json", NULL };
+  g_autofree char *said = run (predict, NULL), *made = run (make, NULL);
+  GStatBuf info;
+  EngGguf *file;
+  EngError error;
+  g_assert_cmpstr (said, ==, made);
+  g_assert_cmpint (g_stat (out, &info), ==, 0);
+  g_assert_cmpuint ((guint64) info.st_size, <=, target);
+  g_assert_cmpint (eng_gguf_open (out, ENG_GGUF_MAP, &file, &error), ==, ENG_OK);
+  g_assert_false (eng_gguf_has_key (file, "general.file_type"));
+  eng_gguf_close (&file);
+  g_remove (out);
+  return (guint64) info.st_size;
+}
+
+/* Asked for less than can be: the smallest size in the message, nothing written. */
+static guint64
+get_smallest (const char *in)
+{
+  g_autofree char *out = scratch_path ("target.gguf"), *messages = NULL, *output = NULL;
+  const char *const arguments[] = { "quantize", in, out, "--target-bytes", "1000", "--progress", NULL };
+  g_assert_false (test_engine_run (arguments, &output, &messages));
+  g_assert_false (g_file_test (out, G_FILE_TEST_EXISTS));
+  const char *needed = strstr (messages, "\"needed\": ");
+  g_assert_nonnull (needed);
+  guint64 smallest = g_ascii_strtoull (needed + strlen ("\"needed\": "), NULL, 10);
+  g_autofree char *words = g_strdup_printf ("(%" G_GUINT64_FORMAT " bytes)", smallest);
+  g_assert_nonnull (strstr (messages, "smallest possible"));
+  g_assert_nonnull (strstr (messages, words));
+  return smallest;
+}
+
+static void
+check_targets (const char *in)
+{
+  guint64 smallest = get_smallest (in);
+  /* Up to a padding. */
+  g_assert_cmpuint (make_target (in, smallest), >=, smallest - 64);
+  for (guint percent = 105; percent <= 185; percent += 20)
+    {
+      guint64 target = smallest * percent / 100, made = make_target (in, target);
+      if ((double) made < 0.97 * (double) target)
+        g_error ("%s: %" G_GUINT64_FORMAT " bytes for %" G_GUINT64_FORMAT, in, made, target);
+    }
+}
+
+static void
+test_target (void)
+{
+  g_autofree char *large = make_large (), *folder = make_folder (), *tiny = test_data_path ("tiny.gguf");
+  check_targets (large);
+  g_remove (large);
+  /* Small models go in coarse steps, but never over. */
+  guint64 of_folder = get_smallest (folder), of_tiny = get_smallest (tiny);
+  make_target (folder, of_folder);
+  make_target (folder, of_folder + 20000);
+  make_target (tiny, of_tiny * 2);
+  make_target (tiny, 1 << 30);
+}
+
+static void
+test_usage (void)
+{
+  g_autofree char *tiny = test_data_path ("tiny.gguf"), *out = scratch_path ("target.gguf");
+  const char *const wrong[][6] = { { "quantize", tiny, out, NULL },
+                                   { "quantize", tiny, out, "Q4_0", "--target-bytes=1M", NULL },
+                                   { "quantize", tiny, out, "--target-bytes=1M", "--predict", NULL } };
+  for (gsize i = 0; i < G_N_ELEMENTS (wrong); i++)
+    {
+      g_autofree char *output = NULL, *messages = NULL;
+      g_assert_false (test_engine_run (wrong[i], &output, &messages));
+      g_assert_nonnull (strstr (messages, "TYPE or a target"));
+    }
+}
+
 /* How many parts lie in the folder; they are removed. */
 static guint
 take_parts (void)
@@ -246,6 +327,8 @@ main (int argc, char **argv)
   g_test_add_func ("/quantize/predict", test_predict);
   g_test_add_func ("/quantize/folder", test_folder);
   g_test_add_func ("/quantize/warning", test_warning);
+  g_test_add_func ("/quantize/target", test_target);
+  g_test_add_func ("/quantize/usage", test_usage);
   g_test_add_func ("/quantize/ended", test_ended);
   g_test_add_func ("/quantize/memory", test_memory);
   int result = g_test_run ();
