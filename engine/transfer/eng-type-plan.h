@@ -4,8 +4,8 @@
  *
  * Error of a matrix: sum w (x - y)^2 / sum w x^2 over the sample, y being what the encoded numbers decode to and w the columns'
  * importance (1 without): the part of the matrix' output that is noise, by which a model's divergence grows about
- * linearly. Each matrix counts the same, but the head counts as many as the model has layers, because its noise
- * reaches every logit undiminished. One owner thread. */
+ * linearly, times a weight by the matrix' role (what a value matrix does wrong matters more than what a query matrix does;
+ * the head's noise reaches every logit undiminished). One owner thread. */
 #pragma once
 
 #include "eng-transfer-write.h"
