@@ -3,9 +3,10 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
-#include "ing-ask-documents.h"
+#include "ing-ask-private.h"
 #include "ing-citations.h"
 #include "ing-conversation-list-private.h"
+#include "ing-document-question.h"
 #include "ing-json.h"
 #include "ing-sources-private.h"
 #include "ing-workspace-private.h"
@@ -20,8 +21,9 @@ struct _IngAsk
   gpointer data;
   IngConversation *conversation;
   IngMessage *answer;
-  IngAskDocuments *documents; /* while they are looked at */
-  IngFound *found;            /* what they say; NULL = none was asked */
+  GListModel *documents; /* those asked; NULL = none */
+  GCancellable *looking; /* while they are looked at */
+  IngFound *found;       /* what they say; NULL = none was asked */
   gboolean interrupted, done, line_open;
 };
 
@@ -256,15 +258,28 @@ send_question (IngAsk *ask)
 /* ------------------------------------------------------------------ documents */
 
 static void
-on_documents_say (const char *line, gpointer data)
+say_failed_documents (IngAsk *ask)
 {
-  say (data, "%s", line);
+  for (guint i = 0; i < g_list_model_get_n_items (ask->documents); i++)
+    {
+      g_autoptr (IngDocument) document = g_list_model_get_item (ask->documents, i);
+      if (ing_document_get_state (document) != ING_DOCUMENT_FAILED)
+        continue;
+      g_autofree char *why = ing_error_to_sentence (ing_document_get_error (document));
+      say (ask, "%s: %s", ing_document_get_name (document), why);
+    }
 }
 
 static void
-on_documents_done (IngFound *found, const GError *error, gpointer data)
+on_looked (GObject *source, GAsyncResult *result, gpointer data)
 {
+  g_autoptr (GError) error = NULL;
+  IngFound *found = ing_document_question_finish (result, &error);
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return; /* freed */
   IngAsk *ask = data;
+  g_clear_object (&ask->looking);
+  say_failed_documents (ask);
   if (found == NULL)
     {
       fail (ask, error);
@@ -296,27 +311,13 @@ on_documents_done (IngFound *found, const GError *error, gpointer data)
     }
 }
 
-/* The last question of the branch, or of @history, a file; NULL if there is none. Caller frees. */
+/* The last question of @history, a file; NULL if there is none. Caller frees. */
 static char *
-find_earlier_question (IngAsk *ask, const char *history, GError **error)
+read_earlier_question (const char *history, GError **error)
 {
   g_autofree char *text = NULL;
   gsize length = 0;
   char *question = NULL;
-  GListModel *messages
-      = ask->conversation != NULL ? ing_conversation_list_messages (ask->conversation) : NULL;
-  for (guint i = 0; messages != NULL && i < g_list_model_get_n_items (messages); i++)
-    {
-      g_autoptr (IngMessage) message = g_list_model_get_item (messages, i);
-      guint n = ing_message_get_n_parts (message);
-      if (ing_message_get_role (message) != ING_ROLE_USER || n == 0)
-        continue;
-      g_free (question);
-      question = g_strdup (ing_part_get_text (ing_message_get_part (message, n - 1)));
-    }
-  if (history == NULL)
-    return question;
-  g_clear_pointer (&question, g_free);
   if (!g_file_get_contents (history, &text, &length, error))
     return NULL;
   /* One parser with limits reads objects: the array becomes a member of one. */
@@ -338,16 +339,52 @@ find_earlier_question (IngAsk *ask, const char *history, GError **error)
   return question;
 }
 
-static void
-look_in_documents (IngAsk *ask, const char *history)
+/* Those named, or those that the conversation has; NULL if there are none. Caller unrefs. */
+static GListModel *
+collect_documents (IngAsk *ask)
 {
-  static const IngAskDocumentsHandler handler = { on_documents_say, on_documents_done };
+  IngDocumentLibrary *library = ing_workspace_get_documents (ask->workspace);
+  char **paths = ask->options->documents;
+  if (paths == NULL && ask->options->conversation == 0)
+    return NULL;
+  if (paths == NULL)
+    {
+      g_autoptr (GListModel) own = ing_document_library_dup_list (library, ask->options->conversation);
+      return g_list_model_get_n_items (own) > 0 ? g_steal_pointer (&own) : NULL;
+    }
+  GListStore *named = g_list_store_new (ING_TYPE_DOCUMENT);
+  for (guint i = 0; paths[i] != NULL; i++)
+    {
+      IngDocument *document = ing_document_library_add (library, 0, paths[i]);
+      if (!g_list_store_find (named, document, NULL)) /* the same file twice is one */
+        g_list_store_append (named, document);
+    }
+  return G_LIST_MODEL (named);
+}
+
+static void
+look_in_documents (IngAsk *ask)
+{
+  const IngAskOptions *options = ask->options;
   g_autoptr (GError) error = NULL;
-  g_autofree char *earlier = find_earlier_question (ask, history, &error);
+  g_autofree char *earlier = NULL;
+  if (options->history != NULL)
+    earlier = read_earlier_question (options->history, &error);
+  else if (ask->conversation != NULL)
+    earlier = ing_document_question_dup_earlier (ask->conversation);
   if (error != NULL)
-    fail (ask, error);
-  else
-    ask->documents = ing_ask_documents_start (ask->workspace, ask->options, earlier, &handler, ask);
+    {
+      fail (ask, error);
+      return;
+    }
+  const IngDocumentQuery query = { .question = options->question,
+                                   .earlier = earlier,
+                                   .n_passages = options->n_passages,
+                                   .passages_only = options->search,
+                                   .finish_index = TRUE };
+  ask->looking = g_cancellable_new ();
+  ing_document_question_async (ing_workspace_get_documents (ask->workspace), ask->documents, &query, ask->looking,
+                               on_looked, ask);
 }
 
 /* The answer fails with the reason if the load does, so that is not looked at here. */
@@ -372,8 +409,8 @@ on_conversation_loaded (GObject *source, GAsyncResult *result, gpointer user_dat
   g_autoptr (GError) error = NULL;
   if (!ing_conversation_load_finish (ING_CONVERSATION (source), result, &error))
     fail (ask, error);
-  else if (ask->options->documents != NULL)
-    look_in_documents (ask, ask->options->history);
+  else if ((ask->documents = collect_documents (ask)) != NULL)
+    look_in_documents (ask);
   else
     send_question (ask);
 }
@@ -391,7 +428,8 @@ on_begin (gpointer data)
     }
   if (ask->options->search)
     {
-      look_in_documents (ask, ask->options->history);
+      ask->documents = collect_documents (ask);
+      look_in_documents (ask);
       return G_SOURCE_REMOVE;
     }
   if (!is_kept (ask))
@@ -436,9 +474,10 @@ void
 ing_ask_interrupt (IngAsk *ask)
 {
   ask->interrupted = TRUE;
-  if (ask->documents != NULL && ask->answer == NULL && !ask->done)
+  if (ask->looking != NULL && !ask->done)
     {
-      g_clear_pointer (&ask->documents, ing_ask_documents_free);
+      g_cancellable_cancel (ask->looking);
+      g_clear_object (&ask->looking);
       finish (ask, ING_ASK_INTERRUPTED);
       return;
     }
@@ -452,7 +491,8 @@ ing_ask_free (IngAsk *ask)
   if (ask == NULL)
     return;
   g_assert (ask->done);
-  g_clear_pointer (&ask->documents, ing_ask_documents_free);
+  g_clear_object (&ask->looking);
+  g_clear_object (&ask->documents);
   g_clear_pointer (&ask->found, ing_found_free);
   g_clear_object (&ask->answer);
   g_clear_object (&ask->conversation);

@@ -3,19 +3,23 @@
 
 #include <string.h>
 
+#include "ing-document-private.h"
+
 /* Documents of so many passages together (some 1,500 tokens) are read whole: nothing can be missed, and a question
  * about all of it ("summarize this") has all of it. */
 #define WHOLE_PASSAGES 6
 #define N_PASSAGES 5
 /* Of longer ones, for a question about all of it, so many at even distances (some 2,500 tokens). */
 #define SPREAD_PASSAGES 10
-#define POLL_MS 40
+#define POLL_MS 20
 
 typedef struct
 {
   IngDocumentLibrary *library;
-  GListModel *documents; /* of the conversation */
+  GListModel *documents;
   char *question, *earlier;
+  guint n_passages;
+  gboolean passages_only, finish_index;
 } Question;
 
 static void
@@ -29,9 +33,8 @@ question_free (gpointer data)
   g_free (q);
 }
 
-/* What was asked before in the shown branch; NULL if nothing was. Caller frees. */
-static char *
-find_earlier (IngConversation *conversation)
+char *
+ing_document_question_dup_earlier (IngConversation *conversation)
 {
   GListModel *messages = ing_conversation_list_messages (conversation);
   for (guint i = g_list_model_get_n_items (messages); i > 0; i--)
@@ -44,9 +47,11 @@ find_earlier (IngConversation *conversation)
 }
 
 static gboolean
-is_searchable (IngDocument *document)
+is_searchable (const Question *q, IngDocument *document)
 {
   IngDocumentState state = ing_document_get_state (document);
+  if (q->finish_index)
+    return document->cancellable == NULL; /* no work waits or runs */
   return state == ING_DOCUMENT_WORDS || state == ING_DOCUMENT_READY || state == ING_DOCUMENT_FAILED;
 }
 
@@ -101,10 +106,11 @@ look (GTask *task)
       g_task_return_error (task, g_error_copy (failed));
       g_object_unref (task);
     }
-  else if (n_passages <= WHOLE_PASSAGES || is_about_all (q->question))
+  else if (!q->passages_only && (n_passages <= WHOLE_PASSAGES || is_about_all (q->question)))
     ing_document_library_read_async (q->library, ids, SPREAD_PASSAGES, g_task_get_cancellable (task), on_found, task);
   else
-    ing_document_library_search_async (q->library, ids, q->question, q->earlier, N_PASSAGES, ING_SEARCH_ALL,
+    ing_document_library_search_async (q->library, ids, q->question, q->earlier,
+                                       q->n_passages > 0 ? q->n_passages : N_PASSAGES, ING_SEARCH_ALL,
                                        g_task_get_cancellable (task), on_found, task);
 }
 
@@ -121,7 +127,7 @@ on_poll (gpointer data)
   for (guint i = 0; i < g_list_model_get_n_items (q->documents); i++)
     {
       g_autoptr (IngDocument) document = g_list_model_get_item (q->documents, i);
-      if (!is_searchable (document))
+      if (!is_searchable (q, document))
         return G_SOURCE_CONTINUE;
     }
   look (task);
@@ -129,15 +135,18 @@ on_poll (gpointer data)
 }
 
 void
-ing_document_question_async (IngDocumentLibrary *documents, IngConversation *conversation, const char *question,
+ing_document_question_async (IngDocumentLibrary *library, GListModel *documents, const IngDocumentQuery *query,
                              GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
 {
-  GTask *task = g_task_new (conversation, cancellable, callback, user_data);
+  GTask *task = g_task_new (documents, cancellable, callback, user_data);
   Question *q = g_new0 (Question, 1);
-  q->library = g_object_ref (documents);
-  q->documents = ing_document_library_dup_list (documents, ing_conversation_get_id (conversation));
-  q->question = g_strdup (question);
-  q->earlier = find_earlier (conversation);
+  q->library = g_object_ref (library);
+  q->documents = g_object_ref (documents);
+  q->question = g_strdup (query->question);
+  q->earlier = g_strdup (query->earlier);
+  q->n_passages = query->n_passages;
+  q->passages_only = query->passages_only;
+  q->finish_index = query->finish_index;
   g_task_set_source_tag (task, ing_document_question_async);
   g_task_set_task_data (task, q, question_free);
   g_timeout_add (POLL_MS, on_poll, task);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the documents of a conversation say to a question. Main thread only; nothing blocks. */
+/* What documents say to a question, in the window and in the terminal. Main thread only; nothing blocks. */
 #pragma once
 
 #include "ing-conversation.h"
@@ -7,14 +7,25 @@
 
 G_BEGIN_DECLS
 
-/* Waits until each document of @conversation can be found by words (or failed), then looks. Few short documents are
+typedef struct
+{
+  const char *question;
+  const char *earlier;    /* the question before, which a follow-up leans on; NULL = none */
+  guint n_passages;       /* 0 = as usual */
+  gboolean passages_only; /* search, however short the documents are or whatever is asked */
+  gboolean finish_index;  /* wait for vectors too: who asks goes away with the answer */
+} IngDocumentQuery;
+
+/* Waits until each of @documents (of IngDocument) can be found by words (or failed), then looks. Few short documents are
  * taken whole, in their order; of others the passages that say most, or, for a question about all of it ("summarize"),
- * some at even distances. */
-void ing_document_question_async (IngDocumentLibrary *documents, IngConversation *conversation,
-                                  const char *question, GCancellable *cancellable,
-                                  GAsyncReadyCallback callback, gpointer user_data);
+ * some at even distances. The source object of the result is @documents. */
+void ing_document_question_async (IngDocumentLibrary *library, GListModel *documents, const IngDocumentQuery *query,
+                                  GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
 
 /* NULL with an error: all documents failed (the error of one), the index failed, or cancelled. */
 IngFound *ing_document_question_finish (GAsyncResult *result, GError **error);
+
+/* What was asked last in the shown branch of @conversation; NULL if nothing was. Caller frees. */
+char *ing_document_question_dup_earlier (IngConversation *conversation);
 
 G_END_DECLS

@@ -142,6 +142,33 @@ test_usage (void)
   g_assert_nonnull (strstr (dashes, "--not-an-option"));
 }
 
+/* Documents are asked as in the window: a short one is read whole, whatever is asked; the same file twice is one; one that
+ * cannot be read is named beside the others. */
+static void
+test_documents (void)
+{
+  g_autofree char *lease = g_build_filename (home, "lease.md", NULL), *bad = g_build_filename (home, "bad.pdf", NULL);
+  g_autofree char *again = g_build_filename (home, "models", "..", "lease.md", NULL);
+  g_autofree char *out = NULL, *err = NULL, *json = NULL;
+  g_assert_true (g_file_set_contents (lease, "# Lease\n\nThe rent is due on the third of each month.\n", -1, NULL));
+  g_assert_true (g_file_set_contents (bad, "%PDF-1.7 nothing", -1, NULL));
+  g_assert_cmpint (
+      ask (NULL, FALSE, &json, &err, "--json", "--document", lease, "--document", again, "--document", bad, "Summarize."), ==, 0);
+  g_assert_nonnull (strstr (err, "bad.pdf: "));
+  g_assert_null (strstr (err, "lease.md"));
+  g_autoptr (JsonObject) o = ing_json_parse_object (json, -1, NULL);
+  g_assert_nonnull (o);
+  g_assert_true (json_object_get_boolean_member (o, "found"));
+  JsonArray *sources = json_object_get_array_member (o, "sources");
+  g_assert_cmpuint (json_array_get_length (sources), ==, 1);
+  g_assert_nonnull (strstr (ing_json_get_string (json_array_get_object_element (sources, 0), "text", ""), "third"));
+
+  g_autofree char *alone = NULL;
+  g_assert_cmpint (ask (NULL, FALSE, &out, &alone, "--document", bad, "Summarize."), ==, 1);
+  g_assert_cmpstr (out, ==, "");
+  g_assert_nonnull (strstr (alone, "bad.pdf: "));
+}
+
 static void
 test_failures (void)
 {
@@ -268,6 +295,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/ask/printable", test_printable);
   g_test_add_func ("/app/ask/alone", test_alone);
   g_test_add_func ("/app/ask/usage", test_usage);
+  g_test_add_func ("/app/ask/documents", test_documents);
   g_test_add_func ("/app/ask/failures", test_failures);
   g_test_add_func ("/app/ask/interrupt", test_interrupt);
   g_test_add_func ("/app/ask/locked", test_locked);

@@ -258,7 +258,10 @@ static IngFound *
 question (IngWorkspace *workspace, IngConversation *conversation, const char *text, GError **error)
 {
   Answered a = { 0 };
-  ing_document_question_async (ing_workspace_get_documents (workspace), conversation, text, NULL, on_answered, &a);
+  IngDocumentLibrary *library = ing_workspace_get_documents (workspace);
+  g_autoptr (GListModel) documents = ing_document_library_dup_list (library, ing_conversation_get_id (conversation));
+  const IngDocumentQuery query = { .question = text };
+  ing_document_question_async (library, documents, &query, NULL, on_answered, &a);
   app_test_wait (a.done);
   if (a.error != NULL)
     g_propagate_error (error, a.error);

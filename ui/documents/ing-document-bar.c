@@ -184,7 +184,7 @@ looked_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   IngFound *found = ing_document_question_finish (result, &error);
 
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) || self->box == NULL
-      || ING_CONVERSATION (source) != self->conversation || self->pending == NULL)
+      || G_LIST_MODEL (source) != self->documents || self->pending == NULL)
     {
       ing_found_free (found);
       return;
@@ -206,13 +206,18 @@ looked_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 gboolean
 ing_document_bar_ask (IngDocumentBar *self, const char *text)
 {
+  g_autofree char *earlier = NULL;
+  IngDocumentQuery query;
+
   g_return_val_if_fail (ING_IS_DOCUMENT_BAR (self), FALSE);
   if (self->documents == NULL || g_list_model_get_n_items (self->documents) == 0)
     return FALSE;
   forget (self);
   self->pending = g_strdup (text);
   set_looking (self, g_cancellable_new ());
-  ing_document_question_async (get_library (self), self->conversation, text, self->looking, looked_cb,
+  earlier = ing_document_question_dup_earlier (self->conversation);
+  query = (IngDocumentQuery) { .question = text, .earlier = earlier };
+  ing_document_question_async (get_library (self), self->documents, &query, self->looking, looked_cb,
                                g_object_ref (self));
   return TRUE;
 }
