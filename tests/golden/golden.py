@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the golden scripts share: a llama-architecture GGUF file as float32 in transformers.
+"""What the golden scripts share: a GGUF file of llama's or gemma3's architecture as float32 in transformers.
 
 The scripts need, from the Python registry: numpy, gguf, torch (CPU) and transformers.
 
@@ -13,7 +13,7 @@ import gguf
 import numpy as np
 import torch
 from gguf.quants import dequantize
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM
 
 torch.set_grad_enabled(False)
 
@@ -28,9 +28,17 @@ LAYER_TENSORS = {
     "ffn_up.weight": "mlp.up_proj.weight",
     "ffn_down.weight": "mlp.down_proj.weight",
 }
+GEMMA3_TENSORS = {
+    **LAYER_TENSORS,
+    "attn_q_norm.weight": "self_attn.q_norm.weight",
+    "attn_k_norm.weight": "self_attn.k_norm.weight",
+    "post_attention_norm.weight": "post_attention_layernorm.weight",
+    "ffn_norm.weight": "pre_feedforward_layernorm.weight",
+    "post_ffw_norm.weight": "post_feedforward_layernorm.weight",
+}
 
 
-def hub_name(name):
+def hub_name(name, layer_tensors):
     """The name that transformers gives to the tensor that GGUF calls `name`."""
     if name == "token_embd.weight":
         return "model.embed_tokens.weight"
@@ -40,7 +48,7 @@ def hub_name(name):
         return "lm_head.weight"
     block, layer, rest = name.split(".", 2)
     assert block == "blk", name
-    return "model.layers.%s.%s" % (layer, LAYER_TENSORS[rest])
+    return "model.layers.%s.%s" % (layer, layer_tensors[rest])
 
 
 def to_pairs(weight, n_heads):
@@ -63,35 +71,69 @@ def field(reader, name, default=None):
     return default if found is None else found.contents()
 
 
-def load_float32(path):
-    """(model in transformers, reader) of a llama-architecture GGUF file."""
-    reader = gguf.GGUFReader(path)
-    assert field(reader, "general.architecture") == "llama"
-    n_heads = int(field(reader, "llama.attention.head_count"))
-    n_kv = int(field(reader, "llama.attention.head_count_kv", n_heads))
+def read_float32(reader, change, layer_tensors):
+    """The file's tensors by transformers' names; change (GGUF's name, weight) is the weight there."""
     state = {}
     for tensor in reader.tensors:
         weight = dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
-        weight = weight.reshape([int(n) for n in reversed(tensor.shape)])
-        if tensor.name.endswith("attn_q.weight"):
-            weight = to_halves(weight, n_heads)
-        elif tensor.name.endswith("attn_k.weight"):
-            weight = to_halves(weight, n_kv)
-        state[hub_name(tensor.name)] = torch.from_numpy(np.ascontiguousarray(weight))
-    n_vocab, n_embd = state["model.embed_tokens.weight"].shape
+        weight = change(tensor.name, weight.reshape([int(n) for n in reversed(tensor.shape)]))
+        state[hub_name(tensor.name, layer_tensors)] = torch.from_numpy(np.ascontiguousarray(weight))
     tied = "lm_head.weight" not in state
     if tied:
         state["lm_head.weight"] = state["model.embed_tokens.weight"]
-    config = LlamaConfig(
-        vocab_size=n_vocab, hidden_size=n_embd,
-        intermediate_size=int(field(reader, "llama.feed_forward_length")),
-        num_hidden_layers=int(field(reader, "llama.block_count")),
-        num_attention_heads=n_heads, num_key_value_heads=n_kv,
-        max_position_embeddings=int(field(reader, "llama.context_length")),
-        rms_norm_eps=float(field(reader, "llama.attention.layer_norm_rms_epsilon")),
-        rope_theta=float(field(reader, "llama.rope.freq_base", 10000.0)),
+    return state, tied
+
+
+def common_config(reader, arch, state, tied):
+    """What the configurations of both architectures share."""
+    n_vocab, n_embd = state["model.embed_tokens.weight"].shape
+    n_heads = int(field(reader, arch + ".attention.head_count"))
+    return dict(
+        vocab_size=n_vocab, hidden_size=n_embd, num_attention_heads=n_heads,
+        intermediate_size=int(field(reader, arch + ".feed_forward_length")),
+        num_hidden_layers=int(field(reader, arch + ".block_count")),
+        num_key_value_heads=int(field(reader, arch + ".attention.head_count_kv", n_heads)),
+        max_position_embeddings=int(field(reader, arch + ".context_length")),
+        rms_norm_eps=float(field(reader, arch + ".attention.layer_norm_rms_epsilon")),
         tie_word_embeddings=tied, attn_implementation="eager")
-    model = LlamaForCausalLM(config).float().eval()
+
+
+def load_llama(reader):
+    n_heads = int(field(reader, "llama.attention.head_count"))
+    n_kv = int(field(reader, "llama.attention.head_count_kv", n_heads))
+
+    def change(name, weight):
+        if name.endswith("attn_q.weight"):
+            return to_halves(weight, n_heads)
+        return to_halves(weight, n_kv) if name.endswith("attn_k.weight") else weight
+    state, tied = read_float32(reader, change, LAYER_TENSORS)
+    config = LlamaConfig(rope_theta=float(field(reader, "llama.rope.freq_base", 10000.0)),
+                         **common_config(reader, "llama", state, tied))
+    return LlamaForCausalLM(config), state
+
+
+def load_gemma3(reader):
+    state, tied = read_float32(  # GGUF's norms are those of transformers plus one
+        reader, lambda name, weight: weight - 1 if name.endswith("norm.weight") else weight, GEMMA3_TENSORS)
+    width = int(field(reader, "gemma3.attention.key_length"))
+    base = float(field(reader, "gemma3.rope.freq_base", 1000000.0))
+    config = Gemma3TextConfig(
+        head_dim=width, query_pre_attn_scalar=width,
+        sliding_window=int(field(reader, "gemma3.attention.sliding_window")),
+        rope_parameters={"full_attention": {"rope_type": "default", "rope_theta": base},
+                         "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}},
+        **common_config(reader, "gemma3", state, tied))
+    return Gemma3ForCausalLM(config), state
+
+
+LOADERS = {"llama": load_llama, "gemma3": load_gemma3}
+
+
+def load_float32(path):
+    """(model in transformers, reader) of a GGUF file of one of LOADERS' architectures."""
+    reader = gguf.GGUFReader(path)
+    model, state = LOADERS[field(reader, "general.architecture")](reader)
+    model = model.float().eval()
     model.load_state_dict(state, strict=True)
     return model, reader
 
