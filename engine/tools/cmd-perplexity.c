@@ -5,9 +5,11 @@
  * Counted as llama.cpp's tool counts: the text's tokens in chunks of n_ctx, each chunk's first token replaced by
  * BOS where the vocabulary asks for one; of each chunk the second half's predictions are scored.
  * KL is KL (reference || ours) in nats over the same positions. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "eng-arena.h"
 #include "eng-commands.h"
@@ -16,6 +18,7 @@
 
 #define DEFAULT_CHUNK 512u
 #define OUTPUT_ROWS 64u
+#define BAR_WIDTH 30u
 
 typedef struct
 {
@@ -104,6 +107,21 @@ score_chunk (Score *score, EngSession *const sessions[2], const int32_t *tokens,
   return status;
 }
 
+/* One line that grows: a bar on a terminal, the last chunk's line elsewhere. */
+static void
+show_progress (const Score *score, uint64_t done, uint64_t total)
+{
+  char bar[BAR_WIDTH + 1];
+  uint64_t filled = done * BAR_WIDTH / total;
+  bool on_terminal = isatty (STDERR_FILENO);
+  for (uint64_t i = 0; i < BAR_WIDTH; i++)
+    bar[i] = i < filled ? '#' : '.';
+  bar[BAR_WIDTH] = 0;
+  if (on_terminal || done == total)
+    fprintf (stderr, "%s[%s] %" PRIu64 "/%" PRIu64 "  perplexity %.4f%s", on_terminal ? "\r" : "", bar, done, total,
+             exp (score->nll / (double) score->n), done == total ? "\n" : "  ");
+}
+
 static EngStatus
 score_text (Score *score, EngSession *const sessions[2], EngTokenBuffer *ids, uint64_t max_chunks,
             EngError *error)
@@ -126,10 +144,8 @@ score_text (Score *score, EngSession *const sessions[2], EngTokenBuffer *ids, ui
       status = score_chunk (score, sessions, chunk, error);
       chunk[0] = kept;
       if (status == ENG_OK)
-        fprintf (stderr, "\r%llu/%llu  perplexity %.4f  ", (unsigned long long) c + 1,
-                 (unsigned long long) n_chunks, exp (score->nll / (double) score->n));
+        show_progress (score, c + 1, n_chunks);
     }
-  fputc ('\n', stderr);
   return status;
 }
 
