@@ -51,7 +51,7 @@ typedef void (*EngFloatToHalfFunc) (const float *x, uint16_t *y, size_t n);
  *   q    [n_cols / 32][T][32]   x is about d * q, |q| <= 127
  *   q16  finer ones, x is about d / 16 * q16, |q16| <= 2032; only if EngKernels.wants_q16. Tiers that
  *        must widen 8-bit weights to 16 bits anyway get the better activations for nothing.
- *   meta [n_cols / 32][4][T]    d; d * sum of the block's q; the same of its first and last 16
+ *   meta [n_cols / 32][4][T]    d; d * sum of the block's q; the sums of its first and last 16 q
  * so that what a product reads for one block of columns lies together. */
 typedef struct
 {

@@ -264,8 +264,8 @@ quantize (const float *x, size_t n_cols, const EngQuantTile *tile, uint32_t i_ro
       float *meta = tile->meta + b * ENG_QUANT_META * t + i_row;
       meta[0] = d;
       meta[t] = d * (float) (sums[0] + sums[1]);
-      meta[2 * t] = d * (float) sums[0];
-      meta[3 * t] = d * (float) sums[1];
+      meta[2 * t] = (float) sums[0];
+      meta[3 * t] = (float) sums[1];
     }
 }
 

@@ -194,8 +194,7 @@ dot_codes (const Codes *w, const int8_t *x, int from, int to, int h)
 #endif
 }
 
-/* Scale the integer sums of one row and add them. @meta: d, the sums of the block and its halves, @t
- * apart. */
+/* Scale the integer sums of one row and add them. @meta: what EngQuantTile says, @t apart. */
 INLINE PanelF
 add_scaled (EngPack pack, const int32x4_t sums[2][2], const Scales *s, const float *meta, size_t t,
             PanelF acc)
@@ -204,8 +203,10 @@ add_scaled (EngPack pack, const int32x4_t sums[2][2], const Scales *s, const flo
     {
       PanelF sum = { { vcvtq_f32_s32 (sums[g][0]), vcvtq_f32_s32 (sums[g][1]) } };
       acc = panel_fma (acc, panel_mul (s->d[g], sum), meta[0]);
-      if (has_minimum (pack) || code_offset (pack) != 0)
-        acc = panel_fma (acc, s->m[g], meta[groups_of_16 (pack) ? (2 + (size_t) g) * t : t]);
+      if (groups_of_16 (pack))
+        acc = panel_fma (acc, s->m[g], meta[0] * meta[(2 + (size_t) g) * t]);
+      else if (has_minimum (pack) || code_offset (pack) != 0)
+        acc = panel_fma (acc, s->m[g], meta[t]);
     }
   return acc;
 }

@@ -37,8 +37,8 @@ ref_quantize (const float *x, size_t n_cols, const EngQuantTile *tile, uint32_t 
         }
       meta[0] = d;
       meta[t] = d * (float) (sums[0] + sums[1]);
-      meta[2 * t] = d * (float) sums[0];
-      meta[3 * t] = d * (float) sums[1];
+      meta[2 * t] = (float) sums[0];
+      meta[3 * t] = (float) sums[1];
     }
 }
 

@@ -318,8 +318,8 @@ quantize (const float *x, size_t n_cols, const EngQuantTile *tile, uint32_t i_ro
       float *meta = tile->meta + b * ENG_QUANT_META * t + i_row;
       meta[0] = d;
       meta[t] = d * (float) (first + second);
-      meta[2 * t] = d * (float) first;
-      meta[3 * t] = d * (float) second;
+      meta[2 * t] = (float) first;
+      meta[3 * t] = (float) second;
     }
 }
 

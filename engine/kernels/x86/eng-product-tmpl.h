@@ -317,19 +317,21 @@ dot_codes (EngPack pack, const VI w[8], const int8_t *x, int from, int to)
   return sum;
 }
 
-/* Scale the integer sums of one row and add them. @meta: d, sums of the block and its halves. */
+/* Scale the integer sums of one row and add them. @meta: what EngQuantTile says. */
 INLINE VF
 add_scaled (EngPack pack, VI sum0, VI sum1, const Scales *s, const float *meta, size_t t, VF acc)
 {
   VF dx = vf_repeat (meta);
-  acc = vf_fma (vf_mul (s->d[0], dx), vf_from_i32 (sum0), acc);
   if (groups_of_16 (pack))
     {
-      acc = vf_fma (vf_mul (s->d[1], dx), vf_from_i32 (sum1), acc);
-      acc = vf_fma (s->m[0], vf_repeat (meta + 2 * t), acc);
-      acc = vf_fma (s->m[1], vf_repeat (meta + 3 * t), acc);
+      VF sum = vf_mul (s->d[0], vf_from_i32 (sum0));
+      sum = vf_fma (s->d[1], vf_from_i32 (sum1), sum);
+      sum = vf_fma (s->m[0], vf_repeat (meta + 2 * t), sum);
+      sum = vf_fma (s->m[1], vf_repeat (meta + 3 * t), sum);
+      return vf_fma (sum, dx, acc);
     }
-  else if (has_minimum (pack) || code_offset (pack) != 0)
+  acc = vf_fma (vf_mul (s->d[0], dx), vf_from_i32 (sum0), acc);
+  if (has_minimum (pack) || code_offset (pack) != 0)
     acc = vf_fma (s->m[0], vf_repeat (meta + t), acc);
   return acc;
 }
@@ -434,6 +436,91 @@ wide_single (EngPack pack, const VI w[8], const Scales *s, const int16_t *x, con
 }
 #endif
 
+#ifdef ENG_VNNI
+/* Codes with an offset and many rows. Eight byte products a row leave the multipliers as the limit (Zen 4:
+ * one 512-bit product a cycle, and every float multiplication takes its place), additions go elsewhere: so
+ * the offset is added to the integer sum, offset * sum of x, rather than multiplied by the scale. */
+#define OFFSET_ROWS 64
+#define ROWS 4
+
+INLINE void
+fill_offsets (EngPack pack, const float *meta, size_t t, uint32_t n, float offsets[2][OFFSET_ROWS])
+{
+  const float offset = (float) code_offset (pack);
+  const float *first = meta + 2 * t, *last = meta + 3 * t;
+  uint32_t r = 0;
+  for (; r + ENG_P <= n; r += ENG_P)
+    {
+      VF a = vf_load (first + r), b = vf_load (last + r);
+      if (!groups_of_16 (pack))
+        a = vf_add (a, b);
+      vf_store (offsets[0] + r, vf_mul (a, vf_set (offset)));
+      vf_store (offsets[1] + r, vf_mul (b, vf_set (offset)));
+    }
+  for (; r < n; r++)
+    {
+      offsets[0][r] = offset * (groups_of_16 (pack) ? first[r] : first[r] + last[r]);
+      offsets[1][r] = offset * last[r];
+    }
+}
+
+/* Sums of @n rows over registers [from, to), a step of each row in turn: a sum is four cycles away from
+ * its next step, and the processor's window is too small to find as much to do in the rows that follow. */
+INLINE void
+dot_rows (const VI w[8], const int8_t *x, int n, int from, int to, VI *sum)
+{
+  for (int r = 0; r < n; r++)
+    sum[r] = vi_zero ();
+  for (int v = from; v < to; v++)
+    for (int r = 0; r < n; r++)
+      sum[r] = vi_dpbusd (sum[r], w[v], vi_repeat4 (x + 32 * r + 4 * v));
+}
+
+INLINE void
+rows_with_offsets (EngPack pack, const VI w[8], const Scales *s, const int8_t *x, const float *meta, int n,
+                   const float *offset0, const float *offset1, float *y, size_t ys)
+{
+  VI sum0[ROWS], sum1[ROWS];
+  dot_rows (w, x, n, 0, groups_of_16 (pack) ? 4 : 8, sum0);
+  if (groups_of_16 (pack))
+    dot_rows (w, x, n, 4, 8, sum1);
+  for (int r = 0; r < n; r++)
+    {
+      float *to = y + (size_t) r * ys;
+      VF sum = vf_add (vf_from_i32 (sum0[r]), vf_repeat (offset0 + r)), acc = vf_load (to);
+      if (groups_of_16 (pack))
+        {
+          VF other = vf_add (vf_from_i32 (sum1[r]), vf_repeat (offset1 + r));
+          sum = vf_fma (other, s->d[1], vf_mul (sum, s->d[0]));
+          acc = vf_fma (sum, vf_repeat (meta + r), acc);
+        }
+      else
+        acc = vf_fma (vf_mul (sum, vf_repeat (meta + r)), s->d[0], acc);
+      vf_store (to, acc);
+    }
+}
+
+INLINE void
+tile_with_offsets (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *x, size_t b, float *y,
+                   size_t ys)
+{
+  float offsets[2][OFFSET_ROWS];
+  size_t t = x->n_rows;
+  const int8_t *q = x->q + b * t * 32;
+  const float *meta = x->meta + b * ENG_QUANT_META * t;
+  for (uint32_t r0 = 0, n; r0 < t; r0 += n)
+    {
+      n = t - r0 < OFFSET_ROWS ? (uint32_t) t - r0 : OFFSET_ROWS;
+      fill_offsets (pack, meta + r0, t, n, offsets);
+      uint32_t r = 0;
+      for (; r + ROWS <= n; r += ROWS, q += 32 * ROWS, y += ROWS * ys)
+        rows_with_offsets (pack, w, s, q, meta + r0 + r, ROWS, &offsets[0][r], &offsets[1][r], y, ys);
+      for (; r < n; r++, q += 32, y += ys)
+        rows_with_offsets (pack, w, s, q, meta + r0 + r, 1, &offsets[0][r], &offsets[1][r], y, ys);
+    }
+}
+#endif
+
 INLINE void
 tile_block (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *x, size_t b, float *y,
             size_t ys)
@@ -446,9 +533,26 @@ tile_block (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *x,
       wide_block (pack, w, s, x, b, y, ys);
       return;
     }
+#else
+  if (code_offset (pack) != 0 && t >= 2 * ROWS)
+    {
+      tile_with_offsets (pack, w, s, x, b, y, ys);
+      return;
+    }
 #endif
   const int8_t *q = x->q + b * t * 32;
   const float *meta = x->meta + b * ENG_QUANT_META * t;
+#ifdef ENG_VNNI
+  for (; r + ROWS <= t; r += ROWS)
+    {
+      VI sum0[ROWS], sum1[ROWS];
+      dot_rows (w, q + 32 * r, ROWS, 0, groups_of_16 (pack) ? 4 : 8, sum0);
+      if (groups_of_16 (pack))
+        dot_rows (w, q + 32 * r, ROWS, 4, 8, sum1);
+      for (uint32_t i = r; i < r + ROWS; i++)
+        vf_store (y + i * ys, add_scaled (pack, sum0[i - r], sum1[i - r], s, meta + i, t, vf_load (y + i * ys)));
+    }
+#endif
   for (; r < t; r++)
     vf_store (y + r * ys, row_block (pack, w, s, q + 32 * r, meta + r, t, vf_load (y + r * ys)));
 }

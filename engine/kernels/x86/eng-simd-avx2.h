@@ -48,6 +48,7 @@ INLINE void vf_store (float *p, VF a) { _mm256_storeu_ps (p, a); }
 INLINE VF vf_repeat (const float *p) { return _mm256_broadcast_ss (p); }
 INLINE VF vf_set (float a) { return _mm256_set1_ps (a); }
 INLINE VF vf_mul (VF a, VF b) { return _mm256_mul_ps (a, b); }
+INLINE VF vf_add (VF a, VF b) { return _mm256_add_ps (a, b); }
 INLINE VF vf_fma (VF a, VF b, VF c) { return _mm256_fmadd_ps (a, b, c); }
 INLINE VF vf_fnma (VF a, VF b, VF c) { return _mm256_fnmadd_ps (a, b, c); }
 INLINE VF vf_from_i32 (VI a) { return _mm256_cvtepi32_ps (a); }
