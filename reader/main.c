@@ -10,11 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "reader.h"
+
+#define READING_NICE 10
 
 typedef gboolean (*Reader) (GBytes *bytes, RdrOut *out, GError **error);
 
@@ -175,6 +178,8 @@ main (int argc, char **argv)
       fputs ("inglenook-reader is started by Inglenook: text NAME | page NAME PAGE WIDTH [FIND]\n", stderr);
       return 2;
     }
+  if (!is_page)
+    setpriority (PRIO_PROCESS, 0, READING_NICE); /* an answer, or a window, goes first */
   signal (SIGPIPE, SIG_DFL);
   setlocale (LC_CTYPE, "C.UTF-8");
   g_log_set_default_handler (no_log, NULL);

@@ -7,9 +7,9 @@
 #include "eng-folder.h"
 #include "eng-serve-private.h"
 
-/* Rows of a batch of texts: small enough that an answer waits less than 50 ms for its turn. */
-#define INDEX_ROWS 128u
-#define QUESTION_ROWS 512u
+/* Rows of a batch of texts. One for the index is given up and made again when an answer comes: it waits for a step, not
+ * for a batch. */
+#define BATCH_ROWS 512u
 /* Tokens that come within this time go out as one frame. */
 #define JOIN_US 15000u
 
@@ -315,24 +315,26 @@ need_embedder (EngService *s, EngRequest *request, EngError *error)
   return status;
 }
 
-/* Texts in small batches; whatever goes before this request is served between two of them. */
+/* Texts in batches; whatever goes before this request is served at once, and the batch it came into is made again. */
 static EngStatus
 embed_all (EngService *s, EngRequest *request, const EngString *texts, uint32_t n,
            EngEmbedKind kind, float *out, EngError *error)
 {
-  uint32_t rows = request->priority == ENG_PRIORITY_INDEX ? INDEX_ROWS : QUESTION_ROWS;
   uint64_t progress_us = 0;
   for (uint32_t i = 0; i < n;)
     {
-      uint32_t n_done;
-      EngStatus status = eng_embed_some (s->embedder, texts + i, n - i, kind, rows,
-                                         &request->cancel, out + (size_t) i * eng_embed_get_width (s->embedder),
-                                         &n_done, error);
-      if (status != ENG_OK)
+      uint32_t n_done = 0;
+      EngStatus status = eng_embed_some (s->embedder, texts + i, n - i, kind, BATCH_ROWS, &request->yield,
+                                         out + (size_t) i * eng_embed_get_width (s->embedder), &n_done, error);
+      if (status != ENG_OK && (status != ENG_ERR_CANCELLED || atomic_load (&request->cancel)))
         return status;
-      i += n_done;
+      i += status == ENG_OK ? n_done : 0;
       if (i < n)
         eng_service_send_progress (s, request, "embed", i, n, &progress_us);
+      /* Before looking: what comes in meanwhile raises it again. */
+      atomic_store (&request->yield, 0);
+      if (atomic_load (&request->cancel))
+        return eng_error_set (error, ENG_ERR_CANCELLED, NULL, ENG_OFFSET_NONE, "stopped");
       EngRequest *urgent;
       while ((urgent = eng_service_take (s, request->priority, false)))
         {

@@ -37,6 +37,7 @@ struct EngRequest
   EngPriority priority;
   bool is_running;
   ENG_ATOMIC_FLAG cancel;
+  ENG_ATOMIC_FLAG yield; /* cancelled, or something waits that goes before it */
   EngArena arena; /* of the parsed payload */
   const EngJson *payload;
   size_t n_bytes;

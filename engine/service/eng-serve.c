@@ -208,6 +208,13 @@ priority_of (EngWireType type, const EngJson *payload)
 }
 
 static void
+cancel (EngRequest *r)
+{
+  atomic_store (&r->cancel, 1);
+  atomic_store (&r->yield, 1);
+}
+
+static void
 cancel_request (EngService *s, const EngJson *payload)
 {
   int64_t target;
@@ -216,7 +223,7 @@ cancel_request (EngService *s, const EngJson *payload)
   pthread_mutex_lock (&s->lock);
   for (EngRequest *r = s->requests; r; r = r->next)
     if (r->id == target)
-      atomic_store (&r->cancel, 1);
+      cancel (r);
   pthread_mutex_unlock (&s->lock);
 }
 
@@ -239,6 +246,9 @@ enqueue (EngService *s, EngRequest *request, EngError *error)
                             ENG_SERVE_MAX_REQUESTS, ENG_SERVE_MAX_WAITING_BYTES);
   else
     {
+      for (EngRequest *r = s->requests; r; r = r->next)
+        if (r->is_running && r->priority > request->priority)
+          atomic_store (&r->yield, 1);
       *at = request;
       s->n_requests++;
       s->waiting_bytes += request->n_bytes;
@@ -310,7 +320,7 @@ reader_main (void *data)
   s->end_status = status;
   s->end_error = error;
   for (EngRequest *r = s->requests; r; r = r->next)
-    atomic_store (&r->cancel, 1);
+    cancel (r);
   pthread_cond_signal (&s->changed);
   pthread_mutex_unlock (&s->lock);
   /* The engine may be writing to somebody who does not read. */
