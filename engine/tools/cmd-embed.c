@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* embed MODEL TEXT…: one vector of length 1 a text. */
 #include <string.h>
+#include <time.h>
 
 #include "eng-arena.h"
 #include "eng-commands.h"
@@ -45,7 +46,7 @@ embed (EngSession *session, const EngString *texts, uint32_t n, EngEmbedKind kin
 }
 
 static int
-print_vectors (const float *vectors, uint32_t n, uint32_t width, bool json)
+print_vectors (const float *vectors, uint32_t n, uint32_t width, double seconds, bool json)
 {
   EngBuffer out = { 0 };
   EngJsonWriter w = { .out = &out };
@@ -53,6 +54,7 @@ print_vectors (const float *vectors, uint32_t n, uint32_t width, bool json)
     {
       eng_json_write_begin_object (&w);
       eng_json_write_member_int64 (&w, "width", width);
+      eng_json_write_member_double (&w, "seconds", seconds); /* without loading the model */
       eng_json_write_key (&w, "embeddings");
     }
   eng_json_write_begin_array (&w);
@@ -103,6 +105,7 @@ eng_cmd_embed (int argc, char **argv)
   EngToolSession s = { NULL };
   char *content = NULL;
   float *vectors = NULL;
+  struct timespec start = { 0 }, end = { 0 };
   size_t n = line.n_arguments - 1, n_bytes;
   for (size_t i = 0; i < n; i++)
     texts[i] = (EngString) { arguments[i + 1], strlen (arguments[i + 1]) };
@@ -114,11 +117,14 @@ eng_cmd_embed (int argc, char **argv)
     n = split_lines (content, texts, MAX_TEXTS);
   if (status == ENG_OK)
     status = eng_tool_open (arguments[0], &session_options, &s, &error);
+  clock_gettime (CLOCK_MONOTONIC, &start);
   if (status == ENG_OK)
     status = embed (s.session, texts, (uint32_t) n, query ? ENG_EMBED_QUERY : ENG_EMBED_DOCUMENT,
                     &vectors, &error);
+  clock_gettime (CLOCK_MONOTONIC, &end);
+  double seconds = (double) (end.tv_sec - start.tv_sec) + 1e-9 * (double) (end.tv_nsec - start.tv_nsec);
   int code = status == ENG_OK ? print_vectors (vectors, (uint32_t) n,
-                                               eng_embed_get_width (s.session), json)
+                                               eng_embed_get_width (s.session), seconds, json)
                               : eng_tool_fail (arguments[0], &error);
   eng_free (vectors);
   eng_free (content);
