@@ -26,7 +26,7 @@ extern "C" {
 #define ENG_ATOMIC_FLAG atomic_int
 #endif
 
-#define ENG_DEVICE_ABI 2u
+#define ENG_DEVICE_ABI 3u
 /* The one symbol a module exports: const EngDeviceApi *inglenook_device_api (void); */
 #define ENG_DEVICE_SYMBOL "inglenook_device_api"
 
@@ -80,6 +80,9 @@ typedef struct
   uint32_t first_step, n_steps; /* of the program: what this device runs */
   const uint8_t *elsewhere;     /* [program->n_steps] non-zero: another device runs that step, NULL: none;
                                    outlives the bound */
+  const uint8_t *streamed;      /* [program->n_steps] non-zero: a step of another device that this one runs too in runs
+                                   that ask for it (EngRun.streamed): its matrices are sent along each time and not kept.
+                                   NULL: none; a device may ignore it. Outlives the bound, as does the source */
   EngType load_as;              /* ENG_TYPE_NONE, or the type that F16/BF16/F32 products become */
   bool exact;                   /* reference kernels with float activations (golden tests) */
   uint64_t disabled;            /* optimizations switched off, for bench --without; 0 = none */
@@ -110,6 +113,15 @@ typedef struct
   float *data;
 } EngBufferIo;
 
+/* Keys and values that another device keeps: @bytes is [n_blocks] parts of a block, those of the layer that step
+ * @i_step (a QKV step) writes, each as read_block gives it. @to_owner: from @bytes to the device that keeps them. */
+typedef struct
+{
+  EngStatus (*move) (void *data, uint32_t i_step, const uint32_t *blocks, uint32_t n_blocks, void *bytes,
+                     bool to_owner, EngError *error);
+  void *data;
+} EngKeyMover;
+
 typedef struct
 {
   uint32_t first_step, n_steps; /* within what was bound */
@@ -119,6 +131,9 @@ typedef struct
   uint32_t n_exports;
   float *output;      /* [rows that want output, n_output]; for POOL [n_sequences, n_output];
                          NULL if the run ends before OUTPUT or POOL */
+  bool streamed; /* run the steps that were bound as streamed as well; ENG_ERR_UNSUPPORTED, with nothing done, where
+                    the device cannot */
+  EngKeyMover keys; /* streamed: for layers that keep their keys elsewhere */
   ENG_ATOMIC_FLAG *cancel; /* non-zero: stop with ENG_ERR_CANCELLED within one layer; may be NULL */
 } EngRun;
 
@@ -161,6 +176,10 @@ typedef struct
                            void *data, EngError *error);
   EngStatus (*write_block) (EngBound *bound, EngState *state, uint32_t group, uint32_t block,
                             const void *data, EngError *error);
+
+  /* Optional (NULL): one layer's part of several blocks, to and from host memory, as EngKeyMover says. */
+  EngStatus (*move_keys) (EngBound *bound, EngState *state, uint32_t group, uint32_t i_layer_in_group,
+                          const uint32_t *blocks, uint32_t n_blocks, void *data, bool to_state, EngError *error);
 
   /* Optional (NULL, or both): host memory that the device copies from and to without a detour, for outputs and
    * what crosses a cut. NULL when there is none left: ordinary memory does as well. */

@@ -42,8 +42,8 @@ is_float (int type)
   return type == ENG_TYPE_F32 || type == ENG_TYPE_F16 || type == ENG_TYPE_BF16;
 }
 
-static uint64_t
-file_row_bytes (int type, uint64_t n_cols)
+uint64_t
+cu_file_row_bytes (int type, uint64_t n_cols)
 {
   switch (type)
     {
@@ -82,14 +82,16 @@ file_row_bytes (int type, uint64_t n_cols)
     }
 }
 
-// Which weights the bound steps name.
+// Which weights the bound steps name; of streamed steps the vectors.
 static void
 mark_used (const EngBound *b, bool *used)
 {
   const EngProgram *p = b->program;
   for (uint32_t i = b->first_step; i < b->first_step + b->n_steps; i++)
     for (int k = 0; k < 8; k++)
-      if (p->steps[i].w[k] != ENG_WEIGHT_NONE && cu_is_here (b, i))
+      if (p->steps[i].w[k] != ENG_WEIGHT_NONE
+          && (cu_is_here (b, i)
+              || (cu_is_streamed (b, i) && p->weights[p->steps[i].w[k]].use == ENG_WEIGHT_VECTOR)))
         used[p->steps[i].w[k]] = true;
 }
 
@@ -111,7 +113,7 @@ twin_of (const EngProgram *p, const bool *used, uint32_t i)
 static EngStatus
 check_weight (const EngWeightDesc *d, EngError *error)
 {
-  if (file_row_bytes (d->type, d->n_cols) == 0)
+  if (cu_file_row_bytes (d->type, d->n_cols) == 0)
     return cu_error (error, ENG_ERR_UNSUPPORTED, "weight", 0, 0,
                      "weights of type %d cannot be used on the GPU", (int) d->type);
   const uint64_t unit = is_float (d->type) ? 8 : 64;
@@ -125,8 +127,8 @@ check_weight (const EngWeightDesc *d, EngError *error)
 }
 
 // Lay the weight out at *@at of the arena (base may be NULL: sizes only).
-static void
-place_weight (const EngWeightDesc *d, uint8_t *base, uint64_t *at, CuWeight *w)
+void
+cu_place_weight (const EngWeightDesc *d, uint8_t *base, uint64_t *at, CuWeight *w)
 {
   memset (w, 0, sizeof *w);
   w->type = (uint8_t) d->type;
@@ -137,7 +139,7 @@ place_weight (const EngWeightDesc *d, uint8_t *base, uint64_t *at, CuWeight *w)
   if (is_float (d->type))
     {
       w->q = base + *at;
-      *at += aligned (rows * file_row_bytes (d->type, d->n_cols));
+      *at += aligned (rows * cu_file_row_bytes (d->type, d->n_cols));
       return;
     }
   const CuRowBytes r = cu_row_bytes (d->type, d->n_cols);
@@ -160,8 +162,22 @@ place_all (EngBound *b, const bool *used, uint8_t *base)
   for (uint32_t i = 0; i < p->n_weights; i++)
     {
       const EngWeightDesc *d = &p->weights[i];
+      const uint64_t matrix = d->n_rows * d->n_cols;
+      if ((used[i] || (b->streamed && d->layer != ENG_LAYER_NONE)) && d->use != ENG_WEIGHT_VECTOR
+          && d->use != ENG_WEIGHT_LOOKUP)
+        {
+          b->max_k = d->n_cols > b->max_k ? d->n_cols : b->max_k;
+          b->max_matrix = matrix > b->max_matrix ? matrix : b->max_matrix;
+        }
       if (!used[i])
-        continue;
+        {
+          // streamed: its shape, its planes come with each run
+          b->weights[i].type = (uint8_t) d->type;
+          b->weights[i].n_slices = d->n_slices;
+          b->weights[i].n_rows = (uint32_t) d->n_rows;
+          b->weights[i].n_cols = (uint32_t) d->n_cols;
+          continue;
+        }
       if (d->use == ENG_WEIGHT_VECTOR)
         {
           b->vectors[i] = (const float *) (base + at);
@@ -172,12 +188,7 @@ place_all (EngBound *b, const bool *used, uint8_t *base)
       if (twin >= 0)
         b->weights[i] = b->weights[twin];
       else
-        place_weight (d, base, &at, &b->weights[i]);
-      const uint64_t matrix = d->n_rows * d->n_cols;
-      if (d->use != ENG_WEIGHT_LOOKUP && d->n_cols > b->max_k)
-        b->max_k = d->n_cols;
-      if (d->use != ENG_WEIGHT_LOOKUP && matrix > b->max_matrix)
-        b->max_matrix = matrix;
+        cu_place_weight (d, base, &at, &b->weights[i]);
     }
   for (uint32_t i = 0; i < p->n_rope_tables; i++)
     {
@@ -250,28 +261,31 @@ plan_steps (EngBound *b)
     }
 }
 
+// What of the step the kernels do not do, or NULL.
+static const char *
+what_is_missing (const EngStep *s)
+{
+  if (s->kind >= ENG_STEP_POOL)
+    return "embedding models";
+  if (s->kind == ENG_STEP_QKV
+      && (s->u.qkv.k_width > ENG_CUDA_HEAD_MAX || s->u.qkv.v_width > ENG_CUDA_HEAD_MAX))
+    return "heads of this width";
+  if (s->kind == ENG_STEP_QKV && s->u.qkv.head_norm_after_rope)
+    return "head norms behind RoPE";
+  if (s->kind == ENG_STEP_ROUTE && (s->u.route.n_groups > 1 || s->w[2] != ENG_WEIGHT_NONE))
+    return "grouped routing";
+  if (s->kind == ENG_STEP_EXPERTS
+      && (s->w[3] != ENG_WEIGHT_NONE || s->w[4] != ENG_WEIGHT_NONE || s->w[5] != ENG_WEIGHT_NONE))
+    return "experts with biases";
+  return NULL;
+}
+
 static EngStatus
 check_steps (const EngProgram *p, uint32_t first, uint32_t n, const uint8_t *elsewhere, EngError *error)
 {
   for (uint32_t i = first; i < first + n; i++)
     {
-      const EngStep *s = &p->steps[i];
-      const char *why = NULL;
-      if (elsewhere && elsewhere[i])
-        continue;
-      if (s->kind >= ENG_STEP_POOL)
-        why = "embedding models";
-      else if (s->kind == ENG_STEP_QKV
-               && (s->u.qkv.k_width > ENG_CUDA_HEAD_MAX || s->u.qkv.v_width > ENG_CUDA_HEAD_MAX))
-        why = "heads of this width";
-      else if (s->kind == ENG_STEP_QKV && s->u.qkv.head_norm_after_rope)
-        why = "head norms behind RoPE";
-      else if (s->kind == ENG_STEP_ROUTE && (s->u.route.n_groups > 1 || s->w[2] != ENG_WEIGHT_NONE))
-        why = "grouped routing";
-      else if (s->kind == ENG_STEP_EXPERTS
-               && (s->w[3] != ENG_WEIGHT_NONE || s->w[4] != ENG_WEIGHT_NONE
-                   || s->w[5] != ENG_WEIGHT_NONE))
-        why = "experts with biases";
+      const char *why = elsewhere && elsewhere[i] ? NULL : what_is_missing (&p->steps[i]);
       if (why)
         return cu_error (error, ENG_ERR_UNSUPPORTED, "step", 0, 0, "the GPU module does not run %s yet",
                          why);
@@ -280,6 +294,24 @@ check_steps (const EngProgram *p, uint32_t first, uint32_t n, const uint8_t *els
     return cu_error (error, ENG_ERR_UNSUPPORTED, "groups", ENG_CUDA_MAX_GROUPS, p->n_groups,
                      "too many kinds of layers");
   return ENG_OK;
+}
+
+// Whether everything that should be streamed can be: else the other device keeps doing it.
+static bool
+can_stream (const EngBound *b)
+{
+  const EngProgram *p = b->program;
+  for (uint32_t i = 0; i < p->n_steps; i++)
+    {
+      if (!cu_is_streamed (b, i))
+        continue;
+      if (what_is_missing (&p->steps[i]))
+        return false;
+      for (int k = 0; k < 8; k++)
+        if (p->steps[i].w[k] != ENG_WEIGHT_NONE && check_weight (&p->weights[p->steps[i].w[k]], NULL) != ENG_OK)
+          return false;
+    }
+  return cu_streamer_can (b);
 }
 
 // ---- upload ----
@@ -313,7 +345,7 @@ send_matrix (Upload *u, Lane *l, uint32_t i, const uint8_t *data)
   EngBound *b = u->bound;
   const EngWeightDesc *d = &b->program->weights[i];
   const CuWeight *w = &b->weights[i];
-  const uint64_t row = file_row_bytes (d->type, d->n_cols), rows = d->n_rows * d->n_slices;
+  const uint64_t row = cu_file_row_bytes (d->type, d->n_cols), rows = d->n_rows * d->n_slices;
   const uint64_t at_once = STAGE_BYTES / row ? STAGE_BYTES / row : 1;
   cudaError_t e = cudaSuccess;
   int k = 0;
@@ -404,7 +436,7 @@ upload_thread (void *data)
         continue;
       uint64_t n_bytes = 0;
       const uint8_t *from = (const uint8_t *) u->source->map (u->source->data, d->source, &n_bytes);
-      const uint64_t row = file_row_bytes (d->type, d->n_cols);
+      const uint64_t row = cu_file_row_bytes (d->type, d->n_cols);
       const uint64_t skip = d->use == ENG_WEIGHT_VECTOR && d->n_rows == 1
                                 ? d->first_row * (row / (d->n_cols ? d->n_cols : 1))
                                 : d->first_row * row;
@@ -451,7 +483,7 @@ upload (EngBound *b, const EngWeightSource *source, const bool *used, const EngB
   for (uint32_t i = 0; i < p->n_weights; i++)
     if (used[i] && p->weights[i].use != ENG_WEIGHT_VECTOR && twin_of (p, used, i) < 0)
       u.total_bytes += p->weights[i].n_rows * p->weights[i].n_slices
-                       * file_row_bytes (p->weights[i].type, p->weights[i].n_cols);
+                       * cu_file_row_bytes (p->weights[i].type, p->weights[i].n_cols);
   for (uint32_t i = 0; i < p->n_rope_tables; i++)
     {
       const cudaError_t e = cudaMemcpy ((void *) b->rope[i], p->rope_tables[i],
@@ -502,6 +534,7 @@ cu_unbind (EngBound **bound)
     return;
   EngBound *b = *bound;
   cudaSetDevice (b->device->ordinal);
+  cu_streamer_free (&b->streamer);
   if (b->arena)
     {
       cudaFree (b->arena);
@@ -533,6 +566,9 @@ bound_new (EngDevice *device, const EngProgram *p, const EngBindOptions *o, bool
       b->first_step = first;
       b->n_steps = n;
       b->elsewhere = o ? o->elsewhere : NULL;
+      b->streamed = o ? o->streamed : NULL;
+      if (b->streamed && !can_stream (b))
+        b->streamed = NULL;
       b->weights = (CuWeight *) calloc (p->n_weights + 1, sizeof *b->weights);
       b->vectors = (const float **) calloc (p->n_weights + 1, sizeof *b->vectors);
       b->rope = (const float **) calloc (p->n_rope_tables + 1, sizeof *b->rope);
@@ -554,7 +590,7 @@ bound_new (EngDevice *device, const EngProgram *p, const EngBindOptions *o, bool
         cu_unbind (&b);
       return status;
     }
-  b->arena_bytes = place_all (b, used, NULL);
+  b->arena_bytes = place_all (b, used, NULL) + cu_streamer_bytes (b);
   plan_steps (b);
   *used_out = used;
   *out = b;
@@ -609,8 +645,10 @@ cu_bind (EngDevice *device, const EngProgram *p, const EngWeightSource *source,
   status = take (device, b->arena_bytes, "the model's weights", &b->arena, error);
   if (status == ENG_OK)
     {
-      place_all (b, used, b->arena);
+      const uint64_t at = place_all (b, used, b->arena);
       status = upload (b, source, used, options, error);
+      if (status == ENG_OK && b->streamed)
+        status = cu_streamer_new (b, source, b->arena + at, &b->streamer, error);
     }
   free (used);
   if (status != ENG_OK)

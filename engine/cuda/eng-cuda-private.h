@@ -44,12 +44,17 @@ typedef struct
   bool f32_needed;     /* a step other than a many-row product reads what this one writes */
 } CuStepPlan;
 
+/* Sends the matrices of streamed steps during a run (eng-cuda-stream.cu). */
+typedef struct CuStreamer CuStreamer;
+
 struct EngBound
 {
   EngDevice *device;
   const EngProgram *program;
   uint32_t first_step, n_steps;
   const uint8_t *elsewhere; /* steps of another device, or NULL */
+  const uint8_t *streamed;  /* of those, what streamed runs do here, or NULL: nothing */
+  CuStreamer *streamer;     /* NULL: nothing is streamed */
   CuWeight *weights;      /* [n_weights]; q == NULL where not bound here */
   CuWeight *lookups;      /* file-order twin of tied embeddings is the same planes: lookups read planes */
   const float **vectors;  /* [n_weights]: device float32 of vectors, or NULL */
@@ -81,6 +86,10 @@ struct EngState
   float **buffers; /* host array of device pointers, [n_buffers] */
   __half **k, **v; /* [n_groups]: the group's layers, of which only first_layer … + n_layers are here */
   uint32_t first_layer[ENG_CUDA_MAX_GROUPS], n_layers[ENG_CUDA_MAX_GROUPS];
+  /* streamed layers keep their keys elsewhere: room for one layer's at a time, two in turn, each as k and v */
+  __half *guest_k[2], *guest_v[2];
+  uint8_t *guest_host[2]; /* pinned, CU_GUEST_BLOCKS parts of blocks each: to here, and from here */
+  cudaEvent_t guest_moved[2]; /* those copies are done */
   float *kv_rows;  /* [max_rows, 2 * widest n_head_kv * width]: k and v before they enter the cache */
   float *glu_rows; /* [max_rows, 2 * widest]: gate and up of a prefill */
   float *logits;   /* [max_outputs, n_output] */
@@ -106,6 +115,22 @@ struct EngState
   uint32_t n_graphs;
 };
 
+/* Parts of blocks that cross to and from guest keys at a time. */
+#define CU_GUEST_BLOCKS 40
+
+/* Blocks of a streamed layer on their way back to who keeps them. */
+typedef struct
+{
+  uint32_t i_step, n;
+  uint32_t blocks[CU_GUEST_BLOCKS];
+} CuGuestExport;
+
+static inline bool
+cu_is_streamed (const EngBound *b, uint32_t i)
+{
+  return b->streamed && b->streamed[i];
+}
+
 static inline bool
 cu_is_here (const EngBound *b, uint32_t i)
 {
@@ -117,6 +142,25 @@ EngStatus cu_fail (EngDevice *device, cudaError_t e, const char *what, EngError 
 EngStatus cu_error (EngError *error, EngStatus code, const char *field, uint64_t needed,
                     uint64_t available, const char *format, ...)
     __attribute__ ((format (printf, 6, 7)));
+
+/* Bytes of a row in the file; 0: no type for a GPU. */
+uint64_t cu_file_row_bytes (int type, uint64_t n_cols);
+/* Lay a matrix out at *@at behind @base (NULL: sizes only), which moves on. */
+void cu_place_weight (const EngWeightDesc *d, uint8_t *base, uint64_t *at, CuWeight *w);
+
+/* Whether the bound's streamed steps can be; device bytes that takes, 0: nothing to stream. */
+bool cu_streamer_can (const EngBound *);
+uint64_t cu_streamer_bytes (const EngBound *);
+/* @memory: that many device bytes, borrowed. The source outlives it. */
+EngStatus cu_streamer_new (EngBound *, const EngWeightSource *, uint8_t *memory, CuStreamer **, EngError *);
+void cu_streamer_free (CuStreamer **);
+/* A run: begin, then take and release every matrix in the order of the steps (QKV q, k, v; gate, up; experts gate,
+ * up, down), end; end also in the middle. take: work put on @stream from then on finds the matrix in *@w, until
+ * release. */
+void cu_streamer_begin (CuStreamer *);
+cudaError_t cu_streamer_take (CuStreamer *, EngWeightId, CuStream stream, CuWeight *w);
+cudaError_t cu_streamer_release (CuStreamer *, CuStream stream);
+void cu_streamer_end (CuStreamer *);
 
 EngStatus cu_bind (EngDevice *, const EngProgram *, const EngWeightSource *, const EngBindOptions *,
                    EngBound **, EngError *);

@@ -92,6 +92,32 @@ find_layers (const EngBound *b, EngState *s)
     s->n_layers[g] = end[g] - s->first_layer[g];
 }
 
+// Keys and values of a streamed layer: halves of all its blocks, and bytes of its part of one.
+typedef struct
+{
+  uint64_t k, v, block_bytes;
+} GuestLayer;
+
+static GuestLayer
+guest_layer (const EngBound *b, const EngStateOptions *o)
+{
+  GuestLayer most = {};
+  for (uint32_t i = 0; i < b->program->n_steps; i++)
+    {
+      const EngStep *q = &b->program->steps[i];
+      if (q->kind != ENG_STEP_QKV || !cu_is_streamed (b, i))
+        continue;
+      const EngGroupDesc *g = &b->program->groups[q->u.qkv.group];
+      const uint64_t k = layer_halves (g, o->n_blocks[q->u.qkv.group], g->k_width);
+      const uint64_t v = layer_halves (g, o->n_blocks[q->u.qkv.group], g->v_width);
+      const uint64_t bytes = 2 * layer_halves (g, 1, g->k_width + g->v_width);
+      most.k = k > most.k ? k : most.k;
+      most.v = v > most.v ? v : most.v;
+      most.block_bytes = bytes > most.block_bytes ? bytes : most.block_bytes;
+    }
+  return most;
+}
+
 // Lay everything out; called twice, first to count.
 static void
 lay_out (const EngBound *b, const EngStateOptions *o, EngState *s, Carver *c, EngMemoryPlan *plan)
@@ -108,6 +134,15 @@ lay_out (const EngBound *b, const EngStateOptions *o, EngState *s, Carver *c, En
       s->v[g] = carve<__half> (c, s->n_layers[g] * v) - s->first_layer[g] * v;
     }
   plan->state_bytes = c->at;
+  if (b->streamed)
+    {
+      const GuestLayer guest = guest_layer (b, o);
+      for (int k = 0; k < 2; k++)
+        {
+          s->guest_k[k] = carve<__half> (c, guest.k);
+          s->guest_v[k] = carve<__half> (c, guest.v);
+        }
+    }
   const uint64_t rows = o->max_rows;
   // meta: token, position, sequence of each row; rows of outputs; lengths, first rows; tables
   uint64_t words = 3 * rows + o->max_outputs + 2 * (uint64_t) o->max_sequences + 1;
@@ -151,6 +186,12 @@ state_clear (EngState *s)
     {
       cudaFree (s->arena);
       s->bound->device->used_bytes -= s->arena_bytes;
+    }
+  for (int k = 0; k < 2; k++)
+    {
+      cudaFreeHost (s->guest_host[k]);
+      if (s->guest_moved[k])
+        cudaEventDestroy (s->guest_moved[k]);
     }
   cudaFreeHost (s->meta_host);
   cudaFreeHost (s->logits_host);
@@ -278,6 +319,13 @@ cu_state_new (EngBound *b, const EngStateOptions *o, EngState **out, EngError *e
         e = cudaHostAlloc ((void **) &s->logits_host, outputs, cudaHostAllocDefault);
       if (e == cudaSuccess)
         e = cudaHostAlloc ((void **) &s->io_host, io, cudaHostAllocDefault);
+      const uint64_t guest = guest_layer (b, o).block_bytes * CU_GUEST_BLOCKS;
+      for (int k = 0; k < 2 && guest && e == cudaSuccess; k++)
+        {
+          e = cudaHostAlloc ((void **) &s->guest_host[k], guest, cudaHostAllocDefault);
+          if (e == cudaSuccess)
+            e = cudaEventCreateWithFlags (&s->guest_moved[k], cudaEventDisableTiming);
+        }
       const uint64_t routes = widest (p).routes;
       if (e == cudaSuccess && routes)
         e = cudaHostAlloc ((void **) &s->route_host, o->max_rows * routes * 4, cudaHostAllocDefault);

@@ -19,6 +19,7 @@ typedef struct
 typedef struct
 {
   uint8_t *elsewhere; /* [n_steps] */
+  uint8_t *streamed;  /* [n_steps] of those, what this device runs when many rows pay for sending it; NULL: nothing */
   bool has_steps, has_group[8];
   EngBound *bound;
 } Part;
@@ -31,6 +32,8 @@ struct EngExecutor
   uint32_t n_devices;
   Piece *pieces;
   uint32_t n_pieces;
+  Piece stream[2]; /* a streamed run: what stands before the first layer, then all the rest on device 0 */
+  uint32_t stream_rows;
 };
 
 struct EngExecutorState
@@ -39,6 +42,7 @@ struct EngExecutorState
   EngState **states;       /* [n_devices] */
   float **crossing;        /* [n_buffers]: [max_rows, width] of those that cross a cut, else NULL */
   EngBufferIo *io;         /* [n_pieces]: imports, then exports */
+  EngBufferIo *stream_io;  /* [n_buffers]: what a streamed run takes */
   EngStepObserver observer;
   void *observer_data;
   float *seen[2]; /* what the observer is shown: src and aux */
@@ -117,7 +121,10 @@ static void
 free_cut (Part *parts, uint32_t n_devices, Piece *pieces, uint32_t n_pieces)
 {
   for (uint32_t i = 0; parts && i < n_devices; i++)
-    eng_free (parts[i].elsewhere);
+    {
+      eng_free (parts[i].elsewhere);
+      eng_free (parts[i].streamed);
+    }
   for (uint32_t i = 0; pieces && i < n_pieces; i++)
     {
       eng_free (pieces[i].imports);
@@ -132,6 +139,25 @@ no_memory (EngError *error)
 {
   return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE,
                         "no memory to set the model up");
+}
+
+/* What device 0 may be sent: all that other devices have of the layers. */
+static EngStatus
+mark_streamed (const EngProgram *program, Part *part, EngError *error)
+{
+  if (!part->has_steps || part->elsewhere[program->n_steps - 1])
+    return ENG_OK;
+  bool any = false;
+  for (uint32_t i = 0; i < program->n_steps; i++)
+    any = any || (part->elsewhere[i] && program->steps[i].layer != ENG_LAYER_NONE);
+  if (!any)
+    return ENG_OK;
+  part->streamed = eng_alloc_array (program->n_steps, 1);
+  if (!part->streamed)
+    return no_memory (error);
+  for (uint32_t i = 0; i < program->n_steps; i++)
+    part->streamed[i] = part->elsewhere[i] && program->steps[i].layer != ENG_LAYER_NONE;
+  return ENG_OK;
 }
 
 /* Cut the program. free_cut () also after a failure. */
@@ -174,6 +200,31 @@ cut_program (const EngProgram *program, const EngExecutorOptions *o, Part **part
         part->has_group[step->u.qkv.group] = true;
     }
   find_crossings (program, *pieces, n);
+  return o->stream_rows ? mark_streamed (program, &(*parts)[0], error) : ENG_OK;
+}
+
+/* The two pieces of a streamed run. The first may be empty: device 0 has those steps itself. */
+static EngStatus
+plan_stream (EngExecutor *e, uint32_t stream_rows, EngError *error)
+{
+  const EngProgram *program = e->program;
+  const Piece *first = &e->pieces[0];
+  uint32_t n_lead = 0;
+  while (n_lead < program->n_steps && program->steps[n_lead].layer == ENG_LAYER_NONE
+         && e->parts[0].elsewhere[n_lead])
+    n_lead++;
+  /* what lies before the first layer is one device's */
+  if (n_lead > first->n_steps)
+    return ENG_OK;
+  e->stream[0] = (Piece) { .i_device = first->i_device, .n_steps = n_lead };
+  e->stream[1] = (Piece) { .first_step = n_lead, .n_steps = program->n_steps - n_lead };
+  e->stream[1].imports = eng_alloc_array (program->n_buffers, sizeof *e->stream[1].imports);
+  if (!e->stream[1].imports)
+    return no_memory (error);
+  for (uint32_t id = 0; n_lead && id < program->n_buffers; id++)
+    if (writes (program, &e->stream[0], (EngBufferId) id) && takes (program, &e->stream[1], (EngBufferId) id))
+      e->stream[1].imports[e->stream[1].n_imports++] = (EngBufferId) id;
+  e->stream_rows = stream_rows;
   return ENG_OK;
 }
 
@@ -222,8 +273,11 @@ eng_executor_new (const EngProgram *program, const EngWeightSource *source,
       bind.first_step = 0;
       bind.n_steps = program->n_steps;
       bind.elsewhere = e->parts[i].elsewhere;
+      bind.streamed = e->parts[i].streamed;
       status = d->api->bind (d->device, program, source, &bind, &e->parts[i].bound, error);
     }
+  if (status == ENG_OK && e->parts[0].streamed)
+    status = plan_stream (e, o->stream_rows, error);
   if (status != ENG_OK)
     {
       eng_executor_free (&e);
@@ -244,6 +298,7 @@ eng_executor_free (EngExecutor **executor)
     if (e->parts[i].bound)
       e->devices[i].api->unbind (&e->parts[i].bound);
   free_cut (e->parts, e->n_devices, e->pieces, e->n_pieces);
+  eng_free (e->stream[1].imports);
   eng_free (e->devices);
   eng_free (e);
 }
@@ -253,7 +308,7 @@ own_state_options (const Part *part, const EngStateOptions *options, EngStateOpt
 {
   *own = *options;
   for (uint32_t g = 0; g < 8; g++)
-    if (!part->has_group[g])
+    if (!part->has_group[g] && !part->streamed)
       own->n_blocks[g] = 0;
 }
 
@@ -277,6 +332,7 @@ eng_executor_plan (const EngProgram *program, const EngExecutorOptions *o,
       bind.first_step = 0;
       bind.n_steps = program->n_steps;
       bind.elsewhere = parts[i].elsewhere;
+      bind.streamed = parts[i].streamed;
       EngStateOptions own;
       if (state)
         own_state_options (&parts[i], state, &own);
@@ -358,7 +414,19 @@ prepare_crossings (EngExecutorState *s, uint32_t max_rows, EngError *error)
               = (EngBufferIo) { .buffer = id, .data = s->crossing[id] };
         }
     }
-  return ENG_OK;
+  const Piece *stream = &e->stream[1];
+  s->stream_io = eng_alloc_array (program->n_buffers, sizeof *s->stream_io);
+  for (uint32_t k = 0; s->stream_io && k < stream->n_imports; k++)
+    {
+      EngBufferId id = stream->imports[k];
+      if (!s->crossing[id])
+        s->crossing[id]
+            = eng_executor_host_alloc (e, (uint64_t) max_rows * program->buffers[id].width * sizeof (float));
+      if (!s->crossing[id])
+        return no_memory (error);
+      s->stream_io[k] = (EngBufferIo) { .buffer = id, .data = s->crossing[id] };
+    }
+  return s->stream_io ? ENG_OK : no_memory (error);
 }
 
 EngStatus
@@ -402,6 +470,7 @@ eng_executor_state_free (EngExecutorState **state)
     eng_executor_host_free (s->executor, s->crossing[i]);
   eng_free (s->crossing);
   eng_free (s->io);
+  eng_free (s->stream_io);
   eng_free (s->states);
   eng_free (s->seen[0]);
   eng_free (s->seen[1]);
@@ -472,11 +541,61 @@ run_observed (EngExecutorState *s, const Piece *piece, const EngBatch *batch, co
   return status;
 }
 
+/* EngKeyMover: keys of a layer that another device keeps. */
+static EngStatus
+move_keys (void *data, uint32_t i_step, const uint32_t *blocks, uint32_t n_blocks, void *bytes, bool to_owner,
+           EngError *error)
+{
+  EngExecutorState *s = data;
+  const EngExecutor *e = s->executor;
+  const EngStep *step = &e->program->steps[i_step];
+  for (uint32_t i = 1; i < e->n_devices; i++)
+    if (e->parts[i].bound && !e->parts[i].elsewhere[i_step] && e->devices[i].api->move_keys)
+      return e->devices[i].api->move_keys (e->parts[i].bound, s->states[i], step->u.qkv.group,
+                                           step->u.qkv.i_layer_in_group, blocks, n_blocks, bytes, to_owner, error);
+  return eng_error_set (error, ENG_ERR_UNSUPPORTED, "keys", ENG_OFFSET_NONE, "nobody moves the keys of step %u", i_step);
+}
+
+/* The whole batch on device 0. */
+static EngStatus
+run_streamed (EngExecutorState *s, const EngBatch *batch, float *output, ENG_ATOMIC_FLAG *cancel, EngError *error)
+{
+  const EngExecutor *e = s->executor;
+  const Piece *lead = &e->stream[0], *rest = &e->stream[1];
+  if (lead->n_steps)
+    {
+      const EngRun run = { .n_steps = lead->n_steps,
+                           .exports = s->stream_io,
+                           .n_exports = rest->n_imports,
+                           .cancel = cancel };
+      EngStatus status = e->devices[lead->i_device].api->run (e->parts[lead->i_device].bound,
+                                                              s->states[lead->i_device], batch, &run, error);
+      if (status != ENG_OK)
+        return status;
+    }
+  const EngRun run = { .first_step = rest->first_step,
+                       .n_steps = rest->n_steps,
+                       .imports = s->stream_io,
+                       .n_imports = rest->n_imports,
+                       .output = output,
+                       .cancel = cancel,
+                       .streamed = true,
+                       .keys = { move_keys, s } };
+  return e->devices[0].api->run (e->parts[0].bound, s->states[0], batch, &run, error);
+}
+
 EngStatus
 eng_executor_run (EngExecutorState *s, const EngBatch *batch, float *output,
                   ENG_ATOMIC_FLAG *cancel, EngError *error)
 {
-  const EngExecutor *e = s->executor;
+  EngExecutor *e = s->executor;
+  if (e->stream_rows && batch->n_rows >= e->stream_rows && !s->observer)
+    {
+      EngStatus status = run_streamed (s, batch, output, cancel, error);
+      if (status != ENG_ERR_UNSUPPORTED)
+        return status;
+      e->stream_rows = 0; /* cannot be done here: not tried again */
+    }
   for (uint32_t i = 0; i < e->n_pieces; i++)
     {
       const Piece *piece = &e->pieces[i];

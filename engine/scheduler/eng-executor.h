@@ -27,7 +27,10 @@ typedef struct
   const uint8_t *layer_devices;
   /* Device of each layer's routed experts [n_layers]; NULL = with their layer. */
   const uint8_t *expert_devices;
-  /* Used for every piece; first_step and n_steps are set here. */
+  /* Batches of at least so many rows run wholly on device 0, which is sent the matrices of the other devices' layers
+   * while it computes; 0: never. Ignored where device 0 has all layers or lacks the output head. */
+  uint32_t stream_rows;
+  /* Used for every piece; first_step, n_steps, elsewhere and streamed are set here. */
   EngBindOptions bind;
 } EngExecutorOptions;
 

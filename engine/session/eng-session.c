@@ -22,6 +22,8 @@
 #define DEFAULT_GPU_ROWS 2048u
 #define LEAST_BYTES_FOR_GPU_ROWS ((uint64_t) 14 << 30)
 #define DEFAULT_OUTPUTS 16u
+/* From how many rows on sending layers to the GPU is faster than computing them on the CPU. */
+#define STREAM_ROWS 32u
 /* A sequence of an encoder is one batch; longer texts than this are cut by whoever embeds. */
 #define MOST_ENCODER_ROWS 8192u
 
@@ -45,6 +47,7 @@ typedef struct
   uint8_t layer_devices[1024]; /* eng-builder.h: ENG_MAX_LAYERS */
   uint8_t expert_devices[1024];
   uint32_t n_gpu_layers, n_cpu_experts;
+  bool memory_is_short; /* for the CPU's form of its weights and the file's beside it, which is what is sent */
   EngRunnerOptions runner;
   EngExecutorOptions executor;
   EngSessionPlan plan;
@@ -206,6 +209,9 @@ choose_placement (Loading *l, EngError *error)
     .n_devices = l->n_devices,
     .layer_devices = l->n_devices == 2 ? l->layer_devices : NULL,
     .expert_devices = l->n_devices == 2 ? l->expert_devices : NULL,
+    .stream_rows = l->n_devices == 2 && !(l->options->disabled & ENG_SESSION_WITHOUT_STREAMING) && !l->memory_is_short
+                       ? STREAM_ROWS
+                       : 0,
     .bind = { .load_as = l->options->load_as,
               .exact = l->options->exact,
               .disabled = l->options->disabled,
@@ -220,14 +226,30 @@ choose_placement (Loading *l, EngError *error)
   return ENG_OK;
 }
 
+/* Placement and what it takes. */
+static EngStatus
+choose_plans (Loading *l, EngMemoryPlan plans[2], EngError *error)
+{
+  EngStatus status = choose_placement (l, error);
+  if (status == ENG_OK)
+    status = make_plans (l, plans, error);
+  if (status != ENG_OK || l->executor.stream_rows == 0)
+    return status;
+  const EngMemoryPlan *cpu = &plans[1];
+  l->memory_is_short = 2 * cpu->weight_bytes - cpu->mapped_bytes + cpu->state_bytes + cpu->scratch_bytes
+                       > eng_memory_get_available ();
+  if (!l->memory_is_short)
+    return ENG_OK;
+  status = choose_placement (l, error);
+  return status == ENG_OK ? make_plans (l, plans, error) : status;
+}
+
 /* Fill l->plan for the context now in l->runner. */
 static EngStatus
 make_plan (Loading *l, EngError *error)
 {
-  EngStatus status = choose_placement (l, error);
   EngMemoryPlan plans[2] = { 0 };
-  if (status == ENG_OK)
-    status = make_plans (l, plans, error);
+  EngStatus status = choose_plans (l, plans, error);
   if (status != ENG_OK)
     return status;
   EngSessionPlan *p = &l->plan;

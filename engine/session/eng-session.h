@@ -12,6 +12,9 @@
 #include "eng-sampler.h"
 #include "eng-tokenizer.h"
 
+/* EngSessionOptions.disabled: long prompts are not computed wholly on the GPU, with the layers of main memory sent along. */
+#define ENG_SESSION_WITHOUT_STREAMING ((uint64_t) 1)
+
 typedef struct EngSession EngSession;
 
 /* Zero means "choose" everywhere; eng_session_options_init () sets the few that differ. */
@@ -31,7 +34,7 @@ typedef struct
   bool exact;              /* reference kernels with float activations */
   bool no_mmap;
   bool without_text;       /* neither tokenizer nor template: for ids alone */
-  uint64_t disabled;       /* optimizations off, see EngBindOptions */
+  uint64_t disabled;       /* optimizations off: ENG_SESSION_WITHOUT_*, and see EngBindOptions */
   uint32_t max_sequences;  /* conversations kept; 0 = 4 */
   bool all_full;           /* room for every sequence to be as long as the context; else they share that room */
   uint32_t max_rows;       /* of a batch; 0 = 512, on a GPU with room 2048 */

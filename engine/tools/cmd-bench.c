@@ -24,23 +24,25 @@ static const struct
   const char *name;
   uint32_t tiers;   /* EngCpuTier bits */
   uint64_t without; /* ENG_CPU_WITHOUT_* */
+  uint64_t disabled; /* ENG_SESSION_WITHOUT_* */
 } optimizations[] = {
-  { "vectors", UINT32_MAX, 0 },
+  { "vectors", UINT32_MAX, 0, 0 },
   { "avx512",
-    ENG_CPU_TIER_AVX512 | ENG_CPU_TIER_AVX512_VNNI | ENG_CPU_TIER_AVX512_BF16 | ENG_CPU_TIER_AMX, 0 },
-  { "vnni", ENG_CPU_TIER_AVX_VNNI | ENG_CPU_TIER_AVX512_VNNI | ENG_CPU_TIER_AMX, 0 },
-  { "split-attention", 0, ENG_CPU_WITHOUT_SPLIT },
-  { "shared-keys", 0, ENG_CPU_WITHOUT_SHARED },
-  { "early-keys", 0, ENG_CPU_WITHOUT_FETCH },
-  { "spinning", 0, ENG_CPU_WITHOUT_SPIN },
+    ENG_CPU_TIER_AVX512 | ENG_CPU_TIER_AVX512_VNNI | ENG_CPU_TIER_AVX512_BF16 | ENG_CPU_TIER_AMX, 0, 0 },
+  { "vnni", ENG_CPU_TIER_AVX_VNNI | ENG_CPU_TIER_AVX512_VNNI | ENG_CPU_TIER_AMX, 0, 0 },
+  { "split-attention", 0, ENG_CPU_WITHOUT_SPLIT, 0 },
+  { "shared-keys", 0, ENG_CPU_WITHOUT_SHARED, 0 },
+  { "early-keys", 0, ENG_CPU_WITHOUT_FETCH, 0 },
+  { "spinning", 0, ENG_CPU_WITHOUT_SPIN, 0 },
+  { "streaming", 0, 0, ENG_SESSION_WITHOUT_STREAMING },
 };
 
-/* EngDeviceOptions.kernel_mask without those; false: there is none of a name. */
+/* EngDeviceOptions.kernel_mask and EngSessionOptions.disabled without those; false: there is none of a name. */
 static bool
-mask_without (const EngToolStrings *names, uint64_t *mask)
+mask_without (const EngToolStrings *names, uint64_t *mask, uint64_t *disabled)
 {
   uint32_t tiers = UINT32_MAX;
-  *mask = 0;
+  *mask = *disabled = 0;
   for (uint32_t i = 0; i < names->n; i++)
     {
       size_t o = 0, n = sizeof optimizations / sizeof optimizations[0];
@@ -50,6 +52,7 @@ mask_without (const EngToolStrings *names, uint64_t *mask)
         return false;
       tiers &= ~optimizations[o].tiers;
       *mask |= optimizations[o].without;
+      *disabled |= optimizations[o].disabled;
     }
   /* No tier at all is said by a bit that is none: 0 would mean all. */
   *mask |= tiers != 0 ? tiers : 1u << 31;
@@ -317,7 +320,7 @@ eng_cmd_bench (int argc, char **argv)
            batch = 0;
   bool json = false;
   EngToolStrings without = { 0 };
-  uint64_t kernel_mask;
+  uint64_t kernel_mask, disabled;
   const char *path = NULL;
   const EngToolOption options[] = {
     { "-p", ENG_TOOL_UINT, &n_prefill, "N  tokens of prefill (512)" },
@@ -346,7 +349,7 @@ eng_cmd_bench (int argc, char **argv)
   if (n_prefill > 1 << 24 || n_decode > 1 << 24 || depth > 1 << 24 || n_sequences == 0
       || n_sequences > 64 || n_repetitions == 0 || n_repetitions > MAX_REPETITIONS || batch > 65536 || n_prefill + n_decode == 0)
     return eng_tool_bad_usage ("bench: a number is out of range");
-  if (!mask_without (&without, &kernel_mask))
+  if (!mask_without (&without, &kernel_mask, &disabled))
     return eng_tool_bad_usage ("bench: --without: no such optimization; --help lists them");
   Bench b = { .n_prefill = (uint32_t) n_prefill, .n_decode = (uint32_t) n_decode,
               .depth = (uint32_t) depth, .n_sequences = (uint32_t) n_sequences };
@@ -358,6 +361,7 @@ eng_cmd_bench (int argc, char **argv)
   Use uses[2] = { { 0 } };
   EngStatus status = eng_tool_session_options (&model_options, &session_options, &error);
   session_options.kernel_mask = kernel_mask;
+  session_options.disabled = disabled;
   session_options.without_text = true;
   session_options.max_sequences = b.n_sequences;
   session_options.all_full = true;

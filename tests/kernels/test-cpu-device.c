@@ -189,6 +189,25 @@ test_blocks (const void *data)
   g_assert_cmpint (api->write_block (f.bound, f.state, 0, 0, saved, &error), ==, ENG_OK);
   g_assert_cmpint (run_rows (&f, n, 1, 0, NULL, got), ==, ENG_OK);
   g_assert_cmpmem (got, v * sizeof (float), want, v * sizeof (float));
+  /* The same by layers, two blocks at a time. */
+  uint32_t n_layers = f.program->groups[0].n_layers;
+  uint64_t part = bytes / n_layers;
+  g_autofree uint8_t *pair = g_malloc (2 * part);
+  const uint32_t from[2] = { 5, 0 }, to[2] = { 3, 4 }, missing[2] = { 0, N_BLOCKS };
+  for (uint32_t l = 0; l < n_layers; l++)
+    {
+      g_assert_cmpint (api->move_keys (f.bound, f.state, 0, l, from, 2, pair, false, &error), ==, ENG_OK);
+      g_assert_cmpmem (pair, part, saved + l * part, part);
+      g_assert_cmpmem (pair + part, part, saved + l * part, part);
+      g_assert_cmpint (api->move_keys (f.bound, f.state, 0, l, to, 2, pair, true, &error), ==, ENG_OK);
+    }
+  for (int i = 0; i < 2; i++)
+    {
+      g_assert_cmpint (api->read_block (f.bound, f.state, 0, to[i], again, &error), ==, ENG_OK);
+      g_assert_cmpmem (again, bytes, saved, bytes);
+    }
+  g_assert_cmpint (api->move_keys (f.bound, f.state, 0, 0, missing, 2, pair, false, &error), ==, ENG_ERR_ARGUMENT);
+  g_assert_cmpint (api->move_keys (f.bound, f.state, 0, n_layers, from, 1, pair, false, &error), ==, ENG_ERR_ARGUMENT);
   g_assert_cmpint (api->read_block (f.bound, f.state, 0, N_BLOCKS, saved, &error), ==,
                    ENG_ERR_ARGUMENT);
   g_assert_cmpint (api->copy_block (f.bound, f.state, 9, 0, 1, &error), ==, ENG_ERR_ARGUMENT);

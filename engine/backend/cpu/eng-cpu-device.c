@@ -113,6 +113,7 @@ eng_cpu_device_api (void)
     .block_bytes = eng_cpu_block_bytes,
     .read_block = eng_cpu_read_block,
     .write_block = eng_cpu_write_block,
+    .move_keys = eng_cpu_move_keys,
   };
   return &api;
 }

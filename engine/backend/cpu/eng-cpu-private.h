@@ -158,6 +158,9 @@ void eng_cpu_state_free (EngState **state);
 EngStatus eng_cpu_copy_block (EngBound *bound, EngState *state, uint32_t group, uint32_t from,
                               uint32_t to, EngError *error);
 uint64_t eng_cpu_block_bytes (EngBound *bound, EngState *state, uint32_t group);
+EngStatus eng_cpu_move_keys (EngBound *bound, EngState *state, uint32_t group, uint32_t i_layer_in_group,
+                             const uint32_t *blocks, uint32_t n_blocks, void *data, bool to_state,
+                             EngError *error);
 EngStatus eng_cpu_read_block (EngBound *bound, EngState *state, uint32_t group, uint32_t block,
                               void *data, EngError *error);
 EngStatus eng_cpu_write_block (EngBound *bound, EngState *state, uint32_t group, uint32_t block,

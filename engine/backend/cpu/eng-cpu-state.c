@@ -401,25 +401,27 @@ move_keys (uint8_t *memory, uint8_t *rows, uint32_t k_width, uint32_t size, bool
 }
 
 static void
-move_block (EngState *state, uint32_t group, uint32_t block, uint8_t *data, bool to_data)
+move_layer (EngState *state, uint32_t group, uint32_t block, uint32_t layer, uint8_t *data, bool to_data)
 {
   const EngGroupDesc *desc = &state->bound->program->groups[group];
   EngCpuGroup *g = &state->groups[group];
   uint32_t size = kv_element_bytes (state->options.k_type);
-  uint8_t *memory = g->data + block * g->block_bytes;
-  for (uint32_t layer = 0; layer < desc->n_layers; layer++)
+  uint8_t *memory = g->data + block * g->block_bytes + layer * g->layer_bytes;
+  for (uint32_t h = 0; h < desc->n_kv_head; h++)
     {
-      for (uint32_t h = 0; h < desc->n_kv_head; h++)
-        {
-          move_keys (memory, data, desc->k_width, size, to_data);
-          memory += g->k_head_bytes;
-          data += g->k_head_bytes;
-        }
-      uint64_t values = desc->n_kv_head * g->v_head_bytes;
-      memcpy (to_data ? data : memory, to_data ? memory : data, values);
-      memory += values;
-      data += values;
+      move_keys (memory, data, desc->k_width, size, to_data);
+      memory += g->k_head_bytes;
+      data += g->k_head_bytes;
     }
+  uint64_t values = desc->n_kv_head * g->v_head_bytes;
+  memcpy (to_data ? data : memory, to_data ? memory : data, values);
+}
+
+static void
+move_block (EngState *state, uint32_t group, uint32_t block, uint8_t *data, bool to_data)
+{
+  for (uint32_t layer = 0; layer < state->bound->program->groups[group].n_layers; layer++)
+    move_layer (state, group, block, layer, data + layer * state->groups[group].layer_bytes, to_data);
 }
 
 EngStatus
@@ -442,4 +444,47 @@ eng_cpu_write_block (EngBound *bound, EngState *state, uint32_t group, uint32_t 
   if (status == ENG_OK)
     move_block (state, group, block, (uint8_t *) (uintptr_t) data, false);
   return status;
+}
+
+/* Blocks of one layer on their way, one a chunk of the pool's loop. */
+typedef struct
+{
+  EngState *state;
+  uint32_t group, layer;
+  const uint32_t *blocks;
+  uint8_t *data;
+  bool to_data;
+} Move;
+
+static void
+move_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
+{
+  (void) i_thread;
+  const Move *m = data;
+  move_layer (m->state, m->group, m->blocks[i_chunk], m->layer,
+              m->data + i_chunk * m->state->groups[m->group].layer_bytes, m->to_data);
+}
+
+EngStatus
+eng_cpu_move_keys (EngBound *bound, EngState *state, uint32_t group, uint32_t i_layer_in_group,
+                   const uint32_t *blocks, uint32_t n_blocks, void *data, bool to_state, EngError *error)
+{
+  EngStatus status = ENG_OK;
+  for (uint32_t i = 0; i < n_blocks && status == ENG_OK; i++)
+    status = check_block (state, group, blocks[i], error);
+  if (status == ENG_OK && group < bound->program->n_groups
+      && i_layer_in_group >= bound->program->groups[group].n_layers)
+    status = eng_error_set (error, ENG_ERR_ARGUMENT, "layer", ENG_OFFSET_NONE,
+                            "state group %u has no layer %u", group, i_layer_in_group);
+  if (status != ENG_OK)
+    return status;
+  Move move = { state, group, i_layer_in_group, blocks, data, !to_state };
+  for (uint32_t at = 0; at < n_blocks; at += ENG_POOL_MAX_CHUNKS)
+    {
+      uint32_t n = n_blocks - at < ENG_POOL_MAX_CHUNKS ? n_blocks - at : ENG_POOL_MAX_CHUNKS;
+      eng_thread_pool_run (bound->device->pool, n, move_chunk, &move);
+      move.blocks += n;
+      move.data += n * state->groups[group].layer_bytes;
+    }
+  return ENG_OK;
 }

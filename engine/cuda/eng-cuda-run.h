@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the files that run steps: what a run carries along, and what few and many rows share. */
+#pragma once
+
+#include "eng-cuda-private.h"
+
+typedef struct
+{
+  EngBound *b;
+  EngState *s;
+  const EngProgram *p;
+  const EngBatch *batch;
+  const EngRun *run;
+  CuStream stream;
+  int n_rows, n_outputs, n_sequences, max_rows_of_sequence;
+  int pdl;
+  uint32_t first, end; // steps of the run: end is behind the last
+  EngBufferId in_x16; // buffer whose bf16 form x16 holds now, or ENG_BUFFER_NONE
+  int blas_error;
+  /* streamed runs: which guest keys the layer at hand uses; keys on their way to their owner */
+  int guest;
+  CuGuestExport leaving;
+  EngStatus key_status; // of the mover, with its error
+  EngError *error;
+} CuRun;
+
+#define TRY(call)                                                                                  \
+  do                                                                                               \
+    {                                                                                              \
+      const cudaError_t e_ = (call);                                                               \
+      if (e_ != cudaSuccess)                                                                       \
+        return e_;                                                                                 \
+    }                                                                                              \
+  while (0)
+
+static inline const float *
+cu_vector_of (const CuRun *r, EngWeightId w)
+{
+  return w == ENG_WEIGHT_NONE ? NULL : r->b->vectors[w];
+}
+
+/* eng-cuda-step.cu */
+CuQkv cu_qkv_arguments (const CuRun *, const EngStep *);
+CuAttention cu_attention_arguments (const CuRun *, const EngStep *);
+cudaError_t cu_run_qkv_finish (const CuRun *, const EngStep *);
+cudaError_t cu_run_norm (const CuRun *, const EngStep *, float *y, __nv_bfloat16 *y16);
+cudaError_t cu_run_embed (const CuRun *, const EngStep *);
+/* The sigmoid that a shared expert is weighed with. */
+cudaError_t cu_run_gate_rows (const CuRun *, const EngStep *, float *y, __nv_bfloat16 *y16);
+
+/* eng-cuda-step-few.cu: step @i for at most ENG_CUDA_GEMV_ROWS rows (or any number, slowly), through matrix-vector
+ * kernels. */
+cudaError_t cu_step_few (const CuRun *, uint32_t i);
+cudaError_t cu_experts_few (const CuRun *, uint32_t i);
+/* eng-cuda-step-many.cu: for many, through large products. */
+cudaError_t cu_step_many (CuRun *, uint32_t i);
+
+/* eng-cuda-guest.cu: keys of streamed QKV step @i, before its product and after its finish, and when the run ends. */
+cudaError_t cu_guest_enter (CuRun *, uint32_t i);
+cudaError_t cu_guest_leave (CuRun *, uint32_t i);
+cudaError_t cu_guest_finish (CuRun *);

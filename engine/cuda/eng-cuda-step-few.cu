@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// Steps of few rows, through the fused matrix-vector kernels.
+#include "eng-cuda-run.h"
+
+// Products: what they read, with a folded norm in front of it when there is one.
+static void
+set_input (const CuRun *r, uint32_t i, CuGemv *g)
+{
+  const EngStep *s = &r->p->steps[i];
+  const int n = r->b->plans[i].norm_of_src;
+  EngBufferId src = s->src;
+  if (n >= 0)
+    {
+      const EngStep *norm = &r->p->steps[n];
+      src = norm->src;
+      g->has_norm = 1;
+      g->norm = cu_vector_of (r, norm->w[0]);
+      g->eps = norm->u.norm.eps;
+    }
+  g->x = r->s->buffers[src];
+  g->x_stride = r->p->buffers[src].width;
+  g->n_cols = r->b->weights[s->w[0]].n_cols;
+  g->scale = 1.f;
+}
+
+static cudaError_t
+gemv (const CuRun *r, const CuGemv *g, int n_rows)
+{
+  // segments of one launch are all planes or all floats
+  CuGemv part = *g;
+  for (int first = 0; first < g->n_segments;)
+    {
+      int n = 1;
+      const bool floats = g->segment[first].w.q_bytes == 0;
+      while (first + n < g->n_segments && (g->segment[first + n].w.q_bytes == 0) == floats)
+        n++;
+      for (int k = 0; k < n; k++)
+        part.segment[k] = g->segment[first + k];
+      part.n_segments = n;
+      TRY (cu_gemv (r->stream, &part, n_rows, r->b->device->n_units, r->pdl));
+      first += n;
+    }
+  return cudaSuccess;
+}
+
+static CuSegment
+segment (const CuRun *r, EngWeightId w, EngWeightId bias, float *y, uint32_t stride)
+{
+  CuSegment s = {};
+  s.w = r->b->weights[w];
+  s.bias = cu_vector_of (r, bias);
+  s.y = y;
+  s.y_stride = stride;
+  return s;
+}
+
+// Whether the attention behind QKV step @i does that step's finish as well.
+static bool
+attention_finishes (const CuRun *r, uint32_t i)
+{
+  if (i + 1 >= r->end || r->max_rows_of_sequence != 1)
+    return false;
+  const EngStep *s = &r->p->steps[i], *next = s + 1;
+  if (s->kind != ENG_STEP_QKV || next->kind != ENG_STEP_ATTENTION || next->src != s->dst)
+    return false;
+  const CuAttention a = cu_attention_arguments (r, next);
+  return cu_attention_token_fits (&a);
+}
+
+cudaError_t
+cu_experts_few (const CuRun *r, uint32_t i)
+{
+  const EngStep *s = &r->p->steps[i];
+  const uint32_t n_ff = r->b->weights[s->w[0]].n_rows, n_used = s->u.experts.n_used;
+  CuGemv g = {};
+  set_input (r, i, &g);
+  g.tail = CU_TAIL_GLU;
+  g.act = s->u.experts.act;
+  g.route = r->s->buffers[s->aux];
+  g.route_stride = r->p->buffers[s->aux].width;
+  g.n_used = n_used;
+  g.n_segments = 1;
+  g.segment[0] = segment (r, s->w[0], ENG_WEIGHT_NONE, r->s->glu_rows, n_used * n_ff);
+  g.segment[0].w2 = r->b->weights[s->w[1]];
+  TRY (gemv (r, &g, r->n_rows));
+  CuGemv d = {};
+  d.x = r->s->glu_rows;
+  d.x_stride = n_used * n_ff;
+  d.n_cols = n_ff;
+  d.scale = 1.f;
+  d.route = g.route;
+  d.route_stride = g.route_stride;
+  d.n_used = n_used;
+  d.tail = s->flags & ENG_STEP_ADD_AFTER ? CU_TAIL_ADD : CU_TAIL_STORE;
+  d.aux = r->s->buffers[s->dst];
+  d.n_segments = 1;
+  d.segment[0] = segment (r, s->w[2], ENG_WEIGHT_NONE, r->s->buffers[s->dst],
+                          r->p->buffers[s->dst].width);
+  return gemv (r, &d, r->n_rows);
+}
+
+cudaError_t
+cu_step_few (const CuRun *r, uint32_t i)
+{
+  const EngStep *s = &r->p->steps[i];
+  float *const *buf = r->s->buffers;
+  CuGemv g = {};
+  switch (s->kind)
+    {
+    case ENG_STEP_EMBED:
+      return cu_run_embed (r, s);
+    case ENG_STEP_NORM:
+      return r->b->plans[i].folded ? cudaSuccess : cu_run_norm (r, s, buf[s->dst], NULL);
+    case ENG_STEP_QKV:
+      {
+        const uint32_t nk = s->u.qkv.n_head_kv * s->u.qkv.k_width;
+        const uint32_t nv = s->u.qkv.n_head_kv * s->u.qkv.v_width;
+        set_input (r, i, &g);
+        g.n_segments = 3;
+        g.segment[0] = segment (r, s->w[0], s->w[3], buf[s->dst], r->p->buffers[s->dst].width);
+        g.segment[1] = segment (r, s->w[1], s->w[4], r->s->kv_rows, nk);
+        g.segment[2] = segment (r, s->w[2], s->w[5],
+                                r->s->kv_rows + (uint64_t) r->s->options.max_rows * nk, nv);
+        TRY (gemv (r, &g, r->n_rows));
+        return attention_finishes (r, i) ? cudaSuccess : cu_run_qkv_finish (r, s);
+      }
+    case ENG_STEP_ATTENTION:
+      {
+        const CuAttention a = cu_attention_arguments (r, s);
+        if (i > r->first && attention_finishes (r, i - 1))
+          {
+            const CuQkv f = cu_qkv_arguments (r, s - 1);
+            return cu_attention_token (r->stream, &a, &f, &r->s->view, buf[s->dst], r->n_rows, r->s->partial,
+                                       r->s->counters, r->b->device->n_units, r->pdl);
+          }
+        return cu_attention_decode (r->stream, &a, &r->s->view, s->u.attention.group, buf[s->src],
+                                    buf[s->dst], r->n_rows, r->s->partial, r->s->counters,
+                                    r->b->device->n_units, r->pdl);
+      }
+    case ENG_STEP_PRODUCT:
+      set_input (r, i, &g);
+      g.n_segments = 1;
+      g.segment[0] = segment (r, s->w[0], s->w[1], buf[s->dst], r->p->buffers[s->dst].width);
+      g.act = s->u.product.act;
+      g.scale = s->u.product.scale;
+      if (s->flags & ENG_STEP_ADD_AFTER)
+        {
+          g.tail = CU_TAIL_ADD;
+          g.aux = buf[s->aux];
+        }
+      return gemv (r, &g, r->n_rows);
+    case ENG_STEP_GATE_UP:
+      set_input (r, i, &g);
+      if (r->b->weights[s->w[0]].type != r->b->weights[s->w[1]].type)
+        {
+          const uint32_t n = r->b->weights[s->w[0]].n_rows;
+          g.n_segments = 2;
+          g.segment[0] = segment (r, s->w[0], ENG_WEIGHT_NONE, r->s->glu_rows, 2 * n);
+          g.segment[1] = segment (r, s->w[1], ENG_WEIGHT_NONE, r->s->glu_rows + n, 2 * n);
+          TRY (gemv (r, &g, r->n_rows));
+          TRY (cu_glu (r->stream, r->s->glu_rows, r->s->glu_rows + n, cu_vector_of (r, s->w[2]), cu_vector_of (r, s->w[3]),
+                       s->u.glu.act, r->n_rows, (int) n, 2 * n, buf[s->dst], NULL));
+          return cu_run_gate_rows (r, s, buf[s->dst], NULL);
+        }
+      g.tail = CU_TAIL_GLU;
+      g.act = s->u.glu.act;
+      g.n_segments = 1;
+      g.segment[0] = segment (r, s->w[0], s->w[2], buf[s->dst], r->p->buffers[s->dst].width);
+      g.segment[0].w2 = r->b->weights[s->w[1]];
+      g.segment[0].bias2 = cu_vector_of (r, s->w[3]);
+      TRY (gemv (r, &g, r->n_rows));
+      return cu_run_gate_rows (r, s, buf[s->dst], NULL);
+    case ENG_STEP_ROUTE:
+      set_input (r, i, &g);
+      if (r->b->weights[s->w[0]].type == ENG_TYPE_F32 && r->n_rows <= ENG_CUDA_GEMV_ROWS)
+        {
+          CuRouter a = {};
+          a.x = g.x;
+          a.w = (const float *) r->b->weights[s->w[0]].q;
+          a.has_norm = g.has_norm;
+          a.norm = g.norm;
+          a.eps = g.eps;
+          a.selection = cu_vector_of (r, s->w[1]);
+          a.n_cols = (int) g.n_cols;
+          a.n_expert = (int) s->u.route.n_expert;
+          a.n_used = (int) s->u.route.n_used;
+          a.gating = s->u.route.gating;
+          a.normalize = s->u.route.normalize;
+          a.scale = s->u.route.scale;
+          a.scores = r->s->scores;
+          a.y = buf[s->dst];
+          a.counters = r->s->route_counters;
+          return cu_router (r->stream, &a, r->n_rows, r->pdl);
+        }
+      g.n_segments = 1;
+      g.segment[0] = segment (r, s->w[0], ENG_WEIGHT_NONE, r->s->scores, s->u.route.n_expert);
+      TRY (gemv (r, &g, r->n_rows));
+      return cu_route (r->stream, r->s->scores, cu_vector_of (r, s->w[1]), r->n_rows,
+                       s->u.route.n_expert, s->u.route.n_used, s->u.route.gating,
+                       s->u.route.normalize, s->u.route.scale, buf[s->dst], r->pdl);
+    case ENG_STEP_EXPERTS:
+      return cu_experts_few (r, i);
+    case ENG_STEP_OUTPUT:
+      if (r->n_outputs == 0)
+        return cudaSuccess;
+      set_input (r, i, &g);
+      g.row_map = r->s->view.output;
+      g.n_segments = 1;
+      g.segment[0] = segment (r, s->w[0], s->w[1], r->s->logits, r->p->n_output);
+      g.scale = s->u.output.scale;
+      g.soft_cap = s->u.output.soft_cap;
+      return gemv (r, &g, r->n_outputs);
+    default:
+      return cudaErrorNotSupported;
+    }
+}

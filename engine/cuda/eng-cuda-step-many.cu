@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+// Steps of many rows, through large products on expanded weights.
+#include <string.h>
+
+#include "eng-cuda-run.h"
+
+// y [m, ldy] = beta y + x16 [m, k] * w^T, rows [first, first + n) of the weight.
+static cudaError_t
+large_product (CuRun *r, const CuWeight *w, uint64_t first, uint64_t n, const __nv_bfloat16 *x16, int m,
+               float *y, int ldy, float beta)
+{
+  const uint64_t at_once = r->s->w16_elements / w->n_cols;
+  for (uint64_t at = 0; at < n; at += at_once)
+    {
+      const uint64_t part = n - at < at_once ? n - at : at_once;
+      const __nv_bfloat16 *w16 = r->s->w16;
+      if (w->type == ENG_TYPE_BF16)
+        w16 = (const __nv_bfloat16 *) w->q + (first + at) * w->n_cols;
+      else
+        TRY (cu_expand_bf16 (r->stream, w, first + at, part, r->s->w16));
+      r->blas_error = cu_blas_product (r->b->device->blas, r->stream, m, (int) part, (int) w->n_cols,
+                                       x16, w16, y + at, ldy, beta, r->s->workspace,
+                                       CU_BLAS_WORKSPACE_BYTES);
+      if (r->blas_error)
+        return cudaErrorUnknown;
+    }
+  return cudaSuccess;
+}
+
+// The bf16 form of a buffer, made if x16 does not hold it already.
+static cudaError_t
+need_x16 (CuRun *r, EngBufferId id)
+{
+  if (r->in_x16 == id)
+    return cudaSuccess;
+  r->in_x16 = id;
+  return cu_to_bf16 (r->stream, r->s->buffers[id], (uint64_t) r->n_rows * r->p->buffers[id].width,
+                     r->s->x16);
+}
+
+// Where the matrix of step @i is: bound here, or sent for this run. Each is given back before the next is taken.
+static cudaError_t
+take (CuRun *r, uint32_t i, EngWeightId id, CuWeight *w)
+{
+  if (cu_is_streamed (r->b, i))
+    return cu_streamer_take (r->b->streamer, id, r->stream, w);
+  *w = r->b->weights[id];
+  return cudaSuccess;
+}
+
+static cudaError_t
+give_back (CuRun *r, uint32_t i)
+{
+  return cu_is_streamed (r->b, i) ? cu_streamer_release (r->b->streamer, r->stream) : cudaSuccess;
+}
+
+// The whole weight of step @i on its source: float32 weights as they are, others in bf16.
+static cudaError_t
+product_of (CuRun *r, uint32_t i, EngWeightId id, float *y, int ldy, float beta)
+{
+  const EngBufferId src = r->p->steps[i].src;
+  CuWeight w;
+  TRY (take (r, i, id, &w));
+  if (w.type != ENG_TYPE_F32)
+    {
+      TRY (need_x16 (r, src));
+      TRY (large_product (r, &w, 0, w.n_rows, r->s->x16, r->n_rows, y, ldy, beta));
+    }
+  else
+    r->blas_error = cu_blas_product_f32 (r->b->device->blas, r->stream, r->n_rows, (int) w.n_rows, (int) w.n_cols,
+                                         r->s->buffers[src], (const float *) w.q, y, ldy, beta, r->s->workspace,
+                                         CU_BLAS_WORKSPACE_BYTES);
+  TRY (give_back (r, i));
+  return r->blas_error ? cudaErrorUnknown : cudaSuccess;
+}
+
+static cudaError_t
+experts_many (CuRun *r, uint32_t i)
+{
+  const EngStep *s = &r->p->steps[i];
+  EngState *st = r->s;
+  const CuWeight *gate = &r->b->weights[s->w[0]], *down = &r->b->weights[s->w[2]];
+  const int n_used = s->u.experts.n_used, n_expert = s->u.experts.n_expert, n = r->n_rows * n_used;
+  const float *route = st->buffers[s->aux];
+  TRY (cudaMemcpyAsync (st->route_host, route, (size_t) n * 2 * 4, cudaMemcpyDeviceToHost, r->stream));
+  TRY (cudaStreamSynchronize (r->stream));
+  // counting sort of the choices by expert
+  int first[1025] = { 0 };
+  for (int k = 0; k < n; k++)
+    {
+      const int e = (int) st->route_host[(size_t) (k / n_used) * 2 * n_used + k % n_used];
+      if (e < 0 || e >= n_expert || e >= 1024)
+        return cudaErrorInvalidValue;
+      first[e + 1]++;
+    }
+  for (int e = 0; e < n_expert; e++)
+    first[e + 1] += first[e];
+  int fill[1024];
+  memcpy (fill, first, sizeof fill);
+  int *rows = st->expert_host, *place = st->expert_host + n;
+  for (int k = 0; k < n; k++)
+    {
+      const int e = (int) st->route_host[(size_t) (k / n_used) * 2 * n_used + k % n_used];
+      place[k] = fill[e]++;
+      rows[place[k]] = k / n_used;
+    }
+  TRY (cudaMemcpyAsync (st->slot_row, rows, (size_t) n * 4, cudaMemcpyHostToDevice, r->stream));
+  TRY (cudaMemcpyAsync (st->slot_place, place, (size_t) n * 4, cudaMemcpyHostToDevice, r->stream));
+  const int n_in = (int) gate->n_cols, n_ff = (int) gate->n_rows, n_out = (int) down->n_rows;
+  TRY (cu_gather_bf16 (r->stream, st->buffers[s->src], st->slot_row, n, n_in, st->slot_x16));
+  float *out[2] = { st->slot_gate, st->slot_up };
+  for (int m = 0; m < 3; m++)
+    {
+      CuWeight matrix;
+      TRY (take (r, i, s->w[m], &matrix));
+      const CuWeight *w = &matrix;
+      const int at_once = (int) (st->w16_elements / ((uint64_t) w->n_rows * w->n_cols));
+      if (m == 2)
+        TRY (cu_glu (r->stream, st->slot_gate, st->slot_up, NULL, NULL, s->u.experts.act, n, n_ff, n_ff,
+                     NULL, st->slot_h16));
+      for (int e0 = 0; e0 < n_expert; e0 += at_once)
+        {
+          const int e1 = e0 + at_once < n_expert ? e0 + at_once : n_expert;
+          if (first[e1] == first[e0])
+            continue;
+          TRY (cu_expand_bf16 (r->stream, w, (uint64_t) e0 * w->n_rows, (uint64_t) (e1 - e0) * w->n_rows,
+                               st->w16));
+          for (int e = e0; e < e1; e++)
+            {
+              const int rows_here = first[e + 1] - first[e];
+              if (rows_here == 0)
+                continue;
+              const __nv_bfloat16 *x = m < 2 ? st->slot_x16 + (size_t) first[e] * n_in
+                                             : st->slot_h16 + (size_t) first[e] * n_ff;
+              float *y = m < 2 ? out[m] + (size_t) first[e] * n_ff
+                               : st->slot_y + (size_t) first[e] * n_out;
+              r->blas_error = cu_blas_product (
+                  r->b->device->blas, r->stream, rows_here, (int) w->n_rows, (int) w->n_cols, x,
+                  st->w16 + (size_t) (e - e0) * w->n_rows * w->n_cols, y, (int) w->n_rows, 0.f,
+                  st->workspace, CU_BLAS_WORKSPACE_BYTES);
+              if (r->blas_error)
+                return cudaErrorUnknown;
+            }
+        }
+      TRY (give_back (r, i));
+    }
+  return cu_combine (r->stream, st->slot_y, st->slot_place, route, n_used, r->n_rows, n_out,
+                     s->flags & ENG_STEP_ADD_AFTER, st->buffers[s->dst]);
+}
+
+static cudaError_t
+qkv_many (CuRun *r, uint32_t i)
+{
+  const EngStep *s = &r->p->steps[i];
+  const uint32_t nq = r->p->buffers[s->dst].width, nk = s->u.qkv.n_head_kv * s->u.qkv.k_width;
+  const uint32_t nv = s->u.qkv.n_head_kv * s->u.qkv.v_width;
+  float *y[3] = { r->s->buffers[s->dst], r->s->kv_rows,
+                  r->s->kv_rows + (uint64_t) r->s->options.max_rows * nk };
+  const uint32_t n[3] = { nq, nk, nv };
+  if (cu_is_streamed (r->b, i))
+    TRY (cu_guest_enter (r, i));
+  for (int k = 0; k < 3; k++)
+    {
+      TRY (product_of (r, i, s->w[k], y[k], (int) n[k], 0.f));
+      if (s->w[3 + k] != ENG_WEIGHT_NONE)
+        TRY (cu_epilogue (r->stream, y[k], cu_vector_of (r, s->w[3 + k]), NULL, ENG_ACT_NONE, 1.f, 0.f,
+                          r->n_rows, (int) n[k]));
+    }
+  TRY (cu_run_qkv_finish (r, s));
+  return cu_is_streamed (r->b, i) ? cu_guest_leave (r, i) : cudaSuccess;
+}
+
+cudaError_t
+cu_step_many (CuRun *r, uint32_t i)
+{
+  const EngStep *s = &r->p->steps[i];
+  EngState *st = r->s;
+  float *const *buf = st->buffers;
+  const bool f32 = r->b->plans[i].f32_needed;
+  switch (s->kind)
+    {
+    case ENG_STEP_EMBED:
+      r->in_x16 = ENG_BUFFER_NONE;
+      return cu_run_embed (r, s);
+    case ENG_STEP_NORM:
+      r->in_x16 = s->dst;
+      return cu_run_norm (r, s, buf[s->dst], st->x16);
+    case ENG_STEP_QKV:
+      return qkv_many (r, i);
+    case ENG_STEP_ATTENTION:
+      {
+        const CuAttention a = cu_attention_arguments (r, s);
+        r->in_x16 = s->dst;
+        return cu_attention_prefill (r->stream, &a, &st->view, s->u.attention.group, buf[s->src],
+                                     buf[s->dst], st->x16, r->n_rows, r->max_rows_of_sequence,
+                                     r->n_sequences);
+      }
+    case ENG_STEP_PRODUCT:
+      {
+        const int width = (int) r->p->buffers[s->dst].width;
+        const bool add = s->flags & ENG_STEP_ADD_AFTER;
+        const bool plain = s->w[1] == ENG_WEIGHT_NONE && s->u.product.act == ENG_ACT_NONE
+                           && s->u.product.scale == 1.f;
+        if (r->in_x16 == s->dst)
+          r->in_x16 = ENG_BUFFER_NONE;
+        if (plain && add && s->aux == s->dst)
+          return product_of (r, i, s->w[0], buf[s->dst], width, 1.f);
+        float *y = add && s->aux == s->dst ? st->glu_rows : buf[s->dst];
+        TRY (product_of (r, i, s->w[0], y, width, 0.f));
+        if (plain && !add)
+          return cudaSuccess;
+        TRY (cu_epilogue (r->stream, y, cu_vector_of (r, s->w[1]), add ? buf[s->aux] : NULL,
+                          s->u.product.act, s->u.product.scale, 0.f, r->n_rows, width));
+        return y == buf[s->dst] ? cudaSuccess
+                                : cudaMemcpyAsync (buf[s->dst], y, (size_t) r->n_rows * width * 4,
+                                                   cudaMemcpyDeviceToDevice, r->stream);
+      }
+    case ENG_STEP_GATE_UP:
+      {
+        const int n = (int) r->b->weights[s->w[0]].n_rows;
+        TRY (product_of (r, i, s->w[0], st->glu_rows, 2 * n, 0.f));
+        TRY (product_of (r, i, s->w[1], st->glu_rows + n, 2 * n, 0.f));
+        r->in_x16 = s->dst;
+        TRY (cu_glu (r->stream, st->glu_rows, st->glu_rows + n, cu_vector_of (r, s->w[2]),
+                       cu_vector_of (r, s->w[3]), s->u.glu.act, r->n_rows, n, 2 * n,
+                       f32 ? buf[s->dst] : NULL, st->x16));
+        return cu_run_gate_rows (r, s, f32 ? buf[s->dst] : NULL, st->x16);
+      }
+    case ENG_STEP_ROUTE:
+      {
+        const CuWeight *w = &r->b->weights[s->w[0]];
+        TRY (product_of (r, i, s->w[0], st->scores, (int) w->n_rows, 0.f));
+        return cu_route (r->stream, st->scores, cu_vector_of (r, s->w[1]), r->n_rows, s->u.route.n_expert,
+                         s->u.route.n_used, s->u.route.gating, s->u.route.normalize, s->u.route.scale,
+                         buf[s->dst], 0);
+      }
+    case ENG_STEP_EXPERTS:
+      if (r->in_x16 == s->dst)
+        r->in_x16 = ENG_BUFFER_NONE;
+      // float32 experts are not rounded to bf16: the next layer's router would choose others
+      return r->b->weights[s->w[0]].type == ENG_TYPE_F32 ? cu_experts_few (r, i) : experts_many (r, i);
+    case ENG_STEP_OUTPUT:
+      {
+        if (r->n_outputs == 0)
+          return cudaSuccess;
+        const CuWeight *w = &r->b->weights[s->w[0]];
+        const int n = (int) r->p->n_output;
+        r->in_x16 = ENG_BUFFER_NONE;
+        TRY (cu_gather_bf16 (r->stream, buf[s->src], st->view.output, r->n_outputs,
+                             (int) w->n_cols, st->x16));
+        TRY (large_product (r, w, 0, w->n_rows, st->x16, r->n_outputs, st->logits, n, 0.f));
+        if (s->w[1] == ENG_WEIGHT_NONE && s->u.output.scale == 1.f && s->u.output.soft_cap == 0.f)
+          return cudaSuccess;
+        return cu_epilogue (r->stream, st->logits, cu_vector_of (r, s->w[1]), NULL, ENG_ACT_NONE,
+                            s->u.output.scale, s->u.output.soft_cap, r->n_outputs, n);
+      }
+    default:
+      return cudaErrorNotSupported;
+    }
+}

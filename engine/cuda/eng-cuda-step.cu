@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Steps: what few and many rows share.
+#include "eng-cuda-run.h"
+
+CuQkv
+cu_qkv_arguments (const CuRun *r, const EngStep *s)
+{
+  const EngGroupDesc *g = &r->p->groups[s->u.qkv.group];
+  const uint64_t block = (uint64_t) g->n_kv_head * ENG_KV_BLOCK, n = r->s->options.n_blocks[s->u.qkv.group];
+  CuQkv a = {};
+  a.q = r->s->buffers[s->dst];
+  a.k = r->s->kv_rows;
+  a.v = r->s->kv_rows + (uint64_t) r->s->options.max_rows * s->u.qkv.n_head_kv * s->u.qkv.k_width;
+  const bool guest = cu_is_streamed (r->b, (uint32_t) (s - r->p->steps));
+  a.kc = guest ? r->s->guest_k[r->guest] : r->s->k[s->u.qkv.group] + s->u.qkv.i_layer_in_group * n * block * g->k_width;
+  a.vc = guest ? r->s->guest_v[r->guest] : r->s->v[s->u.qkv.group] + s->u.qkv.i_layer_in_group * n * block * g->v_width;
+  a.q_norm = cu_vector_of (r, s->w[6]);
+  a.k_norm = cu_vector_of (r, s->w[7]);
+  a.norm_kind = s->u.qkv.head_norm;
+  a.eps = s->u.qkv.head_eps;
+  a.clamp = s->u.qkv.clamp;
+  a.n_head = s->u.qkv.n_head;
+  a.n_head_kv = s->u.qkv.n_head_kv;
+  a.k_width = s->u.qkv.k_width;
+  a.v_width = s->u.qkv.v_width;
+  a.rope_kind = s->u.qkv.rope.kind;
+  a.n_rot = s->u.qkv.rope.n_rot;
+  a.rope_scale = s->u.qkv.rope.scale;
+  a.inv_freq = a.rope_kind == ENG_ROPE_NONE ? NULL : r->b->rope[s->u.qkv.rope.i_table];
+  a.group = s->u.qkv.group;
+  return a;
+}
+
+cudaError_t
+cu_run_qkv_finish (const CuRun *r, const EngStep *s)
+{
+  const CuQkv a = cu_qkv_arguments (r, s);
+  return cu_qkv_finish (r->stream, &a, &r->s->view, r->n_rows, r->pdl);
+}
+
+CuAttention
+cu_attention_arguments (const CuRun *r, const EngStep *s)
+{
+  const uint32_t group = s->u.attention.group;
+  const EngGroupDesc *g = &r->p->groups[group];
+  const uint64_t block = (uint64_t) g->n_kv_head * ENG_KV_BLOCK, n = r->s->options.n_blocks[group];
+  CuAttention a = {};
+  const bool guest = cu_is_streamed (r->b, (uint32_t) (s - r->p->steps));
+  a.k = guest ? r->s->guest_k[r->guest] : r->s->k[group] + s->u.attention.i_layer_in_group * n * block * g->k_width;
+  a.v = guest ? r->s->guest_v[r->guest] : r->s->v[group] + s->u.attention.i_layer_in_group * n * block * g->v_width;
+  a.n_head = s->u.attention.n_head;
+  a.n_head_kv = s->u.attention.n_head_kv;
+  a.k_width = s->u.attention.k_width;
+  a.v_width = s->u.attention.v_width;
+  a.scale = s->u.attention.scale;
+  a.soft_cap = s->u.attention.soft_cap;
+  a.window = s->u.attention.window;
+  a.causal = s->u.attention.causal;
+  a.sinks = cu_vector_of (r, s->w[0]);
+  return a;
+}
+
+cudaError_t
+cu_run_norm (const CuRun *r, const EngStep *s, float *y, __nv_bfloat16 *y16)
+{
+  float *const *buf = r->s->buffers;
+  return cu_norm (r->stream, s->u.norm.kind, buf[s->src],
+                  s->flags & ENG_STEP_ADD_BEFORE ? buf[s->aux] : NULL,
+                  s->flags & ENG_STEP_ADD_AFTER ? buf[s->aux] : NULL, cu_vector_of (r, s->w[0]),
+                  cu_vector_of (r, s->w[1]), s->u.norm.eps, s->u.norm.scale, y, y16, r->n_rows,
+                  r->p->buffers[s->src].width, r->pdl);
+}
+
+cudaError_t
+cu_run_embed (const CuRun *r, const EngStep *s)
+{
+  return cu_embed (r->stream, &r->b->weights[s->w[0]], cu_vector_of (r, s->w[1]), cu_vector_of (r, s->w[2]),
+                   &r->s->view, s->u.embed.scale, s->u.embed.position_offset, r->n_rows,
+                   r->s->buffers[s->dst], r->p->buffers[s->dst].width, r->pdl);
+}
+
+cudaError_t
+cu_run_gate_rows (const CuRun *r, const EngStep *s, float *y, __nv_bfloat16 *y16)
+{
+  if (s->w[4] == ENG_WEIGHT_NONE)
+    return cudaSuccess;
+  return cu_gate_rows (r->stream, r->s->buffers[s->src], (int) r->p->buffers[s->src].width, cu_vector_of (r, s->w[4]),
+                       r->n_rows, (int) r->b->weights[s->w[0]].n_rows, y, y16);
+}
