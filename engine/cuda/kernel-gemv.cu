@@ -8,6 +8,8 @@ cudaError_t cu_decode_glu (CuStream s, const CuGemv *g, const CuDecode *d, int n
 cudaError_t cu_decode_expert (CuStream s, const CuGemv *g, const CuDecode *d, int n_units, int n_rows,
                               int width, int pdl);
 
+cudaError_t cu_decode_floats (CuStream s, const CuGemv *g, int n_units, int width, int pdl);
+
 // compiled in kernel-gemv-*.cu, not here again
 #define ELSEWHERE(R, FLOATS)                                                                       \
   extern template cudaError_t cu_gemv_launch<R, FLOATS> (CuStream, const CuGemv *, int, int, int, int, int);
@@ -74,7 +76,8 @@ cu_gemv (CuStream s, const CuGemv *g, int n_rows, int n_units, int pdl)
   const int width = g->n_cols * (g->route && g->tail != CU_TAIL_GLU ? g->n_used : 1);
   if (n_rows == 1 || g->route)
     {
-      const cudaError_t e = decode_gemv (s, g, n_rows, n_units, width, pdl);
+      const cudaError_t e = floats && !g->route ? cu_decode_floats (s, g, n_units, width, pdl)
+                                                : decode_gemv (s, g, n_rows, n_units, width, pdl);
       if (e != cudaErrorNotSupported)
         return e;
     }
