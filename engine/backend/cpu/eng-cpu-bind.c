@@ -292,11 +292,16 @@ make_vector (EngBound *bound, uint32_t id, EngCpuWeight *w, EngError *error)
 
 /* --- packing --- */
 
+/* Of the file's bytes so many are packed before they are given back: else the largest matrix (of small models with a
+ * large vocabulary most of the file) would be in memory twice. */
+#define SLAB_BYTES ((uint64_t) 16 << 20)
+
 typedef struct
 {
   const EngBound *bound;
   EngCpuWeight *w;
   uint64_t panels_per_slice, n_panels;
+  uint64_t first_panel, end_panel; /* of the slab now packed */
   uint32_t per_chunk;
   /* load_as: memory of each thread for a panel's rows as float32 and as blocks. */
   uint8_t *temporary;
@@ -325,8 +330,8 @@ pack_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
   PackJob *job = data;
   EngCpuWeight *w = job->w;
   uint32_t p = job->bound->kernels->panel_rows;
-  uint64_t first = (uint64_t) i_chunk * job->per_chunk, end = first + job->per_chunk;
-  for (uint64_t i = first; i < end && i < job->n_panels; i++)
+  uint64_t first = job->first_panel + (uint64_t) i_chunk * job->per_chunk, end = first + job->per_chunk;
+  for (uint64_t i = first; i < end && i < job->end_panel; i++)
     {
       uint64_t slice = i / job->panels_per_slice, row = i % job->panels_per_slice * p;
       uint32_t n = w->n_rows - row < p ? (uint32_t) (w->n_rows - row) : p;
@@ -403,6 +408,24 @@ not_finite (const EngBound *bound, uint32_t id, const EngWeightSource *source, u
                         (unsigned long long) row);
 }
 
+static void
+pack_slabs (PackJob *job, uint64_t tensor, const EngWeightSource *source)
+{
+  uint64_t panel_bytes = job->bound->kernels->panel_rows * job->w->row_bytes;
+  uint64_t slab = SLAB_BYTES / panel_bytes + 1;
+  for (; job->first_panel < job->n_panels && job->bad_row == UINT64_MAX; job->first_panel = job->end_panel)
+    {
+      uint64_t left = job->n_panels - job->first_panel, n = left < slab ? left : slab;
+      job->end_panel = job->first_panel + n;
+      job->per_chunk = (uint32_t) (n / 64 + 1);
+      eng_thread_pool_run (job->bound->device->pool, (uint32_t) ((n + job->per_chunk - 1) / job->per_chunk),
+                           pack_chunk, job);
+      /* Whole: pages of later slabs are not mapped yet, or come back from the system's cache. */
+      if (source->release != NULL)
+        source->release (source->data, tensor);
+    }
+}
+
 static EngStatus
 pack_weight (EngBound *bound, uint32_t id, EngCpuWeight *w, const EngWeightSource *source, EngError *error)
 {
@@ -426,10 +449,7 @@ pack_weight (EngBound *bound, uint32_t id, EngCpuWeight *w, const EngWeightSourc
   EngStatus status = prepare_load_as (&job, id, error);
   if (status != ENG_OK)
     return status;
-  job.per_chunk = (uint32_t) (job.n_panels / 256 + 1);
-  eng_thread_pool_run (bound->device->pool,
-                       (uint32_t) ((job.n_panels + job.per_chunk - 1) / job.per_chunk), pack_chunk,
-                       &job);
+  pack_slabs (&job, bound->program->weights[id].source, source);
   eng_free_aligned (job.temporary);
   bound->weight_bytes += bytes;
   return job.bad_row != UINT64_MAX ? not_finite (bound, id, source, job.bad_row, error) : ENG_OK;
@@ -501,8 +521,7 @@ bind_weight (EngBound *bound, uint32_t id, const EngWeightSource *source, EngErr
     status = pack_weight (bound, id, w, source, error);
   if (status == ENG_OK && w->pack == ENG_PACK_NONE)
     status = check_finite (bound, id, w, source, error);
-  if (status == ENG_OK && source->release != NULL
-      && (w->pack != ENG_PACK_NONE || w->uses == ENG_CPU_USE_VECTOR))
+  if (status == ENG_OK && source->release != NULL && w->pack == ENG_PACK_NONE && w->uses == ENG_CPU_USE_VECTOR)
     source->release (source->data, desc->source);
   if (status == ENG_OK
       && ((w->uses & ENG_CPU_USE_LOOKUP) != 0
