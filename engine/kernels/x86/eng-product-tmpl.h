@@ -557,6 +557,19 @@ tile_block (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *x,
     vf_store (y + r * ys, row_block (pack, w, s, q + 32 * r, meta + r, t, vf_load (y + r * ys)));
 }
 
+/* The scales of a super-block are read before its planes but stand behind them: the processor's own
+ * prefetching loses its way at each. Asked for this far ahead, into the second-level cache (Zen 4, two threads, of
+ * what a plain read brings: Q6_K 57 % and 90 %, Q4_K 85 and 90, Q5_K 82 and 90, IQ4_XS 80 and 94; into the first-level
+ * cache, or a sub-block at a time, it costs more than it brings: Q4_K 52 to 67 %). */
+#define FETCH_AHEAD 6144
+
+INLINE void
+fetch_ahead (const uint8_t *p, size_t bytes)
+{
+  for (size_t i = 0; i < bytes; i += 64)
+    _mm_prefetch ((const char *) p + FETCH_AHEAD + i, _MM_HINT_T1);
+}
+
 INLINE void
 product (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTile *x, float *y, size_t ys)
 {
@@ -568,6 +581,8 @@ product (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTile *
   for (size_t b = 0; b < n_cols / 32; panel += n_sub * sub + scales_bytes (pack))
     {
       const uint8_t *scales = panel + n_sub * sub;
+      if (n_sub == 8)
+        fetch_ahead (panel, n_sub * sub + scales_bytes (pack));
       if (n_sub == 8)
         {
           const uint8_t *tail = scales + scales_bytes (pack) - 2 * ENG_P;
