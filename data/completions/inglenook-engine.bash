@@ -25,7 +25,7 @@ _inglenook_engine ()
     bench) words="-p -n -d -b -r --without --batch --threads --device --gpu-layers --cpu-experts --gpu-memory --ctx --kv --load-as --force --exact --no-mmap --json" ;;
     perplexity) words="--text-file --reference --reference-exact --chunks --threads --device --gpu-layers --cpu-experts --gpu-memory --ctx --kv --load-as --force --exact --no-mmap --json" ;;
     imatrix) words="--text-file --chunks --progress --threads --device --gpu-layers --cpu-experts --gpu-memory --ctx --kv --load-as --force --exact --no-mmap --json" ;;
-    quantize) words="--imatrix --target-bytes --predict --threads --progress --json" ;;
+    quantize) words="--imatrix --target-bytes --target-kl --measure --measure-text --measure-seconds --reference --predict --threads --progress --json" ;;
     convert) words="--threads --progress --json" ;;
     embed) words="--text-file --query --threads --device --gpu-layers --cpu-experts --gpu-memory --ctx --kv --load-as --force --exact --no-mmap --json" ;;
     serve) words="--fd --json" ;;

@@ -4,6 +4,7 @@
 
 #include "eng-commands.h"
 #include "eng-json.h"
+#include "eng-quality.h"
 #include "eng-tool-session.h"
 
 /* --- devices --- */
@@ -98,6 +99,27 @@ print_text (const EngModelInfo *info, const EngProgram *program, const EngSessio
 }
 
 static void
+print_quality (const EngGguf *file)
+{
+  EngQualityRecord record;
+  const EngQuality *q = &record.quality;
+  if (eng_quality_read (file, &record))
+    printf ("quality        perplexity %.3f ± %.3f, of %s %.3f; mean KL %.4g; %llu positions of the text %s\n",
+            q->perplexity, q->perplexity_error, record.source, q->reference_perplexity, q->mean_kl,
+            (unsigned long long) q->n_positions, record.text);
+}
+
+static void
+write_quality (EngJsonWriter *w, const EngGguf *file)
+{
+  EngQualityRecord record;
+  if (!eng_quality_read (file, &record))
+    return;
+  eng_json_write_key (w, "quality");
+  eng_quality_write_json (w, &record);
+}
+
+static void
 write_json (EngJsonWriter *w, const EngModelInfo *info, const EngProgram *program,
             const EngSessionPlan *plan)
 {
@@ -152,12 +174,14 @@ inspect_model (const char *path, const EngToolModelOptions *model_options, bool 
       EngJsonWriter w = { .out = &out };
       eng_json_write_begin_object (&w);
       write_json (&w, info, program, &plan);
+      write_quality (&w, eng_model_get_file (model));
       eng_json_write_end_object (&w);
       code = eng_tool_finish_json (&out);
     }
   else
     {
       print_text (info, program, &plan);
+      print_quality (eng_model_get_file (model));
       code = eng_tool_finish_output ();
     }
   eng_model_unref (&model);

@@ -1,115 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* perplexity MODEL --text-file F: how well the model foretells a text, and with --reference how far it is from
- * another model (the same one before quantization, mostly).
- *
- * Counted as llama.cpp's tool counts: the text's tokens in chunks of n_ctx, each chunk's first token replaced by
- * BOS where the vocabulary asks for one; of each chunk the second half's predictions are scored.
- * KL is KL (reference || ours) in nats over the same positions. */
+ * another model (the same one before quantization, mostly). eng-perplexity.h says how it is counted. */
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "eng-arena.h"
 #include "eng-commands.h"
 #include "eng-json.h"
+#include "eng-perplexity.h"
+#include "eng-tool-progress.h"
 #include "eng-tool-session.h"
 
 #define DEFAULT_CHUNK 512u
-#define OUTPUT_ROWS 64u
 #define BAR_WIDTH 30u
 
-typedef struct
-{
-  uint32_t n_ctx, n_vocab;
-  uint64_t n; /* positions scored */
-  double nll, nll_squared, reference_nll;
-  double kl;
-  uint64_t n_same_top;
-  float *kls; /* [n] of each position, with a reference */
-} Score;
-
-/* logits become log-probabilities. */
-static void
-log_softmax (float *logits, uint32_t n)
-{
-  float largest = -INFINITY;
-  double sum = 0.0;
-  for (uint32_t i = 0; i < n; i++)
-    largest = logits[i] > largest ? logits[i] : largest;
-  for (uint32_t i = 0; i < n; i++)
-    sum += exp ((double) (logits[i] - largest));
-  float shift = (float) ((double) largest + log (sum));
-  for (uint32_t i = 0; i < n; i++)
-    logits[i] -= shift;
-}
-
-static double
-divergence (const float *reference, const float *ours, uint32_t n)
-{
-  double sum = 0.0;
-  for (uint32_t i = 0; i < n; i++)
-    if (reference[i] > -60.0f) /* below, a term is under 1e-24 */
-      sum += exp (reference[i]) * ((double) reference[i] - ours[i]);
-  return sum > 0.0 ? sum : 0.0;
-}
-
-static void
-score_row (Score *score, float *ours, float *reference, int32_t next)
-{
-  log_softmax (ours, score->n_vocab);
-  score->nll -= ours[next];
-  score->nll_squared += (double) ours[next] * ours[next];
-  if (reference)
-    {
-      log_softmax (reference, score->n_vocab);
-      double kl = divergence (reference, ours, score->n_vocab);
-      score->reference_nll -= reference[next];
-      score->kl += kl;
-      score->kls[score->n] = (float) kl;
-      score->n_same_top += eng_argmax (ours, score->n_vocab) == eng_argmax (reference, score->n_vocab);
-    }
-  score->n++;
-}
-
-/* One chunk of n_ctx tokens through one or two sessions. */
 static EngStatus
-score_chunk (Score *score, EngSession *const sessions[2], const int32_t *tokens, EngError *error)
+add_row (void *data, float *ours, float *reference, int32_t next, EngError *error)
 {
-  uint32_t first = score->n_ctx / 2, sequences[2];
-  EngStatus status = ENG_OK;
-  for (int k = 0; k < 2 && sessions[k] && status == ENG_OK; k++)
-    {
-      EngRunner *runner = eng_session_get_runner (sessions[k]);
-      status = eng_kv_cache_add (eng_runner_get_cache (runner), &sequences[k], error);
-      if (status == ENG_OK)
-        status = eng_runner_prefill (runner, sequences[k], tokens, first, 0, NULL, NULL,
-                                     eng_tool_cancel_flag (), error);
-    }
-  for (uint32_t i = first; i < score->n_ctx && status == ENG_OK; i += OUTPUT_ROWS)
-    {
-      uint32_t n = score->n_ctx - i < OUTPUT_ROWS ? score->n_ctx - i : OUTPUT_ROWS;
-      for (int k = 0; k < 2 && sessions[k] && status == ENG_OK; k++)
-        {
-          const EngRunnerSpan span = { .sequence = sequences[k], .tokens = tokens + i, .n = n,
-                                       .outputs = ENG_OUTPUT_ALL };
-          status = eng_runner_run (eng_session_get_runner (sessions[k]), &span, 1,
-                                   eng_tool_cancel_flag (), error);
-        }
-      for (uint32_t r = 0; r < n && i + r + 1 < score->n_ctx && status == ENG_OK; r++)
-        score_row (score, eng_runner_get_output (eng_session_get_runner (sessions[0]), r),
-                   sessions[1] ? eng_runner_get_output (eng_session_get_runner (sessions[1]), r) : NULL,
-                   tokens[i + r + 1]);
-    }
-  for (int k = 0; k < 2 && sessions[k] && status == ENG_OK; k++)
-    eng_kv_cache_remove (eng_runner_get_cache (eng_session_get_runner (sessions[k])), sequences[k]);
-  return status;
+  (void) error;
+  eng_score_add (data, ours, reference, next);
+  return ENG_OK;
 }
 
 /* One line that grows: a bar on a terminal, the last chunk's line elsewhere. */
 static void
-show_progress (const Score *score, uint64_t done, uint64_t total)
+show_progress (const EngScore *score, uint64_t done, uint64_t total)
 {
   char bar[BAR_WIDTH + 1];
   uint64_t filled = done * BAR_WIDTH / total;
@@ -123,26 +38,23 @@ show_progress (const Score *score, uint64_t done, uint64_t total)
 }
 
 static EngStatus
-score_text (Score *score, EngSession *const sessions[2], EngTokenBuffer *ids, uint64_t max_chunks,
-            EngError *error)
+score_text (EngScore *score, EngSession *const sessions[2], EngTokenBuffer *ids, uint32_t chunk, uint64_t max_chunks,
+            const atomic_bool *cancel, EngError *error)
 {
   const EngTokenizer *tokenizer = eng_session_get_tokenizer (sessions[0]);
-  uint64_t n_chunks = ids->n / score->n_ctx;
+  int32_t bos = eng_tokenizer_get_add_bos (tokenizer) ? eng_tokenizer_get_bos (tokenizer) : ENG_TOKEN_NONE;
+  uint64_t n_chunks = ids->n / chunk;
   n_chunks = max_chunks && max_chunks < n_chunks ? max_chunks : n_chunks;
   if (n_chunks == 0)
-    return eng_error_set_numbers (error, ENG_ERR_ARGUMENT, "--text-file", score->n_ctx, ids->n,
-                                  "the text has %zu tokens, one chunk %u", ids->n, score->n_ctx);
-  score->kls = eng_alloc_array (n_chunks * score->n_ctx, sizeof *score->kls);
-  if (!score->kls)
-    return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory");
-  EngStatus status = ENG_OK;
+    return eng_error_set_numbers (error, ENG_ERR_ARGUMENT, "--text-file", chunk, ids->n,
+                                  "the text has %zu tokens, one chunk %u", ids->n, chunk);
+  EngStatus status = eng_score_begin (score, eng_model_get_program (eng_session_get_model (sessions[0]))->n_vocab,
+                                      n_chunks * eng_perplexity_positions (chunk), error);
   for (uint64_t c = 0; c < n_chunks && status == ENG_OK; c++)
     {
-      int32_t *chunk = ids->ids + c * score->n_ctx, kept = chunk[0];
-      if (eng_tokenizer_get_add_bos (tokenizer) && eng_tokenizer_get_bos (tokenizer) != ENG_TOKEN_NONE)
-        chunk[0] = eng_tokenizer_get_bos (tokenizer);
-      status = score_chunk (score, sessions, chunk, error);
-      chunk[0] = kept;
+      if (bos != ENG_TOKEN_NONE)
+        ids->ids[c * chunk] = bos;
+      status = eng_perplexity_chunk (sessions, ids->ids + c * chunk, chunk, cancel, add_row, score, error);
       if (status == ENG_OK)
         show_progress (score, c + 1, n_chunks);
     }
@@ -150,69 +62,34 @@ score_text (Score *score, EngSession *const sessions[2], EngTokenBuffer *ids, ui
 }
 
 static int
-compare_floats (const void *a, const void *b)
+report (const EngQuality *q, bool has_reference, bool json)
 {
-  float x = *(const float *) a, y = *(const float *) b;
-  return (x > y) - (x < y);
-}
-
-static int
-report (Score *s, bool has_reference, bool json)
-{
-  double n = (double) s->n, mean = s->nll / n, ppl = exp (mean);
-  double variance = s->nll_squared / n - mean * mean;
-  double spread = s->n > 1 && variance > 0.0 ? ppl * sqrt (variance / (n - 1.0)) : 0.0;
-  double p99 = 0.0;
-  if (has_reference)
-    {
-      qsort (s->kls, s->n, sizeof *s->kls, compare_floats);
-      p99 = s->kls[(uint64_t) ((n - 1.0) * 0.99)];
-    }
   if (!json)
     {
-      printf ("perplexity        %.4f ± %.4f over %llu positions\n", ppl, spread,
-              (unsigned long long) s->n);
+      printf ("perplexity        %.4f ± %.4f over %llu positions\n", q->perplexity, q->perplexity_error,
+              (unsigned long long) q->n_positions);
       if (has_reference)
         printf ("of the reference  %.4f\nmean KL           %.6g\n99%% of KL below   %.6g\n"
                 "same top token    %.3f %%\n",
-                exp (s->reference_nll / n), s->kl / n, p99, 100.0 * (double) s->n_same_top / n);
+                q->reference_perplexity, q->mean_kl, q->kl_99, 100.0 * q->same_top);
       return eng_tool_finish_output ();
     }
   EngBuffer out = { 0 };
   EngJsonWriter w = { .out = &out };
   eng_json_write_begin_object (&w);
-  eng_json_write_member_int64 (&w, "n_positions", (int64_t) s->n);
-  eng_json_write_member_int64 (&w, "chunk", s->n_ctx);
-  eng_json_write_member_double (&w, "perplexity", ppl);
-  eng_json_write_member_double (&w, "perplexity_error", spread);
+  eng_json_write_member_int64 (&w, "n_positions", (int64_t) q->n_positions);
+  eng_json_write_member_int64 (&w, "chunk", q->chunk);
+  eng_json_write_member_double (&w, "perplexity", q->perplexity);
+  eng_json_write_member_double (&w, "perplexity_error", q->perplexity_error);
   if (has_reference)
     {
-      eng_json_write_member_double (&w, "reference_perplexity", exp (s->reference_nll / n));
-      eng_json_write_member_double (&w, "mean_kl", s->kl / n);
-      eng_json_write_member_double (&w, "kl_99", p99);
-      eng_json_write_member_double (&w, "top1_agreement", (double) s->n_same_top / n);
+      eng_json_write_member_double (&w, "reference_perplexity", q->reference_perplexity);
+      eng_json_write_member_double (&w, "mean_kl", q->mean_kl);
+      eng_json_write_member_double (&w, "kl_99", q->kl_99);
+      eng_json_write_member_double (&w, "top1_agreement", q->same_top);
     }
   eng_json_write_end_object (&w);
   return eng_tool_finish_json (&out);
-}
-
-static EngStatus
-check_models (EngSession *const sessions[2], EngError *error)
-{
-  uint32_t n_vocab[2] = { 0 };
-  for (int k = 0; k < 2 && sessions[k]; k++)
-    {
-      const EngModel *model = eng_session_get_model (sessions[k]);
-      if (eng_model_get_info (model)->is_encoder)
-        return eng_error_set (error, ENG_ERR_UNSUPPORTED, "general.architecture", ENG_OFFSET_NONE,
-                              "the model gives embeddings, not text");
-      n_vocab[k] = eng_model_get_program (model)->n_vocab;
-    }
-  if (sessions[1] && n_vocab[0] != n_vocab[1])
-    return eng_error_set_numbers (error, ENG_ERR_ARGUMENT, "--reference", n_vocab[0], n_vocab[1],
-                                  "the models' vocabularies have %u and %u tokens", n_vocab[0],
-                                  n_vocab[1]);
-  return ENG_OK;
 }
 
 int
@@ -246,7 +123,10 @@ eng_cmd_perplexity (int argc, char **argv)
     return parsed == ENG_TOOL_PARSED_HELP ? ENG_TOOL_OK : ENG_TOOL_USAGE;
   if (!file || (model_options.n_ctx && model_options.n_ctx < 8) || model_options.n_ctx > 1 << 20)
     return eng_tool_bad_usage ("perplexity needs --text-file, and a --ctx of 8 to 1048576");
-  Score score = { .n_ctx = model_options.n_ctx ? (uint32_t) model_options.n_ctx : DEFAULT_CHUNK };
+  uint32_t chunk = model_options.n_ctx ? (uint32_t) model_options.n_ctx : DEFAULT_CHUNK;
+  EngScore score = { 0 };
+  EngTransferOptions transfer = { 0 };
+  EngToolProgress progress = { 0 };
   EngError error;
   EngSessionOptions session_options;
   EngToolSession s = { NULL };
@@ -255,9 +135,9 @@ eng_cmd_perplexity (int argc, char **argv)
   char *text = NULL;
   size_t n_bytes = 0;
   EngStatus status = eng_tool_session_options (&model_options, &session_options, &error);
-  session_options.n_ctx = score.n_ctx;
+  session_options.n_ctx = chunk;
   session_options.max_sequences = 1;
-  session_options.max_outputs = OUTPUT_ROWS;
+  session_options.max_outputs = ENG_PERPLEXITY_ROWS;
   if (status == ENG_OK)
     status = eng_tool_read_file (file, (size_t) 1 << 30, &text, &n_bytes, &error);
   if (status == ENG_OK)
@@ -268,18 +148,22 @@ eng_cmd_perplexity (int argc, char **argv)
     status = eng_session_new (s.runtime, reference, &session_options, &other, &error);
   EngSession *const sessions[2] = { s.session, other };
   if (status == ENG_OK)
-    status = check_models (sessions, &error);
+    status = eng_perplexity_check (sessions, &error);
   if (status == ENG_OK)
     status = eng_session_encode (
         s.session, &(EngPrompt) { .text = text, .text_bytes = n_bytes }, &ids, &error);
+  eng_tool_progress_begin (&progress, &transfer);
   if (status == ENG_OK)
+    status = score_text (&score, sessions, &ids, chunk, max_chunks, transfer.cancel, &error);
+  int code = ENG_TOOL_OK;
+  if (status != ENG_OK)
+    code = eng_tool_fail (path, &error);
+  else
     {
-      score.n_vocab = eng_model_get_program (eng_session_get_model (s.session))->n_vocab;
-      status = score_text (&score, sessions, &ids, max_chunks, &error);
+      EngQuality quality = eng_score_finish (&score, chunk, other != NULL);
+      code = report (&quality, other != NULL, json);
     }
-  int code
-      = status == ENG_OK ? report (&score, other != NULL, json) : eng_tool_fail (path, &error);
-  eng_free (score.kls);
+  eng_score_clear (&score);
   eng_free (text);
   eng_token_buffer_free (&ids);
   eng_session_free (&other);

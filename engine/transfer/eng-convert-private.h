@@ -118,19 +118,10 @@ void eng_convert_vocab (EngConvert *c);
 typedef struct
 {
   EngGgufString *tokens;
-  int32_t *types; /* GGUF's numbers: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte */
+  int32_t *types; /* ENG_TOKEN_… */
   float *scores;  /* or NULL */
   uint32_t n;     /* embedding rows */
 } EngConvertVocab;
-enum
-{
-  ENG_TOKEN_NORMAL = 1,
-  ENG_TOKEN_UNKNOWN,
-  ENG_TOKEN_CONTROL,
-  ENG_TOKEN_USER_DEFINED,
-  ENG_TOKEN_UNUSED,
-  ENG_TOKEN_BYTE
-};
 
 /* n_vocab unused tokens "[PAD0]", …; NULL on failure. */
 EngConvertVocab *eng_convert_vocab_new (EngConvert *c, bool with_scores);

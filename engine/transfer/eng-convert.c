@@ -240,8 +240,9 @@ convert (EngConvert *c, const char *out_path, const EngConvertOptions *options,
   choose_types (c, mix, *importance, has_target, report);
   if (c->status != ENG_OK)
     return;
-  c->status = eng_target_write (c->writer, c->tensors, c->is_fixed, c->n_tensors, &options->target,
-                                &options->transfer, &report->out_bytes, c->error);
+  c->status = eng_target_write (c->writer, out_path, c->tensors, c->is_fixed, c->n_tensors, &options->target,
+                                &options->transfer, &report->target, c->error);
+  report->out_bytes = report->target.out_bytes;
   count_types (c, *importance != NULL, report);
   report->in_bytes = eng_safetensors_get_file_bytes (c->weights);
   report->n_tensors = c->n_tensors;

@@ -21,6 +21,7 @@ typedef struct
   uint64_t n_encoded;   /* tensors of another type than the folder's */
   uint64_t n_fallbacks; /* rows did not fit the blocks of the type the mixture wanted */
   uint64_t n_without_importance; /* encoded matrices that the importance file does not know */
+  EngTargetReport target;
   char architecture[32]; /* as in general.architecture */
   char mix[16];          /* the one used; "" with a target */
 } EngConvertReport;

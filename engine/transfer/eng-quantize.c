@@ -79,7 +79,7 @@ count_types (Work *work)
     }
 }
 
-/* Everything but what describes the old file's parts and types. */
+/* Everything but what describes the old file's parts, types and quality. */
 static EngStatus
 copy_metadata (Work *work, const EngQuantizeOptions *options, EngError *error)
 {
@@ -92,7 +92,7 @@ copy_metadata (Work *work, const EngQuantizeOptions *options, EngError *error)
       bool is_of_parts = key.n_bytes >= 6 && memcmp (key.data, "split.", 6) == 0;
       /* A name of a mixture would be wrong: readers then go by the tensors. */
       bool is_of_types = eng_target_is_set (&options->target) && eng_gguf_string_equal (key, "general.file_type");
-      if (!is_of_parts && !is_of_types)
+      if (!is_of_parts && !is_of_types && !eng_quality_is_key (key))
         status = eng_gguf_writer_set_value (work->writer, key, &value, error);
     }
   if (status == ENG_OK && !eng_target_is_set (&options->target))
@@ -124,8 +124,9 @@ quantize (Work *work, const char *in_path, const char *out_path, const EngMix *m
       || (status = eng_gguf_writer_new (options->transfer.only_size ? NULL : out_path, &work->writer, error)) != ENG_OK
       || (status = copy_metadata (work, options, error)) != ENG_OK)
     return status;
-  status = eng_target_write (work->writer, work->tensors, work->is_fixed, work->report.n_tensors, &options->target,
-                             &options->transfer, &work->report.out_bytes, error);
+  status = eng_target_write (work->writer, out_path, work->tensors, work->is_fixed, work->report.n_tensors,
+                             &options->target, &options->transfer, &work->report.target, error);
+  work->report.out_bytes = work->report.target.out_bytes;
   count_types (work);
   return status;
 }

@@ -20,6 +20,7 @@ typedef struct
   uint64_t n_fallbacks; /* rows did not fit the blocks of the type the mixture wanted */
   uint64_t n_requantized; /* encoded matrices that the file has quantized: worse than from the original */
   uint64_t n_without_importance; /* encoded matrices that the importance file does not know */
+  EngTargetReport target;
 } EngQuantizeReport;
 
 /* Reads @in_path (all parts of a split model) and writes @out_path, which appears when complete and

@@ -126,6 +126,9 @@ add_error (const EngTransferTensor *t, EngType type, const float *importance, co
   return true;
 }
 
+/* KL of a matrix' error in a layer's mean matrix is about this over the number of layers. */
+#define KL_OF_LAYERS 9.5
+
 /* How much of the divergence a matrix' error makes, against the mean of a layer's matrices: each role of SmolLM2 135M and of Gemma 3
  * 270M (the head of its own: of SmolLM2 alone) was given noise of 0.5 % of its energy, and the mean of the two models' KL per
  * matrix taken. What reaches the logits undiminished counts by the number of layers. */
@@ -168,7 +171,7 @@ try_tensor (const Trying *trying, Matrix *m, uint32_t i_thread)
       for (uint32_t k = 0; k < N_TYPES; k++)
         fits[k] = fits[k] && add_error (t, types[k], importance, x, y, y + trying->max_cols, sums[k]);
     }
-  double weight = get_weight (trying, t->name);
+  double weight = get_weight (trying, t->name) * KL_OF_LAYERS / trying->n_layers;
   for (uint32_t k = 0; k < N_TYPES; k++)
     {
       Trial trial = { .type = types[k], .error = sums[k][1] > 0.0 ? sums[k][0] / sums[k][1] : 0.0 };

@@ -28,7 +28,7 @@ uint64_t eng_type_plan_get_largest (const EngTypePlan *plan);
 typedef struct
 {
   uint64_t bytes; /* of the file, to a padding's length; at most max_bytes */
-  double error;   /* sum of the matrices' errors as they count */
+  double error;   /* sum of the matrices' errors as they count: about the KL, up to a factor that differs between models */
 } EngTypeChoice;
 
 /* Sets the tensors' types: the least error found in @max_bytes, which are not less than the smallest. */

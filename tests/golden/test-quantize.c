@@ -19,7 +19,7 @@ scratch_path (const char *name)
   return g_build_filename (scratch, name, NULL);
 }
 
-static char *
+static char *__attribute__ ((noinline))
 run (const char *const *arguments, char **messages)
 {
   char *output = NULL;
@@ -146,6 +146,22 @@ make_large (void)
   return path;
 }
 
+/* How many parts lie in the folder; they are removed. */
+static guint
+take_parts (void)
+{
+  g_autoptr (GDir) dir = g_dir_open (scratch, 0, NULL);
+  guint n = 0;
+  for (const char *name; dir && (name = g_dir_read_name (dir));)
+    if (strstr (name, ".part-"))
+      {
+        g_autofree char *path = scratch_path (name);
+        g_remove (path);
+        n++;
+      }
+  return n;
+}
+
 /* `quantize IN OUT --target-bytes`: no larger than asked and as predicted; returns the size. */
 static guint64
 make_target (const char *in, guint64 target)
@@ -190,7 +206,7 @@ check_targets (const char *in)
   guint64 smallest = get_smallest (in);
   /* Up to a padding. */
   g_assert_cmpuint (make_target (in, smallest), >=, smallest - 64);
-  for (guint percent = 105; percent <= 185; percent += 20)
+  for (guint percent = 110; percent <= 180; percent += 35)
     {
       guint64 target = smallest * percent / 100, made = make_target (in, target);
       if ((double) made < 0.97 * (double) target)
@@ -212,12 +228,155 @@ test_target (void)
   make_target (tiny, 1 << 30);
 }
 
+/* ---- Measuring ---- */
+
+/* The number behind "@key": in @json. */
+static double
+get_number (const char *json, const char *key)
+{
+  g_autofree char *quoted = g_strdup_printf ("\"%s\": ", key);
+  const char *at = json ? strstr (json, quoted) : NULL;
+  if (!at)
+    g_error ("no %s in %s", key, json);
+  return g_ascii_strtod (at + strlen (quoted), NULL);
+}
+
+/* 3,000 words, so that there is more than one chunk for any vocabulary. */
+static char *
+write_text (void)
+{
+  static const char *const words[] = { "river", "the", "lamp", "a", "walks", "and", "stone", "quietly", "雪", "风" };
+  char *path = scratch_path ("measure.txt");
+  g_autoptr (GString) text = g_string_new (NULL);
+  for (guint i = 0, seed = 7; i < 3000; i++, seed = seed * 1103515245u + 12345u)
+    g_string_append_printf (text, "%s ", words[(seed >> 16) % G_N_ELEMENTS (words)]);
+  g_assert_true (g_file_set_contents (path, text->str, -1, NULL));
+  return path;
+}
+
+/* What stands in the file is what `perplexity` says of the two models. */
+static void
+check_quality (const char *made, const char *source, const char *text, const char *said)
+{
+  const char *const ask[] = { "perplexity", made, "--text-file", text, "--reference", source, "--ctx", "256",
+                              "--chunks", "8", "--json", NULL };
+  const char *const look[] = { "inspect", made, "--json", NULL };
+  g_autofree char *measured = run (ask, NULL), *inspected = run (look, NULL);
+  g_assert_nonnull (strstr (inspected, "\"quality\": {"));
+  g_assert_cmpfloat (get_number (said, "positions"), ==, get_number (measured, "n_positions"));
+  g_assert_cmpfloat (get_number (inspected, "positions"), ==, get_number (measured, "n_positions"));
+  const char *const pairs[][2] = { { "perplexity", "perplexity" },
+                                   { "source_perplexity", "reference_perplexity" },
+                                   { "mean_kl", "mean_kl" },
+                                   { "same_top", "top1_agreement" } };
+  for (gsize i = 0; i < G_N_ELEMENTS (pairs); i++)
+    {
+      double expected = get_number (measured, pairs[i][1]), slack = 0.01 * expected + 1e-4;
+      g_assert_cmpfloat_with_epsilon (get_number (said, pairs[i][0]), expected, slack);
+      g_assert_cmpfloat_with_epsilon (get_number (inspected, pairs[i][0]), expected, slack);
+    }
+}
+
+static void
+test_measure (void)
+{
+  g_autofree char *tiny = test_data_path ("tiny.gguf"), *out = scratch_path ("measured.gguf");
+  g_autofree char *again = scratch_path ("again.gguf"), *text = write_text ();
+  const char *const make[] = { "quantize", tiny, out, "Q4_0", "--measure-text", text, "--json", NULL };
+  const char *const plain[] = { "quantize", out, again, "Q4_0", "--json", NULL };
+  const char *const built_in[] = { "quantize", tiny, again, "Q8_0", "--measure", "--json", NULL };
+  const char *const look[] = { "inspect", again, "--json", NULL };
+  g_autofree char *said = run (make, NULL);
+  check_quality (out, tiny, text, said);
+  g_assert_nonnull (strstr (said, "\"text\": \"measure.txt\""));
+  g_assert_nonnull (strstr (said, "\"source\": \"tiny.gguf\""));
+  /* What was measured of one file is not said of another. */
+  g_free (run (plain, NULL));
+  g_autofree char *inspected = run (look, NULL);
+  g_assert_null (strstr (inspected, "quality"));
+  g_autofree char *finer = run (built_in, NULL);
+  g_assert_cmpfloat (get_number (finer, "mean_kl"), <, get_number (said, "mean_kl"));
+  g_remove (out);
+  g_remove (again);
+  g_remove (text);
+}
+
+/* A file that cannot be measured is a file all the same; the reason is said. */
+static void
+test_unmeasured (void)
+{
+  g_autofree char *tiny = test_data_path ("tiny.gguf"), *out = scratch_path ("measured.gguf");
+  g_autofree char *text = scratch_path ("measure.txt"), *messages = NULL;
+  const char *const make[] = { "quantize", tiny, out, "Q4_0", "--measure-text", text, "--json", NULL };
+  const char *const look[] = { "inspect", out, "--json", NULL };
+  g_assert_true (g_file_set_contents (text, "Too short.", -1, NULL));
+  g_autofree char *said = run (make, &messages), *inspected = run (look, NULL);
+  g_assert_nonnull (strstr (messages, "could not be measured"));
+  g_assert_nonnull (strstr (said, "\"quality_error\": \"the text to measure with has"));
+  g_assert_null (strstr (inspected, "quality"));
+  g_remove (out);
+  g_remove (text);
+}
+
+static void
+test_kl (void)
+{
+  static const char *const wanted[] = { "0.03", "0.001", "100" };
+  g_autofree char *tiny = test_data_path ("tiny.gguf"), *out = scratch_path ("measured.gguf"), *text = write_text ();
+  guint64 smallest = get_smallest (tiny);
+  for (gsize i = 0; i < G_N_ELEMENTS (wanted); i++)
+    {
+      const char *const make[] = { "quantize",       tiny, out,      "--target-kl", wanted[i],
+                                   "--measure-text", text, "--json", NULL };
+      g_autofree char *said = run (make, NULL);
+      g_assert_cmpfloat (get_number (said, "mean_kl"), <=, g_ascii_strtod (wanted[i], NULL));
+      g_assert_cmpfloat (get_number (said, "files_tried"), <=, 8);
+      check_quality (out, tiny, text, said);
+      if (i == 2)
+        g_assert_cmpfloat (get_number (said, "out_bytes"), <=, (double) smallest * 1.01);
+      g_remove (out);
+    }
+  g_autofree char *messages = NULL, *output = NULL;
+  const char *const beyond[] = { "quantize", tiny, out, "--target-kl", "1e-12", NULL };
+  g_assert_false (test_engine_run (beyond, &output, &messages));
+  g_assert_nonnull (strstr (messages, "no file comes as close"));
+  g_assert_false (g_file_test (out, G_FILE_TEST_EXISTS));
+  g_assert_cmpuint (take_parts (), ==, 0);
+  g_remove (text);
+}
+
+/* Whenever it is stopped while it seeks: nothing is left. */
+static void
+test_kl_stopped (void)
+{
+  static const guint delays_us[] = { 0, 5000, 20000, 60000, 150000 };
+  g_autofree char *tiny = test_data_path ("tiny.gguf"), *out = scratch_path ("measured.gguf");
+  const char *argv[] = { g_getenv ("INGLENOOK_ENGINE"), "quantize", tiny, out, "--target-kl", "0.0001", NULL };
+  for (gsize i = 0; i < G_N_ELEMENTS (delays_us); i++)
+    {
+      GPid pid;
+      int status;
+      g_assert_true (g_spawn_async (NULL, (char **) argv, NULL,
+                                    G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL
+                                        | G_SPAWN_STDERR_TO_DEV_NULL,
+                                    NULL, NULL, &pid, NULL));
+      g_usleep (delays_us[i]);
+      kill (pid, SIGINT);
+      g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+      g_assert_cmpuint (take_parts (), ==, 0);
+      gboolean is_made = g_file_test (out, G_FILE_TEST_EXISTS);
+      g_assert_true (is_made == (WIFEXITED (status) && WEXITSTATUS (status) == 0));
+      g_remove (out);
+    }
+}
+
 static void
 test_usage (void)
 {
   g_autofree char *tiny = test_data_path ("tiny.gguf"), *out = scratch_path ("target.gguf");
   const char *const wrong[][6] = { { "quantize", tiny, out, NULL },
                                    { "quantize", tiny, out, "Q4_0", "--target-bytes=1M", NULL },
+                                   { "quantize", tiny, out, "Q4_0", "--target-kl=0.1", NULL },
                                    { "quantize", tiny, out, "--target-bytes=1M", "--predict", NULL } };
   for (gsize i = 0; i < G_N_ELEMENTS (wrong); i++)
     {
@@ -225,22 +384,6 @@ test_usage (void)
       g_assert_false (test_engine_run (wrong[i], &output, &messages));
       g_assert_nonnull (strstr (messages, "TYPE or a target"));
     }
-}
-
-/* How many parts lie in the folder; they are removed. */
-static guint
-take_parts (void)
-{
-  g_autoptr (GDir) dir = g_dir_open (scratch, 0, NULL);
-  guint n = 0;
-  for (const char *name; dir && (name = g_dir_read_name (dir));)
-    if (strstr (name, ".part-"))
-      {
-        g_autofree char *path = scratch_path (name);
-        g_remove (path);
-        n++;
-      }
-  return n;
 }
 
 /* Whatever moment the signal meets: the whole file has the name, or nothing has. */
@@ -328,6 +471,10 @@ main (int argc, char **argv)
   g_test_add_func ("/quantize/folder", test_folder);
   g_test_add_func ("/quantize/warning", test_warning);
   g_test_add_func ("/quantize/target", test_target);
+  g_test_add_func ("/quantize/measure", test_measure);
+  g_test_add_func ("/quantize/unmeasured", test_unmeasured);
+  g_test_add_func ("/quantize/kl", test_kl);
+  g_test_add_func ("/quantize/kl-stopped", test_kl_stopped);
   g_test_add_func ("/quantize/usage", test_usage);
   g_test_add_func ("/quantize/ended", test_ended);
   g_test_add_func ("/quantize/memory", test_memory);
