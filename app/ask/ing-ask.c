@@ -362,6 +362,24 @@ collect_documents (IngAsk *ask)
   return G_LIST_MODEL (named);
 }
 
+/* Once a part: it may take minutes. */
+static void
+on_progress (guint done, guint total, double seconds_left, gpointer data)
+{
+  IngAsk *ask = data;
+  if (done == total)
+    return;
+  g_autofree char *line = g_strdup_printf (_ ("Reading part %u of %u"), done + 1, total);
+  if (seconds_left < 0)
+    say (ask, "%s", line);
+  else
+    {
+      g_autofree char *left = g_strdup_printf (_ ("%d s"), (int) (seconds_left + 0.5));
+      g_autofree char *both = g_strdup_printf (_ ("%s · %s left"), line, left);
+      say (ask, "%s", both);
+    }
+}
+
 static void
 look_in_documents (IngAsk *ask)
 {
@@ -381,7 +399,10 @@ look_in_documents (IngAsk *ask)
                                    .earlier = earlier,
                                    .n_passages = options->n_passages,
                                    .passages_only = options->search,
-                                   .finish_index = TRUE };
+                                   .finish_index = TRUE,
+                                   .service = ing_workspace_get_generation (ask->workspace),
+                                   .progress = on_progress,
+                                   .progress_data = ask };
   ask->looking = g_cancellable_new ();
   ing_document_question_async (ing_workspace_get_documents (ask->workspace), ask->documents, &query, ask->looking,
                                on_looked, ask);

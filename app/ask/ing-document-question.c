@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ing-document-private.h"
+#include "ing-document-steps.h"
 
 /* Documents of so many passages together (some 1,500 tokens) are read whole: nothing can be missed, and a question
  * about all of it ("summarize this") has all of it. */
@@ -20,6 +21,10 @@ typedef struct
   char *question, *earlier;
   guint n_passages;
   gboolean passages_only, finish_index;
+  IngGenerationService *service;
+  IngDocumentProgress progress;
+  gpointer progress_data;
+  GCancellable *enough;
 } Question;
 
 static void
@@ -28,6 +33,8 @@ question_free (gpointer data)
   Question *q = data;
   g_object_unref (q->library);
   g_object_unref (q->documents);
+  g_clear_object (&q->service);
+  g_clear_object (&q->enough);
   g_free (q->question);
   g_free (q->earlier);
   g_free (q);
@@ -67,18 +74,65 @@ on_found (GObject *source, GAsyncResult *result, gpointer user_data)
     g_task_return_pointer (task, found, (GDestroyNotify) ing_found_free);
 }
 
-/* Is it about the whole? No passage says "this is a summary", so a search would find nothing. */
+/* Is it about the whole? No passage says "this is a summary", and none has all that is to be listed or counted. */
 static gboolean
 is_about_all (const char *question)
 {
-  static const char *const words[] = { "summar", "overview", "outline", "key points", "main points", "tl;dr", "about this document",
-                                       "document about", "file about", "book about", "paper about", "总结", "概括", "摘要", "概述",
-                                       "主要内容", "讲了什么", "说了什么", "大意", NULL };
+  static const char *const words[]
+      = { "summar",    "overview",       "outline",        "key points",      "main points",   "tl;dr",       "about this document",
+          "document about", "file about", "book about",    "paper about",     "list all",      "list every",  "list each",
+          "how many times", "how often is", "how many different", "in total",  "总结",          "概括",        "摘要",
+          "概述",      "主要内容",       "讲了什么",       "说了什么",        "大意",          "列出所有",    "列出全部",
+          "一共",      "总共",           "多少次",         NULL };
   g_autofree char *folded = g_utf8_casefold (question, -1);
   for (guint i = 0; words[i] != NULL; i++)
     if (strstr (folded, words[i]) != NULL)
       return TRUE;
-  return FALSE;
+  return strstr (folded, "how many ") != NULL
+         && (strstr (folded, " are there") != NULL || strstr (folded, " mentioned") != NULL
+             || strstr (folded, " listed") != NULL || strstr (folded, " described") != NULL);
+}
+
+static void
+on_steps (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  GError *error = NULL;
+  IngFound *found = ing_document_steps_finish (result, &error);
+  if (found == NULL)
+    g_task_return_error (task, error);
+  else
+    g_task_return_pointer (task, found, (GDestroyNotify) ing_found_free);
+}
+
+/* All passages are here: whole, or part by part. */
+static void
+on_read (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  GTask *task = user_data;
+  Question *q = g_task_get_task_data (task);
+  GError *error = NULL;
+  g_autoptr (IngFound) found = ing_document_library_search_finish (ING_DOCUMENT_LIBRARY (source), result, &error);
+  if (found == NULL)
+    g_task_return_error (task, error);
+  else if (ing_document_steps_count_tokens (found->passages) <= ing_document_steps_get_room (q->service))
+    g_task_return_pointer (task, g_steal_pointer (&found), (GDestroyNotify) ing_found_free);
+  else
+    {
+      ing_document_steps_async (q->service, g_steal_pointer (&found->passages), q->question, q->progress,
+                                q->progress_data, q->enough, g_task_get_cancellable (task), on_steps, task);
+      found->passages = g_ptr_array_new ();
+      return;
+    }
+  g_object_unref (task);
+}
+
+/* A model is there that can read all of it. */
+static gboolean
+has_model (const Question *q)
+{
+  return q->service != NULL && ing_generation_service_get_state (q->service) >= ING_SERVICE_READY
+         && ing_generation_service_get_has_template (q->service);
 }
 
 /* @task is taken. */
@@ -106,6 +160,8 @@ look (GTask *task)
       g_task_return_error (task, g_error_copy (failed));
       g_object_unref (task);
     }
+  else if (!q->passages_only && n_passages > WHOLE_PASSAGES && is_about_all (q->question) && has_model (q))
+    ing_document_library_read_async (q->library, ids, G_MAXUINT, g_task_get_cancellable (task), on_read, task);
   else if (!q->passages_only && (n_passages <= WHOLE_PASSAGES || is_about_all (q->question)))
     ing_document_library_read_async (q->library, ids, SPREAD_PASSAGES, g_task_get_cancellable (task), on_found, task);
   else
@@ -130,6 +186,9 @@ on_poll (gpointer data)
       if (!is_searchable (q, document))
         return G_SOURCE_CONTINUE;
     }
+  /* A model that is being loaded may have to read all of it. */
+  if (q->service != NULL && ing_generation_service_get_state (q->service) == ING_SERVICE_LOADING && is_about_all (q->question))
+    return G_SOURCE_CONTINUE;
   look (task);
   return G_SOURCE_REMOVE;
 }
@@ -147,6 +206,10 @@ ing_document_question_async (IngDocumentLibrary *library, GListModel *documents,
   q->n_passages = query->n_passages;
   q->passages_only = query->passages_only;
   q->finish_index = query->finish_index;
+  q->service = query->service != NULL ? g_object_ref (query->service) : NULL;
+  q->progress = query->progress;
+  q->progress_data = query->progress_data;
+  q->enough = query->enough != NULL ? g_object_ref (query->enough) : NULL;
   g_task_set_source_tag (task, ing_document_question_async);
   g_task_set_task_data (task, q, question_free);
   g_timeout_add (POLL_MS, on_poll, task);

@@ -262,7 +262,7 @@ IngPassage *
 ing_document_table_dup_passage (IngDatabase *db, gint64 chunk, GError **error)
 {
   sqlite3_stmt *s = ing_database_query (db, error,
-                                        "SELECT c.document_id, d.path, c.page, c.path, c.text, c.start"
+                                        "SELECT c.document_id, d.path, c.page, c.path, c.text, c.start, c.overlap"
                                         " FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.id = ?1",
                                         "i", chunk);
   if (s == NULL || ing_database_step (db, s, error) != 1)
@@ -277,6 +277,7 @@ ing_document_table_dup_passage (IngDatabase *db, gint64 chunk, GError **error)
   p->heading = ing_database_column_text (s, 3);
   p->text = ing_database_column_text (s, 4);
   p->start = (guint64) sqlite3_column_int64 (s, 5);
+  p->overlap = (gsize) CLAMP (sqlite3_column_int64 (s, 6), 0, (gint64) strlen (p->text));
   sqlite3_reset (s);
   return p;
 }

@@ -4,6 +4,7 @@
 
 #include "ing-conversation.h"
 #include "ing-document-library.h"
+#include "ing-generation-service.h"
 
 G_BEGIN_DECLS
 
@@ -14,11 +15,19 @@ typedef struct
   guint n_passages;       /* 0 = as usual */
   gboolean passages_only; /* search, however short the documents are or whatever is asked */
   gboolean finish_index;  /* wait for vectors too: who asks goes away with the answer */
+
+  /* For questions about all of long documents ("summarize", "list all …", "how many … are there"): the model that reads
+   * them part by part. NULL = some passages at even distances instead. */
+  IngGenerationService *service;
+  /* @done of @total parts are read; @seconds_left < 0 = unknown. Not called when cancelled. May be NULL. */
+  void (*progress) (guint done, guint total, double seconds_left, gpointer data);
+  gpointer progress_data;
+  GCancellable *enough; /* cancelled: what has been read so far is the result; may be NULL */
 } IngDocumentQuery;
 
 /* Waits until each of @documents (of IngDocument) can be found by words (or failed), then looks. Few short documents are
- * taken whole, in their order; of others the passages that say most, or, for a question about all of it ("summarize"),
- * some at even distances. The source object of the result is @documents. */
+ * taken whole, in their order; of others the passages that say most. A question about all of it takes them whole when
+ * they fit half the context, else notes of each part (passages too), made with what the question asks for in mind. The source object of the result is @documents. */
 void ing_document_question_async (IngDocumentLibrary *library, GListModel *documents, const IngDocumentQuery *query,
                                   GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
 

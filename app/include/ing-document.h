@@ -42,6 +42,7 @@ typedef struct
   char *heading;  /* path of headings; "" if none */
   char *text;
   guint64 start; /* characters before it in the document's text */
+  gsize overlap; /* bytes at its beginning that end the passage before it too */
   double score;  /* only to compare passages of one search */
 } IngPassage;
 

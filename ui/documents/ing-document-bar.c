@@ -3,6 +3,7 @@
 #include "ing-document-bar.h"
 
 #include "ing-document-chip.h"
+#include "ing-numbers.h"
 #include "ing-problem-box.h"
 
 #include <glib/gi18n-lib.h>
@@ -14,6 +15,9 @@ struct _IngDocumentBar
   GtkWidget *box;
   IngProblemBox *problem_box;
   GtkWidget *looking_box;
+  GtkLabel *looking_label;
+  GtkProgressBar *parts_bar;
+  GtkWidget *enough_button;
   GtkWidget *scroller;
   GtkBox *chips;
 
@@ -21,6 +25,7 @@ struct _IngDocumentBar
   IngConversation *conversation;
   GListModel *documents;
   GCancellable *looking; /* NULL = nothing is looked for */
+  GCancellable *enough;  /* of the same */
   char *pending;
   IngFound *found; /* what was nearest to it */
 };
@@ -125,6 +130,11 @@ set_looking (IngDocumentBar *self, GCancellable *looking)
   g_cancellable_cancel (self->looking);
   g_clear_object (&self->looking);
   self->looking = looking;
+  g_clear_object (&self->enough);
+  self->enough = looking != NULL ? g_cancellable_new () : NULL;
+  gtk_label_set_text (self->looking_label, _("Looking in the documents"));
+  gtk_widget_set_visible (GTK_WIDGET (self->parts_bar), FALSE);
+  gtk_widget_set_visible (self->enough_button, FALSE);
   gtk_widget_set_visible (self->looking_box, looking != NULL);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_BUSY]);
 }
@@ -203,6 +213,36 @@ looked_cb (GObject *source, GAsyncResult *result, gpointer user_data)
     show_not_found (self);
 }
 
+/* A question about all of a long document: the model reads part after part. */
+static void
+parts_cb (guint done, guint total, double seconds_left, gpointer user_data)
+{
+  IngDocumentBar *self = user_data;
+  g_autofree char *text = g_strdup_printf (_("Reading part %u of %u"), MIN (done + 1, total), total);
+
+  if (self->box == NULL || self->looking == NULL)
+    return;
+  if (seconds_left >= 0)
+    {
+      g_autofree char *left = ing_numbers_dup_duration (seconds_left);
+      g_autofree char *both = g_strdup_printf (_("%s · %s left"), text, left);
+
+      gtk_label_set_text (self->looking_label, both);
+    }
+  else
+    gtk_label_set_text (self->looking_label, text);
+  gtk_progress_bar_set_fraction (self->parts_bar, total > 0 ? (double) done / total : 0);
+  gtk_widget_set_visible (GTK_WIDGET (self->parts_bar), TRUE);
+  gtk_widget_set_visible (self->enough_button, TRUE);
+  gtk_widget_set_sensitive (self->enough_button, done > 0);
+}
+
+static void
+enough_cb (IngDocumentBar *self)
+{
+  g_cancellable_cancel (self->enough);
+}
+
 gboolean
 ing_document_bar_ask (IngDocumentBar *self, const char *text)
 {
@@ -216,7 +256,12 @@ ing_document_bar_ask (IngDocumentBar *self, const char *text)
   self->pending = g_strdup (text);
   set_looking (self, g_cancellable_new ());
   earlier = ing_document_question_dup_earlier (self->conversation);
-  query = (IngDocumentQuery) { .question = text, .earlier = earlier };
+  query = (IngDocumentQuery) { .question = text,
+                               .earlier = earlier,
+                               .service = ing_workspace_get_generation (self->workspace),
+                               .progress = parts_cb,
+                               .progress_data = self,
+                               .enough = self->enough };
   ing_document_question_async (get_library (self), self->documents, &query, self->looking, looked_cb,
                                g_object_ref (self));
   return TRUE;
@@ -288,6 +333,7 @@ ing_document_bar_dispose (GObject *object)
 
   g_cancellable_cancel (self->looking);
   g_clear_object (&self->looking);
+  g_clear_object (&self->enough);
   if (self->documents != NULL)
     g_signal_handlers_disconnect_by_data (self->documents, self);
   g_clear_object (&self->documents);
@@ -322,6 +368,7 @@ ing_document_bar_init (IngDocumentBar *self)
   GtkWidget *spinner = gtk_spinner_new ();
   GtkWidget *label = gtk_label_new (_("Looking in the documents"));
 
+  self->looking_label = GTK_LABEL (label);
   self->box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
   gtk_widget_set_parent (self->box, GTK_WIDGET (self));
   self->problem_box = ING_PROBLEM_BOX (ing_problem_box_new ());
@@ -332,7 +379,19 @@ ing_document_bar_init (IngDocumentBar *self)
   gtk_widget_add_css_class (label, "dim-label");
   gtk_widget_add_css_class (label, "caption");
   gtk_box_append (GTK_BOX (self->looking_box), spinner);
+  gtk_label_set_ellipsize (self->looking_label, PANGO_ELLIPSIZE_END);
   gtk_box_append (GTK_BOX (self->looking_box), label);
+  self->parts_bar = GTK_PROGRESS_BAR (gtk_progress_bar_new ());
+  gtk_widget_set_valign (GTK_WIDGET (self->parts_bar), GTK_ALIGN_CENTER);
+  gtk_widget_set_hexpand (GTK_WIDGET (self->parts_bar), TRUE);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->parts_bar), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _("Parts of the documents read"), -1);
+  gtk_box_append (GTK_BOX (self->looking_box), GTK_WIDGET (self->parts_bar));
+  self->enough_button = gtk_button_new_with_mnemonic (_("_Answer now"));
+  gtk_widget_set_tooltip_text (self->enough_button, _("Answer from what has been read so far"));
+  gtk_widget_add_css_class (self->enough_button, "flat");
+  g_signal_connect_swapped (self->enough_button, "clicked", G_CALLBACK (enough_cb), self);
+  gtk_box_append (GTK_BOX (self->looking_box), self->enough_button);
   gtk_widget_set_visible (self->looking_box, FALSE);
   gtk_box_append (GTK_BOX (self->box), self->looking_box);
 
