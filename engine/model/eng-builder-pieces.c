@@ -71,7 +71,7 @@ eng_build_attention (EngBuilder *b, uint32_t layer, const EngAttentionOptions *o
   const EngLayerBuffers *l = &b->buffers_of_layer;
   uint16_t i_layer;
   EngGroupId group
-      = eng_builder_kv_group (b, h->n_head_kv, h->k_width, h->v_width, o->window, &i_layer);
+      = eng_builder_kv_group (b, h->n_head_kv, h->k_width, h->v_width, o->encoder ? 0 : o->window, &i_layer);
   EngStep *qkv = eng_builder_step (b, ENG_STEP_QKV, layer, src, l->q);
   bind_qkv (b, layer, o->fused, qkv->w);
   if (o->head_norm != ENG_NORM_NONE)

@@ -158,7 +158,7 @@ EngStep *eng_build_norm (EngBuilder *b, uint32_t layer, EngNormKind kind, EngBuf
 typedef struct
 {
   EngRope rope;
-  uint32_t window; /* of this layer, 0 = none */
+  uint32_t window; /* of this layer, 0 = none; an encoder's rows see half of it to either side */
   float scale;     /* of q.k; 0 = 1 / sqrt (k_width) */
   bool sinks;      /* attn_sinks: one more score a head, with no value */
   float soft_cap;

@@ -79,6 +79,17 @@ bind_ranking_head (EngBuilder *b, EngStep *step)
   step->u.pool.normalize = false;
 }
 
+/* What sentence-transformers puts behind the mean: two products without bias or activation. */
+static void
+bind_dense (EngBuilder *b, EngStep *step)
+{
+  uint64_t n_inner = eng_gguf_find_tensor (b->file, "dense_2.weight")->dims[1];
+  const EngGgufTensor *last = eng_gguf_find_tensor (b->file, "dense_3.weight");
+  step->w[0] = eng_builder_product (b, ENG_LAYER_NONE, "dense_2.weight", b->h.n_embd, n_inner);
+  step->w[2] = eng_builder_product (b, ENG_LAYER_NONE, "dense_3.weight", n_inner, last ? last->dims[1] : b->h.n_embd);
+  step->u.pool.head_act = ENG_ACT_NONE;
+}
+
 void
 eng_build_pool (EngBuilder *b)
 {
@@ -91,4 +102,6 @@ eng_build_pool (EngBuilder *b)
   step->u.pool.normalize = true;
   if (type == POOLING_RANK)
     bind_ranking_head (b, step);
+  else if (eng_builder_has_tensor (b, ENG_LAYER_NONE, "dense_2.weight"))
+    bind_dense (b, step);
 }

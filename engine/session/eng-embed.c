@@ -12,12 +12,14 @@ eng_embed_get_width (const EngSession *session)
   return eng_model_get_program (session->model)->n_output;
 }
 
-/* What the makers of a family tell its users to put in front (model card of nomic-embed-text). */
+/* What the makers of a family tell its users to put in front (model cards of nomic-embed-text and EmbeddingGemma). */
 static const char *
 get_prefix (const EngSession *s, EngEmbedKind kind)
 {
   if (strcmp (eng_model_get_info (s->model)->architecture, "nomic-bert") == 0)
     return kind == ENG_EMBED_QUERY ? "search_query: " : "search_document: ";
+  if (strcmp (eng_model_get_info (s->model)->architecture, "gemma-embedding") == 0)
+    return kind == ENG_EMBED_QUERY ? "task: search result | query: " : "title: none | text: ";
   return "";
 }
 

@@ -410,6 +410,21 @@ set_nomic (EngConvert *c)
                                             : eng_convert_get_f64 (c, "rotary_emb_base", 1000.0));
 }
 
+/* gemma3's layers as an encoder (EmbeddingGemma). */
+static void
+set_gemma_embedding (EngConvert *c)
+{
+  if (!eng_convert_get_bool (c, "use_bidirectional_attention", false))
+    {
+      eng_convert_fail (c, ENG_ERR_UNSUPPORTED, "use_bidirectional_attention",
+                        "Gemma3TextModel is supported with use_bidirectional_attention, as an embedding model");
+      return;
+    }
+  set_gemma3 (c);
+  set_pooling (c);
+  eng_convert_open_dense (c);
+}
+
 /* ---- Table --------------------------------------------------------------------------------------- */
 
 static const EngConvertArch archs[] = {
@@ -430,6 +445,8 @@ static const EngConvertArch archs[] = {
     "model.|language_model.model.|model.language_model.|", "layers.", "gelu_pytorch_tanh|gelu_tanh",
     RULES (gemma_globals), RULES (gemma_norms, attention, gemma_head_norms, gated),
     "vision_tower.|multi_modal_projector.", set_gemma3 },
+  { "Gemma3TextModel", "gemma-embedding", "model.|", "layers.", "gelu_pytorch_tanh|gelu_tanh", RULES (gemma_globals),
+    RULES (gemma_norms, attention, gemma_head_norms, gated), NULL, set_gemma_embedding },
   { "Glm4ForCausalLM", "glm4", "model.|", "layers.", "silu", RULES (decoder_globals),
     RULES (glm4_norms, attention, fused_gate_up), NULL, NULL },
   { "Glm4MoeForCausalLM", "glm4moe", "model.|", "layers.", "silu", RULES (decoder_globals),
@@ -463,6 +480,6 @@ eng_convert_arch_find (const char *hub_name)
 const char *
 eng_convert_arch_get_names (void)
 {
-  return "Llama, Mistral, Mixtral, Qwen2, Qwen3, Qwen2Moe, Qwen3Moe, Gemma2, Gemma3, Glm, Glm4, "
+  return "Llama, Mistral, Mixtral, Qwen2, Qwen3, Qwen2Moe, Qwen3Moe, Gemma2, Gemma3, EmbeddingGemma, Glm, Glm4, "
          "Glm4Moe, ChatGLM, SmolLM3, Phi3, Bert, XLMRoberta, NomicBert";
 }

@@ -57,6 +57,7 @@ struct EngConvert
   const EngJson *root_config; /* config.json */
   const EngJson *generation;  /* generation_config.json or NULL */
   EngSafetensors *weights;
+  EngSafetensors *dense[2]; /* sentence-transformers' 2_Dense and 3_Dense; NULL without */
   bool *used;         /* one a tensor of @weights */
   const char *prefix; /* of tensor names */
   EngGgufWriter *writer;
@@ -108,6 +109,8 @@ double eng_convert_rope_theta (EngConvert *c);
 
 /* eng-convert-tensors.c */
 void eng_convert_plan_tensors (EngConvert *c);
+/* Opens what sentence-transformers puts behind the pooling, for eng_convert_plan_tensors () to take. */
+void eng_convert_open_dense (EngConvert *c);
 /* Adds a float32 vector that no tensor of the hub has. */
 void eng_convert_add_vector (EngConvert *c, const char *name, const float *values, uint32_t n);
 

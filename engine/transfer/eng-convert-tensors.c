@@ -346,6 +346,68 @@ check_all_used (EngConvert *c)
     }
 }
 
+static const char *const dense_folders[2] = { "2_Dense", "3_Dense" };
+
+static void
+open_dense (EngConvert *c, uint32_t i, uint32_t n_in, uint32_t *n_out)
+{
+  char path[MAX_NAME], name[32];
+  int64_t in = 0, out = 0;
+  bool bias = true;
+  snprintf (path, sizeof path, "%s/config.json", dense_folders[i]);
+  const EngJson *config = eng_convert_read_json (c, path, true);
+  if (c->status != ENG_OK)
+    return;
+  const EngJson *act = eng_json_get (config, "activation_function");
+  eng_json_get_bool (config, "bias", &bias);
+  if (bias || !eng_json_is_string (act, "torch.nn.modules.linear.Identity")
+      || !eng_json_get_int64 (config, "in_features", &in) || !eng_json_get_int64 (config, "out_features", &out)
+      || in != n_in || out <= 0 || out > UINT32_MAX)
+    {
+      eng_convert_fail (c, ENG_ERR_UNSUPPORTED, path, "%s is not a product of %u numbers without bias or activation",
+                        path, n_in);
+      return;
+    }
+  size_t n = strlen (c->folder) + sizeof path;
+  char *folder = eng_arena_alloc (&c->arena, n);
+  if (!folder)
+    {
+      eng_convert_fail (c, ENG_ERR_NO_MEMORY, NULL, "out of memory");
+      return;
+    }
+  snprintf (folder, n, "%s/%s", c->folder, dense_folders[i]);
+  c->status = eng_safetensors_open (folder, &c->dense[i], c->error);
+  *n_out = (uint32_t) out;
+  snprintf (name, sizeof name, "dense_%u_feat_in", i + 2);
+  eng_convert_set_u32 (c, name, n_in);
+  snprintf (name, sizeof name, "dense_%u_feat_out", i + 2);
+  eng_convert_set_u32 (c, name, *n_out);
+}
+
+void
+eng_convert_open_dense (EngConvert *c)
+{
+  char path[MAX_NAME];
+  snprintf (path, sizeof path, "%s/config.json", dense_folders[0]);
+  const EngJson *first = eng_convert_read_json (c, path, false);
+  uint32_t n = eng_convert_need_u32 (c, "hidden_size");
+  for (uint32_t i = 0; first && i < 2 && c->status == ENG_OK; i++)
+    open_dense (c, i, n, &n);
+}
+
+static void
+add_dense (EngConvert *c, uint32_t i)
+{
+  char name[32];
+  const EngSafetensor *s = eng_safetensors_find (c->dense[i], "linear.weight");
+  snprintf (name, sizeof name, "dense_%u.weight", i + 2);
+  if (!s || s->n_dims != 2 || (s->type != ENG_TYPE_F32 && s->type != ENG_TYPE_F16 && s->type != ENG_TYPE_BF16))
+    eng_convert_fail (c, ENG_ERR_NOT_FOUND, dense_folders[i], "%s has no matrix linear.weight of F32, F16 or BF16",
+                      dense_folders[i]);
+  else
+    add_one (c, name, s, 0);
+}
+
 void
 eng_convert_plan_tensors (EngConvert *c)
 {
@@ -381,4 +443,7 @@ eng_convert_plan_tensors (EngConvert *c)
       apply_rules (c, c->arch->rules, before, to_before);
     }
   check_all_used (c);
+  for (uint32_t i = 0; i < 2 && c->status == ENG_OK; i++)
+    if (c->dense[i])
+      add_dense (c, i);
 }

@@ -261,6 +261,8 @@ eng_convert_folder (const char *folder, const char *out_path, const EngConvertOp
   eng_importance_free (&importance);
   eng_gguf_writer_free (&c.writer);
   eng_safetensors_close (&c.weights);
+  eng_safetensors_close (&c.dense[0]);
+  eng_safetensors_close (&c.dense[1]);
   eng_free (c.tensors);
   eng_arena_clear (&c.arena);
   return c.status;

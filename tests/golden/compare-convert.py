@@ -24,9 +24,10 @@ DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "convert
 TEXT = "The fire in the hearth is warm, and 12 cats sleep."
 LIMIT = 1e-4
 # llama.cpp takes GELU from a table of half-precision values; both forms differ from transformers' by that.
-GELU = ("bert", "gemma2", "gemma3", "xlm-roberta")
+GELU = ("bert", "gemma-embedding", "gemma2", "gemma3", "xlm-roberta")
 GELU_LIMIT = 5e-4
 WINDOW = 64
+PREFIXES = {"nomic-bert": "search_document: ", "gemma-embedding": "title: none | text: "}
 
 
 def read(*path):
@@ -61,7 +62,7 @@ def compare(arguments, name, scratch):
     run(arguments, "convert", make_folder(name, scratch), model, "F32")
     if os.path.exists(os.path.join(DATA, name, "embedding.npy")):
         ours = np.array(json.loads(run(arguments, "embed", model, TEXT, "--json", "--exact"))["embeddings"][0])
-        prefix = "search_document: " if name == "nomic-bert" else ""  # ours comes with the architecture
+        prefix = PREFIXES.get(name, "")  # ours comes with the architecture
         theirs = np.array(peer(model, True, 128).embed(prefix + TEXT, normalize=True))
     else:
         n = int(read(name, "positions").split()[-1]) + 1

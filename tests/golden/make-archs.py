@@ -224,6 +224,27 @@ def gemma3(w, c):
     c.rope_parameters = base
 
 
+def gemma_embedding(w, c):
+    w.u32(pooling_type=1)
+    w.w.add_bool(w.arch + ".attention.causal", False)
+    w.state = {"model." + k: v for k, v in w.state.items()}
+    for name, matrix in zip(("dense_2", "dense_3"), dense_matrices(c)):
+        w.u32(**{name + "_feat_in": matrix.shape[1], name + "_feat_out": matrix.shape[0]})
+        w.put(name + ".weight", matrix)
+    window = c.sliding_window  # transformers keeps what one side sees, itself included
+    c.sliding_window = 2 * (window - 1)
+    gemma3(w, c)
+    c.sliding_window = window
+
+
+def dense_matrices(c):
+    """What sentence-transformers puts behind the mean: 2_Dense and 3_Dense."""
+    rng = np.random.default_rng(SEED + 1)
+    wide = 3 * c.hidden_size
+    return [(rng.standard_normal((a, b)) / b ** 0.5).astype(np.float32)
+            for a, b in ((wide, c.hidden_size), (c.hidden_size, wide))]
+
+
 def glm4(w, c):
     write_decoder(w, c, GLM4, n_rot=int(c.head_dim * c.rope_parameters["partial_rotary_factor"]))
 
@@ -391,6 +412,12 @@ ARCHS = {
         n_routed_experts=8, n_shared_experts=1, num_experts_per_tok=3, moe_intermediate_size=24,
         n_group=1, topk_group=1, norm_topk_prob=True, routed_scaling_factor=1.5, **rope(
             partial_rotary_factor=0.5)), tf.Glm4MoeForCausalLM, glm4moe, CONTEXT),
+    "gemma-embedding": ("gemma-embedding", lambda: tf.Gemma3TextConfig(
+        **{**LONG_BASE, "num_hidden_layers": 7}, head_dim=16, query_pre_attn_scalar=16,
+        sliding_window=100, use_bidirectional_attention=True, rope_parameters={
+            "full_attention": {"rope_type": "default", "rope_theta": 1000000.0},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}),
+        tf.Gemma3TextModel, gemma_embedding, 0),
     "bert": ("bert", lambda: tf.BertConfig(**ENCODER), tf.BertModel, bert_mean, 0),
     "xlm-roberta": ("bert", lambda: tf.XLMRobertaConfig(
         **{**ENCODER, "max_position_embeddings": CONTEXT + 2, "type_vocab_size": 1, "pad_token_id": 1,
@@ -418,7 +445,7 @@ def run_decoder(model, n, name, folder):
 def run_encoder(model, name, folder):
     rng = np.random.default_rng(SEED)
     starts, tokens, vectors = [0], [], []
-    for n in (1, 2, 7, 33, CONTEXT):
+    for n in (1, 2, 7, 33, LONG if model.config.max_position_embeddings > LONG else CONTEXT):
         ids = rng.integers(3, VOCAB, n).astype(np.int32)
         out = model(torch.tensor(ids[None]).long())
         if name == "ranker":
@@ -426,7 +453,10 @@ def run_encoder(model, name, folder):
         elif name == "xlm-roberta":
             vector = torch.nn.functional.normalize(out.last_hidden_state[0, 0], dim=0)
         else:
-            vector = torch.nn.functional.normalize(out.last_hidden_state[0].mean(0), dim=0)
+            vector = out.last_hidden_state[0].mean(0)
+            for matrix in dense_matrices(model.config) if name == "gemma-embedding" else ():
+                vector = torch.from_numpy(matrix) @ vector
+            vector = torch.nn.functional.normalize(vector, dim=0)
         tokens.extend(ids)
         starts.append(len(tokens))
         vectors.append(vector.float().numpy())

@@ -18,6 +18,7 @@ import sys
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from transformers import *  # noqa: F403 (two dozen model and configuration classes)
 # After it: transformers has a `models` of its own.
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers,
@@ -153,14 +154,30 @@ def decoder(name, config, model, tokenizer, positions=SHORT, **options):
     print(name, logits.shape, float(np.abs(logits).mean()))
 
 
-def encoder(name, config, model, tokenizer, t, pooling, prefix="", **options):
+def save_dense(folder, number, n_in, n_out):
+    """A module of sentence-transformers behind the pooling."""
+    folder = os.path.join(folder, "%d_Dense" % number)
+    os.makedirs(folder)
+    matrix = torch.randn((n_out, n_in), generator=torch.Generator().manual_seed(number)) / n_in ** 0.5
+    matrix = matrix.bfloat16().float()  # `convert` writes what most of the model is stored in
+    save_file({"linear.weight": matrix}, os.path.join(folder, "model.safetensors"))
+    with open(os.path.join(folder, "config.json"), "w") as f:
+        json.dump({"in_features": n_in, "out_features": n_out, "bias": False,
+                   "activation_function": "torch.nn.modules.linear.Identity"}, f)
+    return matrix
+
+
+def encoder(name, config, model, tokenizer, t, pooling, prefix="", dense=(), **options):
     if ONLY and name not in ONLY:
         return
-    left_out = ("num_key_value_heads", "bos_token_id", "eos_token_id")
+    left_out = ("num_key_value_heads", "bos_token_id", "eos_token_id", "max_position_embeddings")
     options = {**{k: v for k, v in COMMON.items() if k not in left_out}, **options}
-    folder, m = save(name, config(**{**options, "max_position_embeddings": 130}), model, tokenizer)
+    options.setdefault("max_position_embeddings", 130)
+    folder, m = save(name, config(**options), model, tokenizer)
     h = m(input_ids=torch.tensor([t.encode(prefix + TEXT).ids])).last_hidden_state[0]
     e = h[0] if pooling == "cls_token" else h.mean(0)
+    for number, (n_in, n_out) in enumerate(dense, 2):
+        e = save_dense(folder, number, n_in, n_out) @ e
     np.save(os.path.join(folder, "embedding.npy"), (e / e.norm()).numpy().astype("<f4"))
     os.makedirs(os.path.join(folder, "1_Pooling"))
     with open(os.path.join(folder, "1_Pooling", "config.json"), "w") as f:
@@ -221,6 +238,10 @@ def main():
             "mean_tokens", pad_token_id=1, bos_token_id=0, eos_token_id=2)
     encoder("nomic-bert", NomicBertConfig, NomicBertModel, "bert", made["bert"], "mean_tokens",
             prefix="search_document: ")
+    encoder("gemma-embedding", Gemma3TextConfig, Gemma3TextModel, "gemma", made["gemma"], "mean_tokens",
+            prefix="title: none | text: ", dense=((32, 96), (96, 32)), num_hidden_layers=7, head_dim=16,
+            num_key_value_heads=2, query_pre_attn_scalar=16, sliding_window=16, use_bidirectional_attention=True,
+            bos_token_id=1, eos_token_id=2)
 
 
 main()

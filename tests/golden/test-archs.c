@@ -162,7 +162,7 @@ main (int argc, char **argv)
   static const char *const decoders[]
       = { "chatglm", "gemma2", "gemma3", "glm4", "glm4moe", "gpt-oss", "llama-linear", "llama-llama3", "llama-yarn",
           "mistral", "mixtral", "phi3", "phi3-longrope", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "smollm3" };
-  static const char *const encoders[] = { "bert", "nomic-bert", "ranker", "xlm-roberta" };
+  static const char *const encoders[] = { "bert", "gemma-embedding", "nomic-bert", "ranker", "xlm-roberta" };
   g_test_init (&argc, &argv, NULL);
   EngError error;
   if (eng_runtime_new (&runtime, &error) != ENG_OK)

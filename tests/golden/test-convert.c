@@ -48,17 +48,18 @@ copy_file (const char *from, const char *folder, const char *name)
 static char *
 make_folder (const char *name)
 {
-  static const char *const files[] = { "config.json", "model.safetensors", "1_Pooling/config.json" };
+  static const char *const files[] = { "config.json", "model.safetensors", "1_Pooling/config.json", "2_Dense/config.json",
+                                       "2_Dense/model.safetensors", "3_Dense/config.json", "3_Dense/model.safetensors" };
   char *folder = g_build_filename (scratch, name, NULL);
-  g_autofree char *pooling = g_build_filename (folder, "1_Pooling", NULL);
   g_autofree char *tokenizer_path = data_path (name, "tokenizer");
   g_autofree char *tokenizer = g_strconcat (g_strstrip (read_file (tokenizer_path)), ".json", NULL);
   g_autofree char *json = data_path ("tokenizers", tokenizer);
   g_autofree char *config = g_build_filename (folder, "tokenizer_config.json", NULL);
-  g_mkdir_with_parents (pooling, 0700);
   for (gsize i = 0; i < G_N_ELEMENTS (files); i++)
     {
       g_autofree char *from = data_path (name, files[i]);
+      g_autofree char *to = g_build_filename (folder, files[i], NULL), *inner = g_path_get_dirname (to);
+      g_mkdir_with_parents (inner, 0700);
       if (g_file_test (from, G_FILE_TEST_EXISTS))
         copy_file (from, folder, files[i]);
     }
@@ -324,7 +325,7 @@ main (int argc, char **argv)
     "llama",    "llama-yarn", "llama-bias", "mistral", "mixtral", "qwen2", "qwen3",
     "qwen2moe", "qwen3moe",   "gemma2",     "gemma3",  "glm4",    "glm",   "phi3",
   };
-  static const char *const encoders[] = { "bert", "xlm-roberta", "nomic-bert" };
+  static const char *const encoders[] = { "bert", "xlm-roberta", "nomic-bert", "gemma-embedding" };
   g_test_init (&argc, &argv, NULL);
   scratch = g_dir_make_tmp ("inglenook-convert-XXXXXX", NULL);
   for (gsize i = 0; i < G_N_ELEMENTS (refusals); i++)

@@ -81,7 +81,11 @@ row_span (const EngCpuRun *run, uint32_t r, uint32_t *first, uint32_t *end)
   *first = 0;
   *end = row->position[0] + 1;
   if (!s->u.attention.causal)
-    *end = run->batch->sequences[row->i_sequence].n_positions;
+    {
+      uint32_t n = run->batch->sequences[row->i_sequence].n_positions, half = window / 2;
+      *first = window != 0 && row->position[0] > half ? row->position[0] - half : 0;
+      *end = window != 0 ? eng_cpu_min (n, *end + half) : n;
+    }
   else if (window != 0 && *end > window)
     *first = *end - window;
 }

@@ -68,9 +68,6 @@ check_attention (const EngProgram *program, uint32_t i_step, EngError *error)
           || program->rope_table_lengths[rope->i_table] != rope->n_rot / 2)
         return step_error (error, i_step, "rotary table does not fit");
     }
-  if (!qkv && !step->u.attention.causal && step->u.attention.window != 0)
-    return eng_error_set (error, ENG_ERR_UNSUPPORTED, "attention.sliding_window", ENG_OFFSET_NONE,
-                          "step %u: a window without a causal mask", i_step);
   return ENG_OK;
 }
 
