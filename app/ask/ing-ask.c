@@ -408,15 +408,19 @@ look_in_documents (IngAsk *ask)
                                on_looked, ask);
 }
 
-/* The answer fails with the reason if the load does, so that is not looked at here. */
+/* The answer fails with the reason if the load does, so that is not looked at here. What a window is busy with ends first:
+ * the question's model is loaded for it when its turn comes. */
 static void
 choose_model (IngAsk *ask)
 {
   IngGenerationService *service = ing_workspace_get_generation (ask->workspace);
-  const char *wanted = ask->options->model;
+  if (ask->options->model != NULL)
+    ing_conversation_set_model_path (ask->conversation, ask->options->model);
+  const char *wanted = ing_conversation_get_model_path (ask->conversation);
   if (wanted != NULL)
     {
-      if (g_strcmp0 (wanted, ing_generation_service_get_model_path (service)) != 0)
+      if (ing_generation_service_get_state (service) < ING_SERVICE_GENERATING
+          && g_strcmp0 (wanted, ing_generation_service_get_model_path (service)) != 0)
         ing_workspace_load_model (ask->workspace, wanted, FALSE, FALSE);
     }
   else if (ing_generation_service_get_state (service) == ING_SERVICE_NO_MODEL)

@@ -76,7 +76,8 @@ ing_conversation_make_request (IngConversation *self, IngMessage *until, const c
 {
   g_autoptr (JsonArray) messages = json_array_new ();
   g_autoptr (GString) prompt = g_string_new (NULL);
-  const char *instructions = *self->system_prompt != '\0'
+  /* To be counted, the loaded model's; an answer gets those of the model that makes it, by the service. */
+  const char *instructions = *self->system_prompt != '\0' || until != NULL
                                  ? self->system_prompt
                                  : ing_generation_service_get_default_prompt (self->context->generation);
   if (*instructions != '\0' && !self->plain)
@@ -143,6 +144,9 @@ on_generation_changed (IngGeneration *generation, gpointer data)
 {
   IngConversation *self = data;
   IngMessage *answer = self->answer;
+  /* Unless the person has chosen another meanwhile. */
+  if (generation->model_path != NULL && g_strcmp0 (self->model_path, generation->wanted_model) == 0)
+    ing_conversation_set_model_path (self, generation->model_path);
   if (generation->status == ING_STATUS_READING || generation->status == ING_STATUS_WRITING)
     ing_message_set_state (answer, ING_MESSAGE_STREAMING);
   /* Reasoning or writing is told by the text itself. */
@@ -217,6 +221,8 @@ submit (IngConversation *self)
   self->generation = ing_generation_new (request);
   self->generation->sampling = self->sampling;
   self->generation->sampling_chosen = self->sampling_chosen;
+  self->generation->default_prompt = *self->system_prompt == '\0';
+  self->generation->wanted_model = g_strdup (self->model_path);
   g_signal_connect (self->generation, "changed", G_CALLBACK (on_generation_changed), self);
   g_signal_connect (self->generation, "text", G_CALLBACK (on_generation_text), self);
   g_signal_connect (self->generation, "finished", G_CALLBACK (on_generation_finished), self);
@@ -240,6 +246,8 @@ ing_conversation_on_committed (IngConversation *self, const GError *error)
   if (self->stop_wanted)
     end_answer (self, ING_MESSAGE_STOPPED, ING_STOP_PERSON, NULL);
   else if (ing_generation_service_get_state (service) >= ING_SERVICE_READY
+           && (self->model_path == NULL
+               || g_strcmp0 (self->model_path, ing_generation_service_get_model_path (service)) == 0)
            && !ing_generation_service_get_has_template (service) && !self->plain)
     {
       g_autoptr (GError) none = ing_error_new (ING_ERROR_NO_TEMPLATE, NULL, 0, 0,
@@ -254,19 +262,14 @@ ing_conversation_on_committed (IngConversation *self, const GError *error)
 static IngMessage *
 begin_answer (IngConversation *self, IngMessage *answer)
 {
-  const char *path = ing_generation_service_get_model_path (self->context->generation);
   answer->stop_reason = ING_STOP_NONE;
   answer->stored = FALSE; /* until the save that holds this turn */
   ing_message_set_error (answer, NULL);
   ing_message_set_state (answer, ING_MESSAGE_PENDING);
   ing_message_set_status (answer, ING_STATUS_SAVING);
   self->stop_wanted = FALSE;
-  if (path != NULL && g_strcmp0 (path, self->model_path) != 0)
-    {
-      g_free (self->model_path);
-      self->model_path = g_strdup (path);
-      g_object_notify (G_OBJECT (self), "model-path");
-    }
+  if (self->model_path == NULL)
+    ing_conversation_set_model_path (self, ing_generation_service_get_model_path (self->context->generation));
   ing_conversation_set_answer (self, answer);
   ing_conversation_update_branch (self);
   ing_conversation_touch (self);

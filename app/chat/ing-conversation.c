@@ -423,6 +423,19 @@ ing_conversation_set_system_prompt (IngConversation *self, const char *prompt)
   ing_conversation_save_soon (self, ING_DRAFT_MS);
 }
 
+/* One that is not in the list yet is kept with its first message. */
+void
+ing_conversation_set_model_path (IngConversation *self, const char *path)
+{
+  if (g_strcmp0 (path, self->model_path) == 0)
+    return;
+  g_autofree char *old = self->model_path;
+  self->model_path = g_strdup (path);
+  notify (self, PROP_MODEL_PATH);
+  self->dirty = TRUE;
+  ing_conversation_save_soon (self, ING_DRAFT_MS);
+}
+
 void
 ing_conversation_set_sampling (IngConversation *self, const IngSampling *sampling)
 {

@@ -14,6 +14,59 @@ set_load_error (IngGenerationService *self, const GError *error)
   ing_service_notify (self, PROP_LOAD_ERROR);
 }
 
+/* ------------------------------------------------------------------ rest */
+
+static void
+set_resting (IngGenerationService *self, gboolean resting)
+{
+  if (self->resting == resting)
+    return;
+  self->resting = resting;
+  ing_service_notify (self, PROP_RESTING);
+}
+
+static gboolean
+on_idle (gpointer data)
+{
+  IngGenerationService *self = data;
+  self->idle_id = 0;
+  if (self->link == NULL || self->state != ING_SERVICE_READY || self->reload || !g_queue_is_empty (&self->waiting))
+    return G_SOURCE_REMOVE;
+  ing_engine_link_send (self->link, ENG_WIRE_UNLOAD, NULL);
+  self->reload = TRUE;
+  set_resting (self, TRUE);
+  return G_SOURCE_REMOVE;
+}
+
+void
+ing_service_touch_idle (IngGenerationService *self)
+{
+  g_clear_handle_id (&self->idle_id, g_source_remove);
+  if (self->idle_s > 0 && self->state == ING_SERVICE_READY && !self->reload)
+    self->idle_id = g_timeout_add_seconds (self->idle_s, on_idle, self);
+}
+
+void
+ing_generation_service_set_idle_unload (IngGenerationService *self, guint seconds)
+{
+  self->idle_s = seconds;
+  ing_service_touch_idle (self);
+}
+
+const char *
+ing_generation_service_get_loading_path (IngGenerationService *self)
+{
+  return self->load_id != 0 ? ing_json_get_string (self->model_request, "path", NULL) : NULL;
+}
+
+gboolean
+ing_generation_service_get_resting (IngGenerationService *self)
+{
+  return self->resting;
+}
+
+/* ------------------------------------------------------------------ the model */
+
 void
 ing_service_set_model (IngGenerationService *self, const char *path, JsonObject *info)
 {
@@ -32,6 +85,7 @@ ing_service_set_model (IngGenerationService *self, const char *path, JsonObject 
   self->parameters = (guint64) MAX (0, ing_json_get_int (info, "parameters", 0));
   self->context_used = 0;
   self->reload = FALSE;
+  set_resting (self, FALSE);
   GObject *object = G_OBJECT (self);
   g_object_freeze_notify (object);
   ing_service_notify (self, PROP_MODEL_PATH);

@@ -40,6 +40,11 @@ void ing_generation_service_set_defaults (IngGenerationService *self, const IngS
 void ing_generation_service_get_default_sampling (IngGenerationService *self, IngSampling *out);
 const char *ing_generation_service_get_default_prompt (IngGenerationService *self); /* never NULL */
 
+/* How a model is loaded that a question wants and that is not the loaded one: with ing_generation_service_load_async().
+ * Without a loader questions go to whatever is loaded. */
+typedef void (*IngServiceLoader) (const char *path, gpointer data);
+void ing_generation_service_set_loader (IngGenerationService *self, IngServiceLoader loader, gpointer data);
+
 /* Parameters of the loaded model; 0 = none, or unknown. */
 guint64 ing_generation_service_get_parameters (IngGenerationService *self);
 

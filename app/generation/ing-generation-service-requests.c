@@ -91,6 +91,8 @@ ing_generation_service_request_async (IngGenerationService *self, EngWireType ty
       g_task_return_error (task, error);
       return;
     }
+  if (type == ENG_WIRE_COUNT) /* somebody writes a question */
+    ing_service_touch_idle (self);
   Request *request = g_new0 (Request, 1);
   request->service = self;
   request->id = ing_engine_link_send (self->link, type, g_steal_pointer (&owned));

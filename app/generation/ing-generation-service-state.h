@@ -24,7 +24,11 @@ struct _IngGenerationService
 
   char *model_path, *model_name, *device, *info;
   JsonObject *model_request; /* LOAD payload of the loaded model, to load it again */
-  gboolean reload;           /* the engine was lost: load again before the next question */
+  gboolean reload;           /* the engine was lost, or the model rests: load again before the next question */
+  gboolean resting;          /* its memory was given back for want of questions */
+  guint idle_s, idle_id;
+  IngServiceLoader loader;
+  gpointer loader_data;
   gboolean has_template;
   guint64 parameters;
   gboolean has_sampling; /* a default of the model's own */
@@ -52,6 +56,7 @@ enum
   PROP_HAS_TEMPLATE,
   PROP_N_WAITING,
   PROP_TOKENS_PER_SECOND,
+  PROP_RESTING,
   N_PROPS
 };
 
@@ -64,6 +69,9 @@ gboolean ing_service_ensure_link (IngGenerationService *self, GError **error);
 void ing_service_schedule_pump (IngGenerationService *self);
 /* The error that FAILED's object describes; the caller's. */
 GError *ing_service_make_error (JsonObject *failed);
+
+/* Somebody works with the model: the time without questions begins anew. */
+void ing_service_touch_idle (IngGenerationService *self);
 
 /* @path NULL = no model. @info: DONE's object of a load, or NULL. */
 void ing_service_set_model (IngGenerationService *self, const char *path, JsonObject *info);

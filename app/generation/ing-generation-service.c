@@ -2,13 +2,16 @@
 /* Invariants:
  *  1. At most one GENERATE is with the engine (@running); the others wait in @waiting, oldest first.
  *  2. @load is the load that counts; an answer to an older one is ignored.
- *  3. @model_path is set exactly when a model is loaded, or was when the engine was lost (@reload). */
+ *  3. @model_path is set exactly when a model is loaded, or was when the engine was lost or the model laid to rest (@reload).
+ *  4. A question that wants a model is answered by that model or fails with the reason why it cannot be loaded. */
 #include "ing-generation-service-state.h"
 
 #include "ing-error-engine.h"
 #include "ing-log.h"
 
 G_DEFINE_FINAL_TYPE (IngGenerationService, ing_generation_service, G_TYPE_OBJECT)
+
+#define MAX_LOAD_TRIES 3 /* of the model that a question wants */
 
 static GParamSpec *props[N_PROPS];
 
@@ -28,10 +31,12 @@ ing_service_update_state (IngGenerationService *self)
     state = ING_SERVICE_GENERATING;
   else if (self->model_path != NULL)
     state = ING_SERVICE_READY;
-  if (state == self->state)
-    return;
-  self->state = state;
-  ing_service_notify (self, PROP_STATE);
+  if (state != self->state)
+    {
+      self->state = state;
+      ing_service_notify (self, PROP_STATE);
+    }
+  ing_service_touch_idle (self);
 }
 
 /* ------------------------------------------------------------------ answers of the engine */
@@ -190,6 +195,32 @@ fail_waiting (IngGenerationService *self, const GError *error)
     }
 }
 
+static void
+fail_head (IngGenerationService *self, const GError *error)
+{
+  g_autoptr (IngGeneration) head = g_queue_pop_head (&self->waiting);
+  ing_service_notify (self, PROP_N_WAITING);
+  ing_service_schedule_pump (self);
+  ing_generation_fail (head, error);
+}
+
+/* The model's own instructions, before everything else. */
+static void
+put_default_prompt (IngGenerationService *self, JsonObject *request)
+{
+  JsonArray *messages = ing_json_get_array (request, "messages");
+  if (messages == NULL || self->system_prompt == NULL || *self->system_prompt == '\0')
+    return;
+  JsonArray *all = json_array_new ();
+  JsonObject *first = json_object_new ();
+  json_object_set_string_member (first, "role", "system");
+  json_object_set_string_member (first, "content", self->system_prompt);
+  json_array_add_object_element (all, first);
+  for (guint i = 0; i < json_array_get_length (messages); i++)
+    json_array_add_element (all, json_array_dup_element (messages, i));
+  json_object_set_array_member (request, "messages", all);
+}
+
 static JsonObject *
 make_sampling (const IngSampling *s)
 {
@@ -211,6 +242,8 @@ start_next (IngGenerationService *self)
   IngSampling *sampling = &generation->sampling;
   if (!generation->sampling_chosen)
     ing_generation_service_get_default_sampling (self, sampling);
+  if (generation->default_prompt)
+    put_default_prompt (self, generation->request);
   json_object_set_object_member (generation->request, "sampling", make_sampling (sampling));
   json_object_set_int_member (generation->request, "max_tokens", sampling->max_tokens);
   self->running = generation;
@@ -227,6 +260,47 @@ start_next (IngGenerationService *self)
     ing_generation_set_status (l->data, ING_STATUS_QUEUED);
 }
 
+/* All that wait hear that a model is being loaded; those that want it need not ask for it. */
+static void
+tell_loading (IngGenerationService *self)
+{
+  const char *path = ing_json_get_string (self->model_request, "path", "");
+  for (GList *l = self->waiting.head; l != NULL; l = l->next)
+    {
+      IngGeneration *waiting = l->data;
+      if (g_strcmp0 (waiting->wanted_model, path) == 0)
+        waiting->n_tries = MAX (waiting->n_tries, 1);
+      ing_generation_set_status (waiting, ING_STATUS_MODEL_LOADING);
+    }
+}
+
+static gboolean
+wants_other (IngGenerationService *self)
+{
+  IngGeneration *head = g_queue_peek_head (&self->waiting);
+  return self->loader != NULL && head->wanted_model != NULL && g_strcmp0 (head->wanted_model, self->model_path) != 0;
+}
+
+/* Invariant 4. A load can be given up for another that the person asked for meanwhile: then it is tried again. */
+static void
+load_wanted (IngGenerationService *self)
+{
+  IngGeneration *head = g_queue_peek_head (&self->waiting);
+  if (head->n_tries > 0 && (self->load_error != NULL || head->n_tries >= MAX_LOAD_TRIES))
+    {
+      g_autoptr (GError) error = self->load_error != NULL
+                                     ? g_error_copy (self->load_error)
+                                     : g_error_new_literal (ING_ERROR, ING_ERROR_NO_MODEL, "its model is not loaded");
+      fail_head (self, error);
+      return;
+    }
+  g_autofree char *path = g_strdup (head->wanted_model);
+  head->n_tries++;
+  ing_generation_set_status (head, ING_STATUS_MODEL_LOADING);
+  self->loader (path, self->loader_data);
+  ing_service_schedule_pump (self);
+}
+
 static gboolean
 pump (gpointer data)
 {
@@ -237,8 +311,12 @@ pump (gpointer data)
   g_autoptr (GError) error = NULL;
   if (self->load_id != 0)
     {
-      for (GList *l = self->waiting.head; l != NULL; l = l->next)
-        ing_generation_set_status (l->data, ING_STATUS_MODEL_LOADING);
+      tell_loading (self);
+      return G_SOURCE_REMOVE;
+    }
+  if (wants_other (self))
+    {
+      load_wanted (self);
       return G_SOURCE_REMOVE;
     }
   if (self->model_path == NULL)
@@ -247,7 +325,7 @@ pump (gpointer data)
         error = g_error_copy (self->load_error);
       else
         g_set_error_literal (&error, ING_ERROR, ING_ERROR_NO_MODEL, "no model is loaded");
-      fail_waiting (self, error);
+      fail_head (self, error);
       return G_SOURCE_REMOVE;
     }
   if (self->reload)
@@ -319,6 +397,7 @@ ing_generation_service_close (IngGenerationService *self)
   g_autoptr (GError) error
       = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, "the program ends");
   g_clear_handle_id (&self->pump_id, g_source_remove);
+  self->idle_s = 0;
   if (self->link != NULL)
     {
       if (self->running != NULL)
@@ -401,6 +480,9 @@ ing_generation_service_get_property (GObject *object, guint id, GValue *value, G
     case PROP_TOKENS_PER_SECOND:
       g_value_set_double (value, self->running != NULL ? self->running->tokens_per_second : 0);
       break;
+    case PROP_RESTING:
+      g_value_set_boolean (value, self->resting);
+      break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
     }
@@ -427,6 +509,7 @@ ing_generation_service_class_init (IngGenerationServiceClass *klass)
   props[PROP_N_WAITING] = g_param_spec_uint ("n-waiting", NULL, NULL, 0, G_MAXUINT, 0, flags);
   props[PROP_TOKENS_PER_SECOND]
       = g_param_spec_double ("tokens-per-second", NULL, NULL, 0, G_MAXDOUBLE, 0, flags);
+  props[PROP_RESTING] = g_param_spec_boolean ("resting", NULL, NULL, FALSE, flags);
   g_object_class_install_properties (object_class, N_PROPS, props);
 }
 
@@ -451,6 +534,13 @@ ing_generation_service_set_launch (IngGenerationService *self, const IngEngineLa
   g_free ((char *) self->launch.program);
   self->launch = *launch;
   self->launch.program = g_strdup (launch->program);
+}
+
+void
+ing_generation_service_set_loader (IngGenerationService *self, IngServiceLoader loader, gpointer data)
+{
+  self->loader = loader;
+  self->loader_data = data;
 }
 
 IngServiceState

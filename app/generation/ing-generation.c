@@ -20,6 +20,7 @@ ing_generation_finalize (GObject *object)
   IngGeneration *self = ING_GENERATION (object);
   g_clear_pointer (&self->request, json_object_unref);
   g_clear_error (&self->error);
+  g_free (self->wanted_model);
   g_free (self->model_name);
   g_free (self->model_path);
   g_free (self->device);

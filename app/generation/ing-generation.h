@@ -23,6 +23,8 @@ struct _IngGeneration
   JsonObject *request; /* the payload of GENERATE, without sampling and max_tokens */
   gboolean sampling_chosen; /* else the service puts in what suits the model */
   IngSampling sampling;
+  gboolean default_prompt; /* the model's own instructions go first, where it has some */
+  char *wanted_model;      /* path; NULL = whichever is loaded */
 
   /* Set by the service. */
   IngMessageStatus status; /* MODEL_LOADING, QUEUED, READING, WRITING */
@@ -31,6 +33,7 @@ struct _IngGeneration
   gint64 submitted_us, started_us; /* monotonic; 0 = not yet */
   guint32 wire_id;     /* 0 = not sent */
   gboolean cancelled;
+  guint n_tries; /* to load its model */
   gboolean finished;
   GError *error; /* NULL = fine */
   IngStopReason stop_reason;

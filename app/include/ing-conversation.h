@@ -35,8 +35,10 @@ const char *ing_conversation_get_draft (IngConversation *self);
 void ing_conversation_set_draft (IngConversation *self, const char *draft);
 const char *ing_conversation_get_system_prompt (IngConversation *self);
 void ing_conversation_set_system_prompt (IngConversation *self, const char *prompt);
-/* The model of the last answer, NULL if none. For information: questions go to the loaded model. */
+/* The model that questions go to, which is loaded for them where it is not: that chosen, else that of the first answer;
+ * NULL = whichever is loaded. Another one in the middle gets the whole history, from the next question on. */
 const char *ing_conversation_get_model_path (IngConversation *self);
+void ing_conversation_set_model_path (IngConversation *self, const char *path);
 /* What the person chose, or what suits the loaded model (ing_sampling_init_for_model). */
 void ing_conversation_get_sampling (IngConversation *self, IngSampling *out);
 /* NULL = what suits the model. */

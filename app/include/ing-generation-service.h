@@ -38,11 +38,12 @@ typedef struct
 
 /* Properties, read-only and notifying: "state", "model-path", "model-name", "load-progress" (0 … 1),
  * "load-error" (GError), "context-size", "context-used" (tokens, of the last answer), "device",
- * "has-template", "n-waiting" (questions), "tokens-per-second" (of the running answer). */
+ * "has-template", "n-waiting" (questions), "tokens-per-second" (of the running answer), "resting". */
 
 IngServiceState ing_generation_service_get_state (IngGenerationService *self);
 const char *ing_generation_service_get_model_path (IngGenerationService *self); /* NULL = none */
 const char *ing_generation_service_get_model_name (IngGenerationService *self); /* NULL = none */
+const char *ing_generation_service_get_loading_path (IngGenerationService *self); /* NULL = none is being loaded */
 double ing_generation_service_get_load_progress (IngGenerationService *self);
 const GError *ing_generation_service_get_load_error (IngGenerationService *self);
 guint ing_generation_service_get_context_size (IngGenerationService *self);
@@ -65,6 +66,11 @@ void ing_generation_service_load_async (IngGenerationService *self, const char *
 gboolean ing_generation_service_load_finish (IngGenerationService *self, GAsyncResult *result,
                                              GError **error);
 void ing_generation_service_unload (IngGenerationService *self);
+
+/* After @seconds without a question the model's memory is given back (0 = never); it rests: everything reads as if it were
+ * loaded, and the next question loads it again. */
+void ing_generation_service_set_idle_unload (IngGenerationService *self, guint seconds);
+gboolean ing_generation_service_get_resting (IngGenerationService *self);
 
 /* Look at a model file without loading it. Returns the engine's JSON object (architecture, name,
  * parameters, file_bytes, type, context_train, has_template, memory); caller frees. */

@@ -42,9 +42,15 @@ gboolean ing_workspace_open_finish (IngWorkspace *self, GAsyncResult *result, GE
 
 /* Load the settings' last model, or the starter, in the background. Nothing when there is none. */
 void ing_workspace_load_default_model (IngWorkspace *self);
+/* The model that @conversation's questions go to, where it is still there; else the default. */
+void ing_workspace_load_model_of (IngWorkspace *self, IngConversation *conversation);
 /* Load @path with the settings' options and remember it as the last one once it is loaded. Errors are
  * IngGenerationService:load-error. */
 void ing_workspace_open_model (IngWorkspace *self, const char *path, gboolean force);
+
+/* Questions of @conversation (NULL = none) go to @path from now on, and it is loaded at once unless an answer is under way,
+ * which ends first. New conversations get it, too. */
+void ing_workspace_choose_model (IngWorkspace *self, IngConversation *conversation, const char *path);
 
 /* The one asked for last, by whichever way, although it will not fit in memory. */
 void ing_workspace_load_anyway (IngWorkspace *self);

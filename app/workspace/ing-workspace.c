@@ -20,6 +20,7 @@
 #define LOCK_RETRY_US (200 * 1000)
 #define LOCK_PATIENCE_US (120LL * G_USEC_PER_SEC)
 #define BACKUP_DELAY_S 60
+#define ING_MAX_IDLE_MINUTES (7 * 24 * 60)
 #define CLOSE_POLL_MS 5
 #define CLOSE_PATIENCE_US (2LL * G_USEC_PER_SEC)
 
@@ -61,7 +62,10 @@ ing_workspace_dispose (GObject *object)
   IngWorkspace *self = ING_WORKSPACE (object);
   g_clear_handle_id (&self->backup_id, g_source_remove);
   if (self->generation != NULL)
-    ing_generation_service_close (self->generation);
+    {
+      ing_generation_service_set_loader (self->generation, NULL, NULL);
+      ing_generation_service_close (self->generation);
+    }
   if (self->chat != NULL)
     g_signal_handlers_disconnect_by_data (self->chat, self);
   g_clear_object (&self->conversations);
@@ -183,6 +187,20 @@ apply_model_defaults (IngWorkspace *self)
 }
 
 static void
+apply_idle (IngWorkspace *self)
+{
+  int minutes = ing_settings_get_int (self->settings, ING_SETTING_IDLE_MINUTES, ING_DEFAULT_IDLE_MINUTES);
+  ing_generation_service_set_idle_unload (self->generation, (guint) CLAMP (minutes, 0, ING_MAX_IDLE_MINUTES) * 60);
+}
+
+/* A question wants a model that is not loaded. */
+static void
+load_for_question (const char *path, gpointer data)
+{
+  ing_workspace_load_model (data, path, FALSE, FALSE);
+}
+
+static void
 on_system_prompt_changed (IngSettings *settings, const char *key, gpointer data)
 {
   apply_system_prompt (data);
@@ -227,6 +245,9 @@ ing_workspace_new_full (const char *data_folder, const char *owner, const char *
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (self->settings, "changed::models-defaults", G_CALLBACK (apply_model_defaults), self,
                            G_CONNECT_SWAPPED);
+  ing_generation_service_set_loader (self->generation, load_for_question, self);
+  apply_idle (self);
+  g_signal_connect_object (self->settings, "changed::model-idle-minutes", G_CALLBACK (apply_idle), self, G_CONNECT_SWAPPED);
   return self;
 }
 
@@ -556,6 +577,30 @@ ing_workspace_load_default_model (IngWorkspace *self)
   g_autofree char *path = ing_paths_find_default_model (last);
   if (path != NULL)
     ing_workspace_load_model (self, path, FALSE, FALSE);
+}
+
+void
+ing_workspace_load_model_of (IngWorkspace *self, IngConversation *conversation)
+{
+  const char *path = ing_conversation_get_model_path (conversation);
+  if (path != NULL && g_file_test (path, G_FILE_TEST_IS_REGULAR))
+    ing_workspace_load_model (self, path, FALSE, FALSE);
+  else
+    ing_workspace_load_default_model (self);
+}
+
+void
+ing_workspace_choose_model (IngWorkspace *self, IngConversation *conversation, const char *path)
+{
+  g_autofree char *chosen = g_strdup (path);
+  if (conversation != NULL)
+    ing_conversation_set_model_path (conversation, chosen);
+  if (ing_generation_service_get_state (self->generation) == ING_SERVICE_GENERATING)
+    ing_settings_set_string (self->settings, ING_SETTING_LAST_MODEL, chosen);
+  else if (g_strcmp0 (chosen, ing_generation_service_get_model_path (self->generation)) != 0)
+    ing_workspace_open_model (self, chosen, FALSE);
+  else /* loaded, or at rest */
+    ing_settings_set_string (self->settings, ING_SETTING_LAST_MODEL, chosen);
 }
 
 /* ------------------------------------------------------------------ closing */

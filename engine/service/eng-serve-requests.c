@@ -2,6 +2,9 @@
 /* Requests about models: HELLO, LOAD, UNLOAD, INSPECT; and which handler takes which request. */
 #include <stdio.h>
 #include <string.h>
+#ifdef __GLIBC__ /* known once a standard header was read */
+#include <malloc.h>
+#endif
 
 #include "eng-quantize-sizes.h"
 #include "eng-serve-private.h"
@@ -248,6 +251,9 @@ EngStatus
 eng_service_unload (EngService *s, EngRequest *request, EngError *error)
 {
   unload_chat (s);
+#ifdef __GLIBC__
+  malloc_trim (0); /* what was freed in small pieces would stay this process's */
+#endif
   EngJsonWriter w = eng_service_begin (s);
   eng_service_send (s, request, ENG_WIRE_DONE, &w);
   return ENG_OK;

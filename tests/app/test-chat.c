@@ -440,6 +440,57 @@ test_export (Fixture *f, gconstpointer engine)
   g_assert_cmpuint (json_array_get_length (json_object_get_array_member (o, "messages")), ==, 3);
 }
 
+/* Each conversation is answered by its own model, whatever is loaded; another one in the middle gets the history. */
+static void
+test_models (Fixture *f, gconstpointer engine)
+{
+  app_test_load (f->workspace, "/good.gguf");
+  {
+    g_autoptr (IngConversation) first = ing_conversation_list_create (f->list);
+    app_test_ask (first, "count 2 0");
+    g_assert_cmpstr (ing_conversation_get_model_path (first), ==, "/good.gguf");
+    ing_workspace_choose_model (f->workspace, first, "/good-2.gguf");
+    IngMessage *answer = app_test_ask (first, "and now");
+    g_assert_cmpstr (ing_message_get_model_name (answer), ==, "good-2.gguf");
+    g_autofree char *asked = ing_message_dup_text (answer);
+    g_assert_nonnull (strstr (asked, "count 2 0"));
+    g_assert_nonnull (strstr (asked, "w1 w2"));
+
+    /* Both asked at once: each gets its own. */
+    g_autoptr (IngConversation) second = ing_conversation_list_create (f->list);
+    ing_conversation_set_model_path (second, "/good-3.gguf");
+    IngMessage *a = ing_conversation_send (first, "count 5 20", NULL);
+    IngMessage *b = ing_conversation_send (second, "count 3 20", NULL);
+    app_test_wait_idle (first);
+    app_test_wait_idle (second);
+    g_assert_cmpstr (ing_message_get_model_name (a), ==, "good-2.gguf");
+    g_assert_cmpstr (ing_message_get_model_name (b), ==, "good-3.gguf");
+
+    /* One that is gone is said at that answer, and holds up nobody else. */
+    ing_conversation_set_model_path (second, "/missing.gguf");
+    b = ing_conversation_send (second, "hello", NULL);
+    a = ing_conversation_send (first, "count 2 0", NULL);
+    app_test_wait_idle (second);
+    app_test_wait_idle (first);
+    g_assert_error (ing_message_get_error (b), ING_ERROR, ING_ERROR_NOT_FOUND);
+    g_assert_cmpint (ing_message_get_state (a), ==, ING_MESSAGE_COMPLETE);
+    g_assert_cmpstr (ing_message_get_model_name (a), ==, "good-2.gguf");
+
+    /* Chosen while an answer comes: it ends as it began, the next one is by the new model. */
+    a = ing_conversation_send (first, "count 10 20", NULL);
+    app_test_wait (ing_message_get_state (a) == ING_MESSAGE_STREAMING);
+    ing_workspace_choose_model (f->workspace, first, "/good-4.gguf");
+    app_test_wait_idle (first);
+    g_assert_cmpint (ing_message_get_state (a), ==, ING_MESSAGE_COMPLETE);
+    g_assert_cmpstr (ing_message_get_model_name (a), ==, "good-2.gguf");
+    g_assert_cmpstr (ing_conversation_get_model_path (first), ==, "/good-4.gguf");
+  }
+  reopen (f);
+  g_autoptr (IngConversation) first = load_conversation (f, 0);
+  g_assert_cmpstr (ing_conversation_get_model_path (first), ==, "/good-4.gguf");
+  g_assert_cmpstr (ing_message_get_model_name (app_test_ask (first, "count 2 0")), ==, "good-4.gguf");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -455,7 +506,7 @@ main (int argc, char **argv)
     { "failures", test_failures }, { "waits-for-model", test_waits_for_model },
     { "plain", test_plain },       { "list", test_list },
     { "draft", test_draft },       { "search", test_search },
-    { "export", test_export },
+    { "export", test_export },     { "models", test_models },
   };
   for (guint i = 0; i < G_N_ELEMENTS (tests); i++)
     for (int engine = APP_TEST_FAKE_THREAD; engine <= APP_TEST_FAKE_CHILD; engine++)

@@ -378,6 +378,34 @@ test_no_program (void)
   g_assert_cmpint (ing_generation_service_get_state (service), ==, ING_SERVICE_NO_MODEL);
 }
 
+/* A model nobody asks rests: it reads as loaded, its memory is free, and the next question loads it again. */
+static void
+test_rest (Fixture *f, gconstpointer engine)
+{
+  load (f, "/good.gguf", NULL, NULL);
+  ing_generation_service_set_idle_unload (f->service, 1);
+  app_test_wait (ing_generation_service_get_resting (f->service));
+  g_assert_cmpstr (ing_generation_service_get_model_path (f->service), ==, "/good.gguf");
+  g_assert_cmpint (ing_generation_service_get_state (f->service), ==, ING_SERVICE_READY);
+  ing_generation_service_set_idle_unload (f->service, 0);
+  g_autoptr (Listener) l = ask (f, "count 3 0");
+  app_test_wait (l->generation->finished);
+  g_assert_cmpstr (l->text->str, ==, "w1 w2 w3");
+  g_assert_cmpstr (f->states->str, ==, "lrlrgr");
+  g_assert_false (ing_generation_service_get_resting (f->service));
+
+  /* Not while it answers, however long that takes; and another model wakes nobody. */
+  ing_generation_service_set_idle_unload (f->service, 1);
+  g_autoptr (Listener) slow = ask (f, "count 15 100");
+  app_test_wait (slow->generation->finished);
+  g_assert_no_error (slow->generation->error);
+  g_assert_false (ing_generation_service_get_resting (f->service));
+  app_test_wait (ing_generation_service_get_resting (f->service));
+  load (f, "/good-2.gguf", NULL, NULL);
+  g_assert_false (ing_generation_service_get_resting (f->service));
+  g_assert_cmpstr (ing_generation_service_get_model_path (f->service), ==, "/good-2.gguf");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -392,7 +420,7 @@ main (int argc, char **argv)
     { "queue", test_queue },       { "cancel", test_cancel },
     { "no-model", test_no_model }, { "lost", test_lost },
     { "killed", test_killed },     { "requests", test_requests },
-    { "close-busy", test_close_busy },
+    { "close-busy", test_close_busy }, { "rest", test_rest },
   };
   for (guint i = 0; i < G_N_ELEMENTS (tests); i++)
     for (int engine = APP_TEST_FAKE_THREAD; engine <= APP_TEST_FAKE_CHILD; engine++)

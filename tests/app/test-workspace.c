@@ -103,6 +103,50 @@ test_load_anyway (void)
   app_test_close (w);
 }
 
+static guint64
+get_resident (int pid)
+{
+  g_autofree char *path = pid > 0 ? g_strdup_printf ("/proc/%d/statm", pid) : g_strdup ("/proc/self/statm");
+  g_autofree char *text = NULL;
+  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
+  return g_ascii_strtoull (strchr (text, ' '), NULL, 10) * (guint64) sysconf (_SC_PAGESIZE);
+}
+
+/* A model at rest gives back most of what it took; the next question is answered as if nothing had been. */
+static void
+test_rest (gconstpointer data)
+{
+  g_autofree char *model = ing_paths_find_default_model (NULL);
+  if (model == NULL)
+    {
+      g_test_skip ("no starter model");
+      return;
+    }
+  g_autofree char *folder = app_test_make_folder ();
+  IngWorkspace *w = app_test_open (folder, GPOINTER_TO_INT (data));
+  IngGenerationService *service = ing_workspace_get_generation (w);
+  g_autoptr (IngConversation) c = ing_conversation_list_create (ing_workspace_get_conversations (w));
+  IngSampling sampling;
+  ing_sampling_init (&sampling);
+  sampling.max_tokens = 8;
+  ing_conversation_set_sampling (c, &sampling);
+  app_test_load (w, model);
+  g_assert_no_error (ing_message_get_error (app_test_ask (c, "Count from one to nine.")));
+  int pid = ing_generation_service_get_engine_pid (service);
+  guint64 with = get_resident (pid);
+  ing_generation_service_set_idle_unload (service, 1);
+  app_test_wait (ing_generation_service_get_resting (service));
+  app_test_run_ms (500);
+  guint64 resting = get_resident (pid);
+  g_test_message ("with it %.1f MB, at rest %.1f MB", with / 1e6, resting / 1e6);
+  g_assert_cmpuint (with, >, resting + 20000000);
+  ing_generation_service_set_idle_unload (service, 0);
+  IngMessage *answer = app_test_ask (c, "And on.");
+  g_assert_no_error (ing_message_get_error (answer));
+  g_assert_cmpuint (ing_message_get_n_tokens (answer), >, 0);
+  app_test_close (w);
+}
+
 static void
 test_newer (void)
 {
@@ -364,6 +408,8 @@ main (int argc, char **argv)
   g_test_add_func ("/app/workspace/locked", test_locked);
   g_test_add_func ("/app/workspace/waits-for-ask", test_waits_for_ask);
   g_test_add_func ("/app/workspace/load-anyway", test_load_anyway);
+  g_test_add_data_func ("/app/workspace/rest/thread", GINT_TO_POINTER (APP_TEST_REAL_THREAD), test_rest);
+  g_test_add_data_func ("/app/workspace/rest/child", GINT_TO_POINTER (APP_TEST_REAL_CHILD), test_rest);
   g_test_add_func ("/app/workspace/newer", test_newer);
   g_test_add_func ("/app/workspace/damaged", test_damaged);
   g_test_add_func ("/app/workspace/no-folder", test_no_folder);

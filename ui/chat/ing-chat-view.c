@@ -87,26 +87,37 @@ unbind_row_cb (GtkSignalListItemFactory *factory, GtkListItem *item, IngChatView
 
 /* ---------------------------------------------------------------- what the composer shows */
 
+/* The model that a question would go to; NULL = none. */
+static const char *
+get_model (IngChatView *self)
+{
+  const char *path = self->conversation != NULL ? ing_conversation_get_model_path (self->conversation) : NULL;
+
+  return path != NULL ? path : ing_generation_service_get_model_path (ing_workspace_get_generation (self->workspace));
+}
+
+/* Is that the one in memory? */
+static gboolean
+has_model (IngChatView *self)
+{
+  IngGenerationService *service = ing_workspace_get_generation (self->workspace);
+  const char *path = ing_generation_service_get_model_path (service);
+
+  return path != NULL && g_strcmp0 (path, get_model (self)) == 0 && !ing_generation_service_get_resting (service);
+}
+
 static void
 update_placeholder (IngChatView *self)
 {
   IngGenerationService *service = ing_workspace_get_generation (self->workspace);
-  g_autofree char *name
-      = ing_model_title_dup (ing_generation_service_get_model_path (service));
+  const char *path = get_model (self), *loading = ing_generation_service_get_loading_path (service);
+  g_autofree char *name = ing_model_title_dup (path);
   g_autofree char *text = NULL;
 
-  switch (ing_generation_service_get_state (service))
-    {
-    case ING_SERVICE_LOADING:
-      text = g_strdup (_("Ask, the model is still loading…"));
-      break;
-    case ING_SERVICE_NO_MODEL:
-      text = g_strdup (_("Open a model to get answers"));
-      break;
-    default:
-      text = name != NULL ? g_strdup_printf (_("Ask %s…"), name) : g_strdup (_("Ask anything…"));
-      break;
-    }
+  if (loading != NULL && (path == NULL || g_strcmp0 (path, loading) == 0))
+    text = g_strdup (_("Ask, the model is still loading…"));
+  else
+    text = name != NULL ? g_strdup_printf (_("Ask %s…"), name) : g_strdup (_("Open a model to get answers"));
   ing_composer_set_placeholder (self->composer, text);
 }
 
@@ -116,7 +127,7 @@ update_problem (IngChatView *self)
 {
   IngGenerationService *service = ing_workspace_get_generation (self->workspace);
   IngServiceState state = ing_generation_service_get_state (service);
-  gboolean loaded = state == ING_SERVICE_READY || state == ING_SERVICE_GENERATING;
+  gboolean loaded = (state == ING_SERVICE_READY || state == ING_SERVICE_GENERATING) && has_model (self);
   g_autofree char *title = NULL;
   g_autofree char *name = NULL;
 
@@ -177,7 +188,8 @@ count_cb (gpointer user_data)
   if (self->conversation == NULL || ing_conversation_get_busy (self->conversation)
       || !ing_conversation_get_loaded (self->conversation)
       || ing_generation_service_get_state (ing_workspace_get_generation (self->workspace))
-             != ING_SERVICE_READY)
+             != ING_SERVICE_READY
+      || !has_model (self))
     return G_SOURCE_REMOVE;
   self->counting = g_cancellable_new ();
   ing_conversation_count_async (self->conversation, *text != '\0' ? text : NULL, self->counting,
@@ -459,12 +471,14 @@ ing_chat_view_set_conversation (IngChatView *self, IngConversation *conversation
   messages = ing_conversation_list_messages (conversation);
   g_signal_connect_swapped (messages, "items-changed", G_CALLBACK (items_changed_cb), self);
   g_signal_connect_swapped (conversation, "notify::busy", G_CALLBACK (busy_cb), self);
+  g_signal_connect_swapped (conversation, "notify::model-path", G_CALLBACK (service_state_cb), self);
   {
     g_autoptr (GtkNoSelection) selection = gtk_no_selection_new (g_object_ref (messages));
 
     gtk_list_view_set_model (self->list_view, GTK_SELECTION_MODEL (selection));
   }
   busy_cb (self);
+  update_placeholder (self);
   update_problem (self);
   update_page (self);
   self->loading = g_cancellable_new ();

@@ -155,7 +155,7 @@ open_cb (IngDownloadRow *self)
   g_autofree char *path = ing_downloads_dup_final_path (self->job);
 
   if (path != NULL)
-    ing_workspace_open_model (self->workspace, path, FALSE);
+    gtk_widget_activate_action (GTK_WIDGET (self), "win.use-model", "s", path);
 }
 
 static GtkWidget *

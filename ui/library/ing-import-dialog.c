@@ -83,6 +83,14 @@ ask (Import *import, GtkWidget *dialog, GCallback response)
   gtk_window_present (GTK_WINDOW (dialog));
 }
 
+/* For the conversation that its window shows. */
+static void
+use (Import *import)
+{
+  if (import->parent == NULL || !gtk_widget_activate_action (GTK_WIDGET (import->parent), "win.use-model", "s", import->path))
+    ing_workspace_open_model (import->workspace, import->path, FALSE);
+}
+
 /* ---------------------------------------------------------------- a file */
 
 static void
@@ -98,7 +106,7 @@ file_response_cb (AdwMessageDialog *dialog, const char *response, Import *import
   else if (g_str_equal (response, "use"))
     {
       ing_library_add_folder (get_library (import), import->path);
-      ing_workspace_open_model (import->workspace, import->path, FALSE);
+      use (import);
     }
 }
 
@@ -240,7 +248,7 @@ kind_cb (GObject *source, GAsyncResult *result, gpointer user_data)
     }
   else if (is_known (import))
     {
-      ing_workspace_open_model (import->workspace, import->path, FALSE);
+      use (import);
       import_free (import, NULL);
     }
   else

@@ -46,6 +46,12 @@ is_loaded (IngModelPage *self)
          && g_strcmp0 (ing_generation_service_get_model_path (service), ing_model_file_get_path (self->file)) == 0;
 }
 
+static gboolean
+is_resting (IngModelPage *self)
+{
+  return is_loaded (self) && ing_generation_service_get_resting (ing_workspace_get_generation (self->workspace));
+}
+
 /* ---------------------------------------------------------------- loading */
 
 static void
@@ -78,8 +84,10 @@ update_status (IngModelPage *self)
 
   if (self->file == NULL)
     return;
-  if (state == ING_SERVICE_LOADING)
+  if (g_strcmp0 (ing_generation_service_get_loading_path (service), ing_model_file_get_path (self->file)) == 0)
     text = g_strdup_printf (_("Loading %d %%"), (int) (ing_generation_service_get_load_progress (service) * 100));
+  else if (is_resting (self))
+    text = g_strdup (_("Nobody asked it for a while. The next question loads it again."));
   else if (is_loaded (self))
     {
       g_autofree char *tokens = ing_numbers_dup_count (ing_generation_service_get_context_size (service));
@@ -87,7 +95,9 @@ update_status (IngModelPage *self)
 
       text = g_strdup_printf (_("%s · %s tokens of context"), device != NULL ? device : "", tokens);
     }
-  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (self->status), is_loaded (self) ? _("Loaded") : _("Not loaded"));
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (self->status), is_resting (self)  ? _("At rest: its memory is free")
+                                                                          : is_loaded (self) ? _("Loaded")
+                                                                                             : _("Not loaded"));
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self->status), text != NULL ? text : "");
   gtk_button_set_label (GTK_BUTTON (self->load), is_loaded (self) ? _("Load again") : _("Load"));
   gtk_widget_set_sensitive (self->load, state != ING_SERVICE_LOADING);
@@ -116,7 +126,10 @@ static void
 load_cb (IngModelPage *self)
 {
   ing_problem_box_set_error (self->problem, NULL);
-  ing_workspace_open_model (self->workspace, ing_model_file_get_path (self->file), FALSE);
+  if (is_loaded (self))
+    ing_workspace_open_model (self->workspace, ing_model_file_get_path (self->file), FALSE); /* with what was chosen since */
+  else
+    gtk_widget_activate_action (GTK_WIDGET (self), "win.use-model", "s", ing_model_file_get_path (self->file));
 }
 
 static void
@@ -465,6 +478,7 @@ ing_model_page_new (IngWorkspace *workspace, AdwToastOverlay *toasts)
   self->workspace = g_object_ref (workspace);
   g_set_weak_pointer (&self->toasts, toasts);
   g_signal_connect_object (service, "notify::state", G_CALLBACK (update_status), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (service, "notify::resting", G_CALLBACK (update_status), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (service, "notify::load-progress", G_CALLBACK (update_status), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (service, "notify::load-error", G_CALLBACK (load_error_cb), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (ing_workspace_get_settings (workspace), "changed::models-memory", G_CALLBACK (update_status), self,

@@ -226,7 +226,7 @@ open_cb (GtkWidget *button, IngModelsPage *self)
 {
   IngModelFile *file = g_object_get_data (G_OBJECT (button), "file");
 
-  ing_workspace_open_model (self->workspace, ing_model_file_get_path (file), FALSE);
+  gtk_widget_activate_action (GTK_WIDGET (self), "win.use-model", "s", ing_model_file_get_path (file));
   g_signal_emit (self, close_signal, 0);
 }
 

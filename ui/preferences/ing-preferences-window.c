@@ -57,11 +57,11 @@ int_setting_cb (GtkSpinButton *spin, IngSettings *settings)
 
 static void
 add_int_setting (IngPreferencesWindow *self, AdwPreferencesGroup *group, const char *key,
-                 const char *title, const char *subtitle, int high, int step)
+                 const char *title, const char *subtitle, int fallback, int high, int step, const char *zero)
 {
   IngSettings *settings = ing_workspace_get_settings (self->workspace);
   GtkWidget *spin
-      = ing_form_new_spin (ing_settings_get_int (settings, key, 0), 0, high, step, 0, _("Automatic"));
+      = ing_form_new_spin (ing_settings_get_int (settings, key, fallback), 0, high, step, 0, zero);
 
   g_object_set_data (G_OBJECT (spin), "key", (gpointer) key);
   g_signal_connect_object (spin, "value-changed", G_CALLBACK (int_setting_cb), settings, 0);
@@ -85,6 +85,7 @@ new_model_page (IngPreferencesWindow *self)
 {
   AdwPreferencesPage *page = ADW_PREFERENCES_PAGE (adw_preferences_page_new ());
   AdwPreferencesGroup *group = ADW_PREFERENCES_GROUP (adw_preferences_group_new ());
+  AdwPreferencesGroup *memory = ADW_PREFERENCES_GROUP (adw_preferences_group_new ());
   GtkWidget *button = gtk_button_new_with_mnemonic (_("_Load again"));
 
   adw_preferences_page_set_title (page, _("Model"));
@@ -94,14 +95,19 @@ new_model_page (IngPreferencesWindow *self)
                                          _("These count when a model is loaded the next time."));
   add_int_setting (self, group, ING_SETTING_CONTEXT, _("Context"),
                    _("Tokens of a conversation that the model sees at once; more needs more memory"),
-                   1048576, 1024);
+                   0, 1048576, 1024, _("Automatic"));
   add_int_setting (self, group, ING_SETTING_THREADS, _("Threads"),
-                   _("How many processor cores work on an answer"), 256, 1);
+                   _("How many processor cores work on an answer"), 0, 256, 1, _("Automatic"));
   gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
   gtk_widget_add_css_class (button, "flat");
   g_signal_connect_swapped (button, "clicked", G_CALLBACK (reload_cb), self);
   adw_preferences_group_set_header_suffix (group, button);
   adw_preferences_page_add (page, group);
+  adw_preferences_group_set_title (memory, _("Memory"));
+  add_int_setting (self, memory, ING_SETTING_IDLE_MINUTES, _("Minutes without a question"),
+                   _("Then the model's memory is free for other programs; the next question loads it again"),
+                   ING_DEFAULT_IDLE_MINUTES, 1440, 5, _("Never"));
+  adw_preferences_page_add (page, memory);
   return page;
 }
 

@@ -23,9 +23,19 @@ struct _IngModelMenu
   GtkWidget *icon; /* instead of the name where there is no room */
 
   IngWorkspace *workspace;
+  IngConversation *conversation;
 };
 
 G_DEFINE_FINAL_TYPE (IngModelMenu, ing_model_menu, GTK_TYPE_WIDGET)
+
+/* Of the conversation; the loaded one where it has none of its own. */
+static const char *
+get_path (IngModelMenu *self)
+{
+  const char *path = self->conversation != NULL ? ing_conversation_get_model_path (self->conversation) : NULL;
+
+  return path != NULL ? path : ing_generation_service_get_model_path (ing_workspace_get_generation (self->workspace));
+}
 
 /* ---------------------------------------------------------------- the menu */
 
@@ -33,8 +43,6 @@ static GtkWidget *
 new_row (IngModelMenu *self, IngModelFile *file)
 {
   const char *path = ing_model_file_get_path (file), *file_name = ing_model_file_get_name (file);
-  const char *loaded
-      = ing_generation_service_get_model_path (ing_workspace_get_generation (self->workspace));
   GtkWidget *row = gtk_list_box_row_new ();
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 12);
   GtkWidget *column = gtk_box_new (GTK_ORIENTATION_VERTICAL, 2);
@@ -59,7 +67,7 @@ new_row (IngModelMenu *self, IngModelFile *file)
   gtk_box_append (GTK_BOX (column), caption);
   gtk_widget_set_hexpand (column, TRUE);
   gtk_box_append (GTK_BOX (box), column);
-  gtk_widget_set_opacity (check, g_strcmp0 (loaded, path) == 0 ? 1 : 0);
+  gtk_widget_set_opacity (check, g_strcmp0 (get_path (self), path) == 0 ? 1 : 0);
   gtk_box_append (GTK_BOX (box), check);
   gtk_list_box_row_set_child (GTK_LIST_BOX_ROW (row), box);
   gtk_widget_set_tooltip_text (row, path);
@@ -111,7 +119,7 @@ static void
 activated_cb (IngModelMenu *self, GtkListBoxRow *row)
 {
   gtk_popover_popdown (GTK_POPOVER (self->popover));
-  ing_workspace_open_model (self->workspace, g_object_get_data (G_OBJECT (row), "path"), FALSE);
+  ing_workspace_choose_model (self->workspace, self->conversation, g_object_get_data (G_OBJECT (row), "path"));
 }
 
 static void
@@ -124,24 +132,14 @@ static void
 update (IngModelMenu *self)
 {
   IngGenerationService *service = ing_workspace_get_generation (self->workspace);
-  g_autofree char *name
-      = ing_model_title_dup (ing_generation_service_get_model_path (service));
+  const char *path = get_path (self), *loading = ing_generation_service_get_loading_path (service);
   g_autofree char *text = NULL;
   g_autofree char *tip = NULL;
 
-  switch (ing_generation_service_get_state (service))
-    {
-    case ING_SERVICE_NO_MODEL:
-      text = g_strdup (_("No model"));
-      break;
-    case ING_SERVICE_LOADING:
-      text = g_strdup_printf (_("Loading %d %%"),
-                              (int) (ing_generation_service_get_load_progress (service) * 100));
-      break;
-    default:
-      text = name != NULL ? g_steal_pointer (&name) : g_strdup (_("Model"));
-      break;
-    }
+  if (loading != NULL && (path == NULL || g_strcmp0 (path, loading) == 0))
+    text = g_strdup_printf (_("Loading %d %%"), (int) (ing_generation_service_get_load_progress (service) * 100));
+  else
+    text = path != NULL ? ing_model_title_dup (path) : g_strdup (_("No model"));
   gtk_label_set_text (self->name_label, text);
   /* An ellipsizing label asks for next to nothing by itself, and the title beside it for much. */
   gtk_label_set_width_chars (self->name_label, MIN ((int) g_utf8_strlen (text, -1), MAX_CHARS));
@@ -211,6 +209,7 @@ ing_model_menu_dispose (GObject *object)
   IngModelMenu *self = ING_MODEL_MENU (object);
 
   g_clear_pointer (&self->button, gtk_widget_unparent);
+  g_clear_object (&self->conversation);
   g_clear_object (&self->workspace);
   G_OBJECT_CLASS (ing_model_menu_parent_class)->dispose (object);
 }
@@ -261,6 +260,20 @@ ing_model_menu_set_workspace (IngModelMenu *self, IngWorkspace *workspace)
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (service, "notify::load-progress", G_CALLBACK (update), self,
                            G_CONNECT_SWAPPED);
+  update (self);
+}
+
+void
+ing_model_menu_set_conversation (IngModelMenu *self, IngConversation *conversation)
+{
+  g_return_if_fail (ING_IS_MODEL_MENU (self));
+  if (self->conversation == conversation)
+    return;
+  if (self->conversation != NULL)
+    g_signal_handlers_disconnect_by_func (self->conversation, update, self);
+  g_set_object (&self->conversation, conversation);
+  if (conversation != NULL)
+    g_signal_connect_object (conversation, "notify::model-path", G_CALLBACK (update), self, G_CONNECT_SWAPPED);
   update (self);
 }
 

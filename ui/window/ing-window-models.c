@@ -12,7 +12,16 @@ ing_window_open_model (IngWindow *self, const char *path)
   g_return_if_fail (ING_IS_WINDOW (self));
   g_free (self->wanted_model);
   self->wanted_model = g_steal_pointer (&copy);
-  ing_workspace_open_model (self->workspace, self->wanted_model, FALSE);
+  if (ing_chat_view_get_conversation (self->chat_view) != NULL)
+    ing_workspace_choose_model (self->workspace, ing_chat_view_get_conversation (self->chat_view), self->wanted_model);
+  else /* at the start; the conversation hears of it when there is one */
+    ing_workspace_open_model (self->workspace, self->wanted_model, FALSE);
+}
+
+static void
+use_model_cb (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  ing_window_open_model (ING_WINDOW (widget), g_variant_get_string (parameter, NULL));
 }
 
 static void
@@ -134,6 +143,7 @@ void
 ing_window_install_model_actions (GtkWidgetClass *widget_class)
 {
   gtk_widget_class_install_action (widget_class, "win.open-model", NULL, open_model_cb);
+  gtk_widget_class_install_action (widget_class, "win.use-model", "s", use_model_cb);
   gtk_widget_class_install_action (widget_class, "win.open-models-folder", NULL, open_models_folder_cb);
   gtk_widget_class_install_action (widget_class, "win.load-anyway", NULL, load_anyway_cb);
   gtk_widget_class_install_action (widget_class, "win.dismiss-model-problem", NULL, dismiss_problem_cb);

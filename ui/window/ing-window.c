@@ -174,6 +174,7 @@ set_conversation (IngWindow *self, IngConversation *conversation)
       g_signal_handlers_disconnect_by_data (ing_conversation_list_messages (old), self);
     }
   ing_chat_view_set_conversation (self->chat_view, conversation);
+  ing_model_menu_set_conversation (self->model_menu, conversation);
   g_signal_connect_object (conversation, "notify::title", G_CALLBACK (title_cb), self,
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (conversation, "notify::busy", G_CALLBACK (update_conversation_actions),
@@ -672,7 +673,9 @@ ing_window_workspace_opened (IngWindow *self)
     }
   ing_chat_view_focus_composer (self->chat_view);
   if (self->wanted_model == NULL)
-    ing_workspace_load_default_model (self->workspace);
+    ing_workspace_load_model_of (self->workspace, get_conversation (self));
+  else
+    ing_conversation_set_model_path (get_conversation (self), self->wanted_model);
   if (self->wanted_documents != NULL)
     {
       g_auto (GStrv) paths = g_steal_pointer (&self->wanted_documents);
