@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "eng-checked.h"
@@ -344,6 +345,23 @@ may_be_left_out (const char *name)
   return false;
 }
 
+/* A tensor that nothing used: of a layer that block_count does not count, or of a part that we do not know. */
+static EngStatus
+refuse_tensor (const EngBuilder *b, const EngGgufTensor *t)
+{
+  char *end = NULL;
+  unsigned long long layer = strncmp (t->name, "blk.", 4) == 0 ? strtoull (t->name + 4, &end, 10) : 0;
+  if (end && end != t->name + 4 && *end == '.' && layer >= b->h.n_layers)
+    {
+      char key[96];
+      snprintf (key, sizeof key, "%s.block_count", b->arch);
+      return eng_error_set_numbers (b->error, ENG_ERR_FORMAT, key, layer + 1, b->h.n_layers,
+                                    "the file holds %s, but %s is %u", t->name, key, b->h.n_layers);
+    }
+  return eng_error_set (b->error, ENG_ERR_UNSUPPORTED, t->name, t->offset,
+                        "'%s' models with a tensor '%s' are not supported", b->arch, t->name);
+}
+
 EngStatus
 eng_builder_finish (EngBuilder *b, EngProgram *program)
 {
@@ -352,9 +370,7 @@ eng_builder_finish (EngBuilder *b, EngProgram *program)
     {
       const EngGgufTensor *t = eng_gguf_get_tensor (b->file, i);
       if (!b->used[i] && !may_be_left_out (t->name))
-        b->status = eng_error_set (b->error, ENG_ERR_UNSUPPORTED, t->name, t->offset,
-                                   "'%s' models with a tensor '%s' are not supported", b->arch,
-                                   t->name);
+        b->status = refuse_tensor (b, t);
     }
   if (b->status != ENG_OK)
     return b->status;

@@ -73,7 +73,7 @@ static const Damage damages[] = {
   { "kv-heads-3", "llama.attention.head_count_kv", 3, ENG_ERR_FORMAT, NULL, { "4", "3" } },
   { "layers-2^31", "llama.block_count", 1u << 31, ENG_ERR_FORMAT, "llama.block_count", { "2147483648", "1024" } },
   { "layers-3", "llama.block_count", 3, ENG_ERR_FORMAT, "blk.2.attn_norm.weight", { "blk.2", "" } },
-  { "layers-1", "llama.block_count", 1, ENG_ERR_UNSUPPORTED, NULL, { "blk.1.", "" } },
+  { "layers-1", "llama.block_count", 1, ENG_ERR_FORMAT, "llama.block_count", { "blk.1.", "is 1" } },
   { "width-128", "llama.embedding_length", 128, ENG_ERR_FORMAT, NULL, { "128", "64" } },
   { "ff-1", "llama.feed_forward_length", 1, ENG_ERR_FORMAT, NULL, { "1", "64" } },
   { "eps-nan", "llama.attention.layer_norm_rms_epsilon", 0x7fc00000, ENG_ERR_FORMAT,
