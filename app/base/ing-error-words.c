@@ -80,6 +80,7 @@ static const Words words[] = {
                               N_ ("A log-in page of the network may be in the way. Nothing was "
                                   "kept.") },
   [ING_ERROR_NOT_CONNECTED] = { N_ ("The folder is not there"), NULL },
+  [ING_ERROR_EXISTS] = { N_ ("A file of this name is there already"), NULL },
 };
 
 static char *
@@ -146,6 +147,8 @@ make_advice (const GError *error)
     case ING_ERROR_NOT_CONNECTED:
       return g_strdup_printf (_ ("“%s” may be on a drive that is not connected. Connect it, and it goes on."),
                               field != NULL ? field : "?");
+    case ING_ERROR_EXISTS:
+      return g_strdup_printf (_ ("“%s” was not touched. Move or rename it, then try again."), field != NULL ? field : "?");
     case ING_ERROR_PERMISSION:
       return field != NULL
                  ? g_strdup_printf (_ ("“%s” belongs to somebody else, or is protected."), field)

@@ -55,9 +55,10 @@ typedef enum
   ING_ERROR_HASH,           /* what came is not what was promised; field is the file. Nothing was kept */
   ING_ERROR_NOT_A_MODEL,    /* the server sent something else: a web page, a log-in form, … */
   ING_ERROR_NOT_CONNECTED,  /* the folder in field is not there: a drive that is not connected, perhaps */
+  ING_ERROR_EXISTS,         /* a file of the name in field is there already; nothing is replaced */
 } IngErrorCode;
 
-#define ING_ERROR_LAST ING_ERROR_NOT_CONNECTED
+#define ING_ERROR_LAST ING_ERROR_EXISTS
 
 #define ING_ERROR_OFFSET_NONE G_MAXUINT64
 

@@ -32,6 +32,7 @@ const char *ing_model_file_get_sha256 (IngModelFile *self);     /* NULL = never 
 const char *ing_model_file_get_uri (IngModelFile *self);        /* where it came from; NULL */
 gboolean ing_model_file_get_can_repair (IngModelFile *self);    /* enough is known to fetch bad blocks again */
 
+/* Signal "moved" (const char *path, const char *new_path): before the file goes from where it was. */
 #define ING_TYPE_LIBRARY (ing_library_get_type ())
 G_DECLARE_FINAL_TYPE (IngLibrary, ing_library, ING, LIBRARY, GObject)
 
@@ -68,7 +69,14 @@ char *ing_library_import_finish (IngLibrary *self, GAsyncResult *result, GError 
 /* The same as a job of the kind "import", with progress. Returns a new reference. */
 #define ING_JOB_KIND_IMPORT "import"
 IngJob *ing_library_import (IngLibrary *self, const char *path);
-/* Is @job one that brings a model here (download, import, quantize, convert)? */
+/* A file (with the others of its set) into another folder, as a job: copied, compared by SHA-256, then taken from where it
+ * was; on the same file system it is renamed. Its conversations and what was chosen for it go with it, and the folder is
+ * looked into from now on. Can be paused and given up; nothing is replaced (ING_ERROR_EXISTS); a folder that is not there
+ * pauses it (ING_ERROR_NOT_CONNECTED). Only what the program made: NULL otherwise. Returns a new reference. */
+#define ING_JOB_KIND_MOVE "move"
+IngJob *ing_library_move (IngLibrary *self, IngModelFile *file, const char *folder);
+
+/* Is @job one that brings a model here or moves it (download, import, quantize, convert, move)? */
 gboolean ing_library_has_job (IngJob *job);
 
 /* A link to a file of another program, under a name of its own, in the folder of models; "trash" then removes the link

@@ -34,6 +34,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (IngModelDefaults, ing_model_defaults_clear)
 /* One that says nothing is forgotten. */
 void ing_model_defaults_write (const IngModelDefaults *defaults, IngSettings *settings, const char *path);
 
+/* What is kept of @path is of @new_path from now on. */
+void ing_model_defaults_rename (IngSettings *settings, const char *path, const char *new_path);
+
 /* Options to load @path with: its own, else those of the settings. Strings are borrowed from @defaults and, for the
  * device, *@device (caller frees). */
 void ing_model_defaults_get_load_options (const IngModelDefaults *defaults, IngSettings *settings, IngLoadOptions *options,

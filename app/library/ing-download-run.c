@@ -66,8 +66,8 @@ ing_download_run_dup_part_path (IngDownloadRun *run)
 
 /* ------------------------------------------------------------------ the final name */
 
-static int
-rename_to_new (const char *from, const char *to)
+int
+ing_download_rename_to_new (const char *from, const char *to)
 {
   if (renameat2 (AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
     return 0;
@@ -91,7 +91,7 @@ ing_download_publish (const char *part, const char *folder, const char *name, GE
       g_autofree char *own = i == 1 ? g_strdup (name)
                                     : g_strdup_printf ("%.*s (%d)%s", stem, name, i, dot != NULL ? dot : "");
       g_autofree char *path = g_build_filename (folder, own, NULL);
-      int number = rename_to_new (part, path);
+      int number = ing_download_rename_to_new (part, path);
       if (number == EEXIST)
         continue;
       if (number == 0 && ing_paths_sync_folder (folder, error))

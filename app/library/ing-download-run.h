@@ -28,6 +28,9 @@ gboolean ing_download_run (IngDownloadRun *run, GCancellable *cancellable, GErro
  * Synced. Returns the path. */
 char *ing_download_publish (const char *part, const char *folder, const char *name, GError **error);
 
+/* A new name for @from, replacing nothing. 0, or the system's number: EEXIST, EXDEV, … */
+int ing_download_rename_to_new (const char *from, const char *to);
+
 /* The result of a job that left a model file, as ing_model_file_table_note_download() reads it. @blocks, @uri may be NULL.
  * Caller frees. */
 char *ing_download_make_result (const char *path, const char *sha256, guint64 size, const GArray *blocks, const char *uri);

@@ -8,6 +8,9 @@
 IngLibrary *ing_library_new (IngDatabase *database, IngSettings *settings, IngJobQueue *jobs,
                              IngGenerationService *service);
 
+/* The file stands at @new_path now, too. */
+void ing_library_note_moved (IngLibrary *self, const char *path, const char *new_path);
+
 /* @kind, @path taken; on any thread. */
 IngModelFile *ing_model_file_new (IngFileKind kind, char *path, guint64 bytes);
 void ing_model_file_set_known (IngModelFile *self, const IngModelFileRow *row, guint n_conversations);

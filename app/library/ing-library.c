@@ -9,6 +9,7 @@
 #include "ing-download-run.h"
 #include "ing-import.h"
 #include "ing-model-memory.h"
+#include "ing-mover.h"
 #include "ing-repair.h"
 #include "ing-trash.h"
 
@@ -25,6 +26,8 @@ struct _IngLibrary
   gboolean refreshing, again;
   guint refresh_id;
 };
+
+static guint moved_signal;
 
 static GType
 get_item_type (GListModel *model)
@@ -436,8 +439,57 @@ gboolean
 ing_library_has_job (IngJob *job)
 {
   const char *kind = ing_job_get_kind (job);
-  return strcmp (kind, ING_JOB_KIND_DOWNLOAD) == 0 || strcmp (kind, ING_JOB_KIND_IMPORT) == 0 || ing_transfers_has_job (job);
+  return strcmp (kind, ING_JOB_KIND_DOWNLOAD) == 0 || strcmp (kind, ING_JOB_KIND_IMPORT) == 0
+         || strcmp (kind, ING_JOB_KIND_MOVE) == 0 || ing_transfers_has_job (job);
 }
+
+/* ------------------------------------------------------------------ moving */
+
+static void
+start_move (IngJob *job, GTask *task, gpointer data)
+{
+  IngLibrary *self = data;
+  ing_mover_start (self, self->database, job, task);
+}
+
+IngJob *
+ing_library_move (IngLibrary *self, IngModelFile *file, const char *folder)
+{
+  if (!ing_model_file_get_is_own (file) || ing_model_file_get_kind (file) != ING_FILE_MODEL)
+    return NULL;
+  g_autofree char *payload = ing_mover_make_payload (ing_model_file_get_path (file), folder);
+  return ing_job_queue_add (self->jobs, ING_JOB_KIND_MOVE, ing_model_file_get_name (file), payload, 0);
+}
+
+static gboolean
+is_looked_into (IngLibrary *self, const char *path)
+{
+  g_auto (GStrv) folders = ing_library_dup_folders (self);
+  g_autoptr (GStrvBuilder) all = g_strv_builder_new ();
+  g_strv_builder_addv (all, (const char **) folders);
+  g_strv_builder_add (all, ing_paths_get_models ());
+  g_auto (GStrv) list = g_strv_builder_end (all);
+  for (guint i = 0; list[i] != NULL; i++)
+    if (g_str_has_prefix (path, list[i]) && path[strlen (list[i])] == '/')
+      return TRUE;
+  return FALSE;
+}
+
+void
+ing_library_note_moved (IngLibrary *self, const char *path, const char *new_path)
+{
+  g_autofree char *folder = g_path_get_dirname (new_path);
+  g_autofree char *last = ing_settings_dup_string (self->settings, ING_SETTING_LAST_MODEL, "");
+  ing_model_defaults_rename (self->settings, path, new_path);
+  if (strcmp (last, path) == 0)
+    ing_settings_set_string (self->settings, ING_SETTING_LAST_MODEL, new_path);
+  if (!is_looked_into (self, new_path))
+    ing_library_add_folder (self, folder);
+  ing_settings_flush (self->settings, NULL);
+  g_signal_emit (self, moved_signal, 0, path, new_path);
+}
+
+/* ------------------------------------------------------------------ links */
 
 static void
 link_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
@@ -589,6 +641,8 @@ on_job_state (IngJob *job, GParamSpec *pspec, gpointer data)
   IngJobState state = ing_job_get_state (job);
   if ((state == ING_JOB_DONE || state == ING_JOB_CANCELLED) && self->refresh_id == 0)
     self->refresh_id = g_idle_add (on_refresh_due, self);
+  if (state == ING_JOB_CANCELLED && strcmp (ing_job_get_kind (job), ING_JOB_KIND_MOVE) == 0)
+    ing_mover_clean (self, self->database, job);
 }
 
 static void
@@ -637,6 +691,8 @@ static void
 ing_library_class_init (IngLibraryClass *klass)
 {
   G_OBJECT_CLASS (klass)->dispose = ing_library_dispose;
+  moved_signal = g_signal_new ("moved", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 2,
+                               G_TYPE_STRING, G_TYPE_STRING);
 }
 
 static void
@@ -655,6 +711,7 @@ ing_library_new (IngDatabase *database, IngSettings *settings, IngJobQueue *jobs
   self->transfers = ing_transfers_new (jobs);
   self->jobs = jobs;
   ing_job_queue_register (jobs, ING_JOB_KIND_IMPORT, 1, start_import, self, NULL);
+  ing_job_queue_register (jobs, ING_JOB_KIND_MOVE, 1, start_move, self, NULL);
   self->meter = service != NULL ? ing_model_meter_new (service, settings) : NULL;
   g_signal_connect_object (jobs, "items-changed", G_CALLBACK (on_jobs), self, 0);
   return self;

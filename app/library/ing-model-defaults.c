@@ -126,6 +126,25 @@ ing_model_defaults_get_load_options (const IngModelDefaults *defaults, IngSettin
   options->kv = defaults->kv;
 }
 
+static void
+rename_one (IngSettings *settings, const char *key, const char *path, const char *new_path)
+{
+  g_autoptr (JsonObject) all = read_all (settings, key);
+  JsonObject *own = find_one (all, path);
+  if (own == NULL)
+    return;
+  json_object_ref (own);
+  write_one (settings, key, path, NULL);
+  write_one (settings, key, new_path, own);
+}
+
+void
+ing_model_defaults_rename (IngSettings *settings, const char *path, const char *new_path)
+{
+  rename_one (settings, ING_SETTING_MODEL_DEFAULTS, path, new_path);
+  rename_one (settings, ING_SETTING_MODEL_MEMORY, path, new_path);
+}
+
 /* ------------------------------------------------------------------ memory */
 
 gboolean

@@ -55,6 +55,15 @@ ing_model_file_table_delete (IngDatabase *db, const char *path, GError **error)
   return ing_database_exec (db, error, "DELETE FROM model_files WHERE path = ?1", "t", path);
 }
 
+gboolean
+ing_model_file_table_rename (IngDatabase *db, const char *path, const char *new_path, GError **error)
+{
+  return ing_database_exec (db, error, "UPDATE OR REPLACE model_files SET path = ?2 WHERE path = ?1", "tt", path, new_path)
+         && ing_database_exec (db, error, "UPDATE conversations SET model_path = ?2 WHERE model_path = ?1", "tt", path,
+                               new_path)
+         && ing_database_exec (db, error, "UPDATE messages SET model_path = ?2 WHERE model_path = ?1", "tt", path, new_path);
+}
+
 GHashTable *
 ing_model_file_table_count_users (IngDatabase *db, GError **error)
 {

@@ -17,6 +17,8 @@ extern const char ing_model_file_table_sql[]; /* version 2 of the schema */
 GPtrArray *ing_model_file_table_read (IngDatabase *database, GError **error);
 gboolean ing_model_file_table_write (IngDatabase *database, const IngModelFileRow *row, GError **error);
 gboolean ing_model_file_table_delete (IngDatabase *database, const char *path, GError **error);
+/* The file, and the model of conversations and messages, go by another path now. */
+gboolean ing_model_file_table_rename (IngDatabase *database, const char *path, const char *new_path, GError **error);
 /* @result: of a download's job that is done. */
 gboolean ing_model_file_table_note_download (IngDatabase *database, const char *result, GError **error);
 /* Path of a model → number of conversations (GUINT_TO_POINTER). */

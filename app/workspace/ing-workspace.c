@@ -193,6 +193,28 @@ apply_idle (IngWorkspace *self)
   ing_generation_service_set_idle_unload (self->generation, (guint) CLAMP (minutes, 0, ING_MAX_IDLE_MINUTES) * 60);
 }
 
+/* Conversations follow their model. What is loaded of it is let go, to be loaded from its new place by the next question. */
+static void
+on_model_moved (IngLibrary *library, const char *path, const char *new_path, gpointer data)
+{
+  IngWorkspace *self = data;
+  GListModel *list = G_LIST_MODEL (self->conversations);
+  for (guint i = 0; i < g_list_model_get_n_items (list); i++)
+    {
+      g_autoptr (IngConversation) conversation = g_list_model_get_item (list, i);
+      if (g_strcmp0 (ing_conversation_get_model_path (conversation), path) == 0)
+        ing_conversation_set_model_path (conversation, new_path);
+    }
+  if (g_strcmp0 (ing_generation_service_get_model_path (self->generation), path) == 0
+      && ing_generation_service_get_state (self->generation) == ING_SERVICE_READY)
+    {
+      if (ing_generation_service_get_resting (self->generation))
+        ing_generation_service_unload (self->generation);
+      else
+        ing_workspace_load_model (self, new_path, FALSE, FALSE);
+    }
+}
+
 /* A question wants a model that is not loaded. */
 static void
 load_for_question (const char *path, gpointer data)
@@ -234,6 +256,7 @@ ing_workspace_new_full (const char *data_folder, const char *owner, const char *
   self->library = ing_library_new (self->database, self->settings, self->jobs, self->generation);
   self->documents = ing_document_library_new (self->generation);
   g_signal_connect (self->conversations, "erased", G_CALLBACK (on_conversation_erased), self);
+  g_signal_connect_object (self->library, "moved", G_CALLBACK (on_model_moved), self, 0);
   apply_system_prompt (self);
   g_signal_connect_object (self->settings, "changed::chat-system",
                            G_CALLBACK (on_system_prompt_changed), self, 0);

@@ -30,6 +30,7 @@ struct _IngModelPage
   GCancellable *looking;
   IngModelFacts facts; /* "" and 0 until they are read */
   GtkWidget *shrink;   /* button */
+  GtkFileChooserNative *chooser;
   guint looked_context; /* what the prediction is for; 0 = the engine chooses */
 };
 
@@ -320,6 +321,42 @@ trash_cb (GtkWidget *button, IngModelPage *self)
 }
 
 static void
+move_chosen_cb (GtkNativeDialog *dialog, int response, IngModelPage *self)
+{
+  g_autoptr (GFile) folder
+      = response == GTK_RESPONSE_ACCEPT ? gtk_file_chooser_get_file (GTK_FILE_CHOOSER (dialog)) : NULL;
+  g_autofree char *path = folder != NULL ? g_file_get_path (folder) : NULL;
+  g_autoptr (IngJob) job
+      = path != NULL ? ing_library_move (ing_workspace_get_library (self->workspace), self->file, path) : NULL;
+
+  g_clear_object (&self->chooser);
+  if (job != NULL)
+    g_signal_emit (self, close_signal, 0); /* the list shows how far it is */
+}
+
+static void
+move_cb (IngModelPage *self)
+{
+  g_clear_object (&self->chooser);
+  self->chooser = gtk_file_chooser_native_new (_("Move to a folder"), GTK_WINDOW (gtk_widget_get_root (GTK_WIDGET (self))),
+                                               GTK_FILE_CHOOSER_ACTION_SELECT_FOLDER, _("_Move here"), NULL);
+  gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (self->chooser), TRUE);
+  g_signal_connect_object (self->chooser, "response", G_CALLBACK (move_chosen_cb), self, 0);
+  gtk_native_dialog_show (GTK_NATIVE_DIALOG (self->chooser));
+}
+
+static GtkWidget *
+new_move_row (IngModelPage *self)
+{
+  GtkWidget *row = ing_form_new_plain_row (_("Keep it elsewhere"),
+                                           _("The copy is compared with it before it goes; conversations find it there"));
+  GtkWidget *button = ing_form_add_button (row, _("Move…"), NULL, _("Move to another folder or drive"));
+
+  g_signal_connect_object (button, "clicked", G_CALLBACK (move_cb), self, G_CONNECT_SWAPPED);
+  return row;
+}
+
+static void
 started_cb (IngModelPage *self)
 {
   g_signal_emit (self, close_signal, 0); /* the list shows how far it is */
@@ -373,6 +410,7 @@ add_file (IngModelPage *self)
   adw_preferences_group_add (ADW_PREFERENCES_GROUP (self->file_group), new_shrink_row (self));
   if (ing_model_file_get_is_own (self->file))
     {
+      adw_preferences_group_add (ADW_PREFERENCES_GROUP (self->file_group), new_move_row (self));
       GtkWidget *row = ing_form_new_plain_row (_("Delete"), _("It can be brought back from the trash"));
 
       button = ing_form_add_button (row, _("Move to the trash"), NULL, _("Move to the trash"));
@@ -432,6 +470,7 @@ ing_model_page_dispose (GObject *object)
   IngModelPage *self = ING_MODEL_PAGE (object);
 
   g_cancellable_cancel (self->looking);
+  g_clear_object (&self->chooser);
   g_clear_object (&self->looking);
   g_clear_weak_pointer (&self->toasts);
   g_clear_pointer (&self->box, gtk_widget_unparent);
