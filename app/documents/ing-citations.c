@@ -218,3 +218,74 @@ ing_citations_check (const char *answer, GPtrArray *passages)
     }
   return claims;
 }
+
+/* ------------------------------------------------------------------ marks in the text */
+
+/* Would a mark break what stands at @at: code, a table's row, a heading? @*fences: so many were before @*seen. */
+static gboolean
+is_bare (const char *answer, gsize at, gsize *seen, guint *fences)
+{
+  for (const char *line = answer + *seen; line < answer + at;)
+    {
+      const char *end = strchr (line, '\n'), *p = line;
+      if (end == NULL || end >= answer + at)
+        break;
+      while (*p == ' ')
+        p++;
+      *fences += g_str_has_prefix (p, "```") || g_str_has_prefix (p, "~~~");
+      line = end + 1;
+      *seen = (gsize) (line - answer);
+    }
+  const char *line = answer + at;
+  while (line > answer && line[-1] != '\n')
+    line--;
+  if (g_str_has_prefix (line, "    ") || *line == '\t')
+    return TRUE;
+  while (*line == ' ')
+    line++;
+  return *fences % 2 == 1 || *line == '|' || *line == '#' || g_str_has_prefix (line, "```") || g_str_has_prefix (line, "~~~");
+}
+
+static void
+append_without_marks (GString *out, const char *from, const char *end)
+{
+  for (const char *p = from, *after = NULL; p < end;)
+    {
+      int number;
+      if (is_mark (p, &number, &after) && after <= end && *after != '(')
+        {
+          while (out->len > 0 && out->str[out->len - 1] == ' ')
+            g_string_truncate (out, out->len - 1);
+          p = after;
+        }
+      else
+        g_string_append_c (out, *p++);
+    }
+}
+
+char *
+ing_citations_annotate (const char *answer, GPtrArray *passages)
+{
+  g_autoptr (GString) out = g_string_new (NULL);
+  g_autoptr (GArray) claims = ing_citations_check (answer, passages);
+  gsize at = 0, seen = 0;
+  guint fences = 0;
+  for (guint i = 0; i < claims->len; i++)
+    {
+      const IngClaim *claim = &g_array_index (claims, IngClaim, i);
+      gsize end = claim->end;
+      if (is_bare (answer, claim->start, &seen, &fences))
+        continue;
+      while (end > claim->start && g_ascii_isspace (answer[end - 1]))
+        end--;
+      g_string_append_len (out, answer + at, (gssize) (claim->start - at));
+      append_without_marks (out, answer + claim->start, answer + end);
+      if (claim->supported)
+        g_string_append_printf (out, " [\\[%d\\]](citation:%d)", claim->passage + 1, claim->passage + 1);
+      else
+        g_string_append (out, " [\\[?\\]](citation:0)");
+      at = end;
+    }
+  g_string_append (out, answer + at);
+  return g_string_free (g_steal_pointer (&out), FALSE);
+}

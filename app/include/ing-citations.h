@@ -19,6 +19,11 @@ typedef struct
  * Caller unrefs. */
 GArray *ing_citations_check (const char *answer, GPtrArray *passages);
 
+/* @answer (Markdown) with a link behind each sentence that claims something: "[\[2\]](citation:2)" where passage 2 says
+ * it, "[\[?\]](citation:0)" where none does. The model's own marks in those sentences go: the checked ones stand for
+ * them. Code, tables and headings stay as they are. Caller frees. */
+char *ing_citations_annotate (const char *answer, GPtrArray *passages);
+
 /* Does @passage say what @sentence says? */
 gboolean ing_citations_supports (const char *sentence, const char *passage);
 

@@ -140,11 +140,40 @@ test_marks (void)
   g_assert_cmpuint (none->len, ==, 0);
 }
 
+/* Checked marks behind sentences; code, tables, headings, links and spaces stay as they are. */
+static void
+test_annotate (void)
+{
+  static const char *const texts[][2] = {
+    { "The rent is 900 euros [1]. The rent is 700 euros.\n\nPets are not allowed.\n",
+      "The rent is 900 euros. [\\[1\\]](citation:1) The rent is 700 euros. [\\[?\\]](citation:0)\n\nPets are not allowed. "
+      "[\\[2\\]](citation:2)\n" },
+    { "# The rent is 900 euros\n| The rent | 900 euros |\n", NULL },
+    { "```\nThe rent is 900 euros.\n```\nYes.\n", NULL },
+    { "- Pets are not allowed [2]\n- Yes [1](https://a.b)\n",
+      "- Pets are not allowed [\\[2\\]](citation:2)\n- Yes [1](https://a.b) "
+      "[\\[?\\]](citation:0)\n" },
+    { "", NULL },
+    { "```\nopen and never closed: The rent is 900 euros.", NULL },
+  };
+  IngPassage rent = { .text = (char *) "The rent is 900 euros a month." };
+  IngPassage pets = { .text = (char *) "Pets are not allowed in the flat." };
+  g_autoptr (GPtrArray) passages = g_ptr_array_new ();
+  g_ptr_array_add (passages, &rent);
+  g_ptr_array_add (passages, &pets);
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    {
+      g_autofree char *out = ing_citations_annotate (texts[i][0], passages);
+      g_assert_cmpstr (out, ==, texts[i][1] != NULL ? texts[i][1] : texts[i][0]);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/citations/pairs", test_pairs);
   g_test_add_func ("/citations/marks", test_marks);
+  g_test_add_func ("/citations/annotate", test_annotate);
   return g_test_run ();
 }

@@ -166,6 +166,35 @@ test_links (void)
 }
 
 static void
+citation_cb (guint *pressed, guint number)
+{
+  *pressed = number;
+}
+
+/* A mark of a source opens nothing by itself: the view says which one was pressed. */
+static void
+test_citations (void)
+{
+  g_autoptr (IngMarkdownView) view = new_view ();
+  g_autofree char *markup = NULL;
+  GtkWidget *label;
+  guint pressed = 99;
+  gboolean handled = FALSE;
+
+  ing_markdown_view_set_text (view, "It is so. [\\[12\\]](citation:12) Or not. [\\[?\\]](citation:0) [x](citation:x)", FALSE);
+  markup = all_markup (GTK_WIDGET (view));
+  g_assert_nonnull (strstr (markup, "<a href=\"citation:12\""));
+  g_assert_nonnull (strstr (markup, "<a href=\"citation:0\""));
+  g_assert_null (strstr (markup, "citation:x"));
+  g_signal_connect_swapped (view, "citation", G_CALLBACK (citation_cb), &pressed);
+  label = find_type (GTK_WIDGET (view), GTK_TYPE_LABEL, 0);
+  g_assert_nonnull (label);
+  g_signal_emit_by_name (label, "activate-link", "citation:12", &handled);
+  g_assert_true (handled);
+  g_assert_cmpuint (pressed, ==, 12);
+}
+
+static void
 test_shown_address (void)
 {
   g_autofree char *shown = ing_markdown_dup_shown_address ("https://аpple.com/x?y#z");
@@ -447,6 +476,7 @@ main (int argc, char **argv)
   g_test_add_func ("/ui/markdown/ordered-numbers", test_ordered_numbers);
   g_test_add_func ("/ui/markdown/markup-is-literal", test_markup_is_literal);
   g_test_add_func ("/ui/markdown/links", test_links);
+  g_test_add_func ("/ui/markdown/citations", test_citations);
   g_test_add_func ("/ui/markdown/shown-address", test_shown_address);
   g_test_add_func ("/ui/markdown/growing", test_growing);
   g_test_add_func ("/ui/markdown/half-markers", test_half_markers);

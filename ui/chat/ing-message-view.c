@@ -184,9 +184,13 @@ static void
 update_text (IngMessageView *self)
 {
   g_autofree char *owned = NULL;
+  g_autofree char *marked = NULL;
   const char *text = get_text_of (self, ING_PART_TEXT, &owned);
   gboolean streaming = ing_message_get_state (self->message) == ING_MESSAGE_STREAMING;
+  GPtrArray *passages = ing_sources_box_get_passages (self->sources_box);
 
+  if (!is_running (self->message) && passages != NULL)
+    text = marked = ing_citations_annotate (text, passages);
   ing_markdown_view_set_text (self->answer_view, text, streaming && *text != '\0');
   gtk_widget_set_visible (GTK_WIDGET (self->answer_view), *text != '\0');
   if (is_running (self->message))
@@ -457,11 +461,11 @@ update_all (IngMessageView *self)
   gtk_widget_set_visible (self->answer_box, answer);
   if (answer)
     {
+      update_sources (self); /* whose marks stand in the text */
       update_text (self);
       update_reasoning (self);
       update_progress (self);
       update_ending (self);
-      update_sources (self);
       update_caption (self, TRUE);
     }
   else
@@ -642,6 +646,8 @@ ing_message_view_init (IngMessageView *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
   self->announcer = ing_announcer_new (GTK_WIDGET (self));
+  g_signal_connect_object (self->answer_view, "citation", G_CALLBACK (ing_sources_box_open), self->sources_box,
+                           G_CONNECT_SWAPPED);
 }
 
 GtkWidget *

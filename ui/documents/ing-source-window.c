@@ -3,6 +3,7 @@
 
 #include <adwaita.h>
 #include <glib/gi18n-lib.h>
+#include <string.h>
 
 #define PAGE_WIDTH 1100 /* pixels that a page is drawn with */
 
@@ -180,15 +181,31 @@ new_text (const char *text, const char *style)
   return label;
 }
 
+/* The headings above the passage, without the nearest when the text begins with it. Caller frees. */
+static char *
+dup_headings (const IngPassage *passage)
+{
+  const char *last = g_strrstr (passage->heading, " › ");
+  const char *nearest = last != NULL ? last + strlen (" › ") : passage->heading;
+  const char *text = passage->text;
+
+  while (*text != '\0' && g_unichar_isspace (g_utf8_get_char (text)))
+    text = g_utf8_next_char (text);
+  if (!g_str_has_prefix (text, nearest))
+    return g_strdup (passage->heading);
+  return last != NULL ? g_strndup (passage->heading, (gsize) (last - passage->heading)) : g_strdup ("");
+}
+
 static void
 add_text (Source *source)
 {
   GtkWidget *card = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
+  g_autofree char *headings = dup_headings (source->passage);
 
   gtk_widget_add_css_class (card, "card");
   gtk_widget_add_css_class (card, "passage");
-  if (*source->passage->heading != '\0')
-    gtk_box_append (GTK_BOX (card), new_text (source->passage->heading, "heading"));
+  if (*headings != '\0')
+    gtk_box_append (GTK_BOX (card), new_text (headings, "heading"));
   gtk_box_append (GTK_BOX (card), new_text (source->passage->text, "body"));
   if (!g_file_test (source->passage->path, G_FILE_TEST_EXISTS))
     gtk_box_append (GTK_BOX (card), new_text (_("The file is not there any more. This is what was read of it."),

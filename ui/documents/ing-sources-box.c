@@ -20,13 +20,25 @@ struct _IngSourcesBox
 
 G_DEFINE_FINAL_TYPE (IngSourcesBox, ing_sources_box, GTK_TYPE_WIDGET)
 
+GPtrArray *
+ing_sources_box_get_passages (IngSourcesBox *self)
+{
+  g_return_val_if_fail (ING_IS_SOURCES_BOX (self), NULL);
+  return self->passages;
+}
+
+void
+ing_sources_box_open (IngSourcesBox *self, guint number)
+{
+  g_return_if_fail (ING_IS_SOURCES_BOX (self));
+  if (self->passages != NULL && number > 0 && number <= self->passages->len)
+    ing_source_window_present (GTK_WIDGET (self), self->passages->pdata[number - 1]);
+}
+
 static void
 open_cb (IngSourcesBox *self, GtkWidget *button)
 {
-  guint i = GPOINTER_TO_UINT (g_object_get_data (G_OBJECT (button), "passage"));
-
-  if (self->passages != NULL && i < self->passages->len)
-    ing_source_window_present (GTK_WIDGET (self), self->passages->pdata[i]);
+  ing_sources_box_open (self, GPOINTER_TO_UINT (g_object_get_data (G_OBJECT (button), "passage")) + 1);
 }
 
 static void

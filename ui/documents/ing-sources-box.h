@@ -16,4 +16,9 @@ G_DECLARE_FINAL_TYPE (IngSourcesBox, ing_sources_box, ING, SOURCES_BOX, GtkWidge
  * passages; NULL while it grows. */
 void ing_sources_box_set (IngSourcesBox *self, IngMessage *question, const char *answer);
 
+/* What was read, of IngPassage; NULL = nothing. Borrowed. */
+GPtrArray *ing_sources_box_get_passages (IngSourcesBox *self);
+/* Open the passage of this number, from 1; others do nothing. */
+void ing_sources_box_open (IngSourcesBox *self, guint number);
+
 G_END_DECLS

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ing-markdown-parse.h"
 
+#include <glib/gi18n-lib.h>
 #include <md4c.h>
 #include <string.h>
 
@@ -331,6 +332,13 @@ leave_block_cb (MD_BLOCKTYPE type, void *detail, void *user_data)
   return 0;
 }
 
+/* Marks of sources (ing-citations.h), which open nothing outside: "citation:12", 0 = there is none. */
+static gboolean
+is_citation (const char *address)
+{
+  return g_str_has_prefix (address, "citation:") && g_ascii_isdigit (address[9]) && strlen (address) < 16;
+}
+
 /* Markup that opens a link; "" if it must not become one. */
 static char *
 dup_link (const MD_ATTRIBUTE *attribute)
@@ -338,6 +346,12 @@ dup_link (const MD_ATTRIBUTE *attribute)
   g_autofree char *address = dup_attribute (attribute);
   g_autofree char *shown = NULL;
 
+  if (address != NULL && is_citation (address))
+    {
+      shown = address[9] == '0' ? g_strdup (_("Does not stand in the passages"))
+                                : g_strdup_printf (_("Open source %s"), address + 9);
+      return g_markup_printf_escaped ("<a href=\"%s\" title=\"%s\">", address, shown);
+    }
   if (!ing_markdown_address_is_safe (address))
     return g_strdup ("");
   shown = ing_markdown_dup_shown_address (address);

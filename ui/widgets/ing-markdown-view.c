@@ -41,6 +41,8 @@ struct _IngMarkdownView
   guint64 n_parsed;
 };
 
+static guint signal_citation;
+
 G_DEFINE_FINAL_TYPE (IngMarkdownView, ing_markdown_view, GTK_TYPE_WIDGET)
 
 static void
@@ -63,6 +65,11 @@ activate_link_cb (GtkLabel *label, const char *address, IngMarkdownView *self)
   GdkSeat *seat = gdk_display_get_default_seat (gtk_widget_get_display (GTK_WIDGET (self)));
   double x, y, sx, sy, lx, ly;
 
+  if (g_str_has_prefix (address, "citation:"))
+    {
+      g_signal_emit (self, signal_citation, 0, (guint) g_ascii_strtoull (address + strlen ("citation:"), NULL, 10));
+      return TRUE;
+    }
   if (!gtk_widget_compute_bounds (GTK_WIDGET (label), GTK_WIDGET (self), &bounds))
     return TRUE;
   area.x = (int) bounds.origin.x;
@@ -414,6 +421,8 @@ ing_markdown_view_class_init (IngMarkdownViewClass *klass)
   G_OBJECT_CLASS (klass)->dispose = ing_markdown_view_dispose;
   G_OBJECT_CLASS (klass)->finalize = ing_markdown_view_finalize;
   widget_class->snapshot = ing_markdown_view_snapshot;
+  signal_citation = g_signal_new ("citation", ING_TYPE_MARKDOWN_VIEW, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1,
+                                  G_TYPE_UINT);
   gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BOX_LAYOUT);
   gtk_widget_class_set_accessible_role (widget_class, GTK_ACCESSIBLE_ROLE_GROUP);
   gtk_widget_class_set_css_name (widget_class, "markdown");

@@ -4,6 +4,7 @@
  * Paragraphs and headings are labels, lists and quotes boxes, tables grids, code an IngCodeBlock. When
  * text is set that begins with the text shown, only the chunk that grows (and what follows) is parsed
  * and laid out again. Nothing is ever fetched; an address opens only after a press that shows it.
+ * Signal "citation" (guint): a link to "citation:N" was pressed; nothing opens by itself.
  * Text can be selected across blocks. While it grows, a caret stands at its end. Main thread only. */
 #pragma once
 
