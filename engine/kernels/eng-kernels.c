@@ -44,6 +44,11 @@ eng_kernels_init (EngKernels *k, uint32_t tiers)
       eng_product_init_avx512_vnni (k);
       applied |= ENG_CPU_TIER_AVX512_VNNI;
     }
+  if ((tiers & ENG_CPU_TIER_AVX512_BF16) != 0)
+    {
+      eng_product_float_init_avx512_bf16 (k);
+      applied |= ENG_CPU_TIER_AVX512_BF16;
+    }
 #elif defined __aarch64__
   if ((tiers & ENG_CPU_TIER_NEON) != 0)
     {

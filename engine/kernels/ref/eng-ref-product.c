@@ -182,6 +182,7 @@ eng_ref_init_product (EngKernels *k)
   k->product_float[ENG_FLOAT_F32] = ref_product_F32;
   k->product_float[ENG_FLOAT_F16] = ref_product_F16;
   k->product_float[ENG_FLOAT_BF16] = ref_product_BF16;
+  k->rounds_to_bf16 = false;
   k->score = ref_score;
   k->mix = ref_mix;
 }
