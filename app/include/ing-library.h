@@ -88,6 +88,9 @@ char *ing_library_link_finish (IngLibrary *self, GAsyncResult *result, GError **
 /* A GGUF file, or a folder with such files or with config.json? Any thread; blocks a little. */
 gboolean ing_library_looks_like_model (const char *path);
 
+/* The first file of the set that @path is of; @path for any other. Caller frees. */
+char *ing_library_dup_first_of_set (const char *path);
+
 /* Read all of it and compare with the hash kept. TRUE: as it was. *@n_bad, *@n_blocks: of its blocks of 16 MiB.
  * ING_ERROR_NOT_FOUND if no hash was ever known: it is kept now. */
 void ing_library_check_async (IngLibrary *self, IngModelFile *file, GCancellable *cancellable,

@@ -176,6 +176,13 @@ ing_library_list_set (const char *path)
   return paths;
 }
 
+char *
+ing_library_dup_first_of_set (const char *path)
+{
+  g_autoptr (GPtrArray) paths = ing_library_list_set (path);
+  return g_strdup (g_ptr_array_index (paths, 0));
+}
+
 /* ------------------------------------------------------------------ folders */
 
 static guint64

@@ -97,11 +97,14 @@ is_listed (const char *path)
 }
 
 static void
-drop (const char *path)
+drop_all (const char *const *paths)
 {
   g_autoptr (GListModel) controllers = gtk_widget_observe_controllers (window);
-  g_autoptr (GFile) file = g_file_new_for_path (path);
-  g_autoptr (GSList) files = g_slist_prepend (NULL, file);
+  GSList *files = NULL;
+
+  for (guint i = 0; paths[i] != NULL; i++)
+    files = g_slist_append (files, g_file_new_for_path (paths[i]));
+
   GdkFileList *list = gdk_file_list_new_from_list (files);
   g_auto (GValue) value = G_VALUE_INIT;
   gboolean taken = FALSE;
@@ -115,7 +118,14 @@ drop (const char *path)
       if (GTK_IS_DROP_TARGET (controller))
         g_signal_emit_by_name (controller, "drop", &value, 1.0, 1.0, &taken);
     }
+  g_slist_free_full (files, g_object_unref);
   g_assert_true (taken);
+}
+
+static void
+drop (const char *path)
+{
+  drop_all ((const char *[]) { path, NULL });
 }
 
 static void
@@ -175,6 +185,32 @@ test_refused (void)
   g_assert_false (is_listed (broken));
 }
 
+/* A file, a set, a hub's folder, a broken file at once: one dialog, the good ones are used, the bad one is named. */
+static void
+test_many (void)
+{
+  g_autofree char *one = copy_data ("tiny.gguf", "several", "several-one.gguf");
+  g_autofree char *two = copy_data ("tiny.gguf", "several", "several-two.gguf");
+  g_autofree char *broken = g_build_filename (root, "several", "several-broken.gguf", NULL);
+  g_autofree char *weights = copy_data ("convert/llama/model.safetensors", "second-llama", "model.safetensors");
+  g_autofree char *config = copy_data ("convert/llama/config.json", "second-llama", "config.json");
+  g_autofree char *words = copy_data ("convert/tokenizers/llama-3.json", "second-llama", "tokenizer.json");
+  g_autofree char *folder = g_path_get_dirname (weights);
+  g_autofree char *made = g_build_filename (models, "second-llama.gguf", NULL);
+  g_autofree char *copy = g_build_filename (models, "several-one.gguf", NULL);
+
+  g_assert_true (g_file_set_contents (broken, "GGUF but not much", -1, NULL));
+  drop_all ((const char *[]) { one, broken, folder, two, NULL });
+  answer ("3 models", "use");
+  WAIT (is_listed (one) && is_listed (two) && is_listed (made));
+  g_assert_false (is_listed (broken));
+  drop_all ((const char *[]) { one, broken, NULL });
+  answer ("1 model", "copy");
+  WAIT (is_listed (copy));
+  drop_all ((const char *[]) { broken, broken, NULL });
+  answer ("None of these", "cancel");
+}
+
 static void
 run (void)
 {
@@ -190,6 +226,7 @@ run (void)
   test_file ();
   test_folder ();
   test_refused ();
+  test_many ();
   gtk_window_destroy (GTK_WINDOW (window));
   done = FALSE;
   ing_workspace_close_async (workspace, set_true_cb, &done);

@@ -13,6 +13,9 @@ G_BEGIN_DECLS
  * weak. */
 void ing_import_path (GtkWindow *parent, IngWorkspace *workspace, AdwToastOverlay *toasts, const char *path);
 
+/* Several of these at once: one dialog says what each is, and why if it cannot be used. One alone goes as above. */
+void ing_import_paths (GtkWindow *parent, IngWorkspace *workspace, AdwToastOverlay *toasts, const char *const *paths);
+
 /* Choose a file, or a folder, and go on as above. */
 void ing_import_choose (GtkWindow *parent, IngWorkspace *workspace, AdwToastOverlay *toasts, gboolean folder);
 

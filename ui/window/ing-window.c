@@ -364,7 +364,7 @@ drop_models_cb (GtkWidget *widget, const char *const *paths)
 {
   IngWindow *self = ING_WINDOW (widget);
 
-  ing_import_path (GTK_WINDOW (self), self->workspace, self->toasts, paths[0]);
+  ing_import_paths (GTK_WINDOW (self), self->workspace, self->toasts, paths);
 }
 
 /* ---------------------------------------------------------------- the other actions */
