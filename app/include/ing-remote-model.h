@@ -25,6 +25,25 @@ void ing_remote_find_async (const char *text, const char *proxy, GCancellable *c
                             gpointer user_data);
 GPtrArray *ing_remote_find_finish (GAsyncResult *result, GError **error);
 
+/* A model of a hub that a search found. */
+typedef struct
+{
+  char *name;    /* "owner/name" */
+  char *address; /* for ing_remote_find_async() */
+  char *licence; /* NULL = the hub does not say */
+  guint64 downloads;
+  gboolean gated; /* the hub wants a sign-in, or its licence accepted */
+} IngRemoteModel;
+
+void ing_remote_model_free (IngRemoteModel *model);
+
+/* Models with GGUF files that go with @words, on ModelScope if @modelscope, else on Hugging Face (or the mirror set for it):
+ * GPtrArray of IngRemoteModel, those fetched most first; may be empty. Nothing is sent but @words. ING_ERROR_OFFLINE and the
+ * HTTP client's. */
+void ing_remote_search_async (const char *words, gboolean modelscope, const char *proxy, GCancellable *cancellable,
+                              GAsyncReadyCallback callback, gpointer user_data);
+GPtrArray *ing_remote_search_finish (GAsyncResult *result, GError **error);
+
 /* Reads the header alone, by ranges, and asks the engine what running it takes: its JSON object, as INSPECT answers.
  * *@size (may be NULL): of the file. ING_ERROR_UNSUPPORTED where the server does no ranges. */
 void ing_remote_inspect_async (IngGenerationService *service, const char *uri, guint context, const char *proxy,

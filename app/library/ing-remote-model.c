@@ -155,6 +155,74 @@ ing_remote_find_finish (GAsyncResult *result, GError **error)
   return g_task_propagate_pointer (G_TASK (result), error);
 }
 
+/* ------------------------------------------------------------------ search */
+
+void
+ing_remote_model_free (IngRemoteModel *model)
+{
+  g_free (model->name);
+  g_free (model->address);
+  g_free (model->licence);
+  g_free (model);
+}
+
+static void
+search (GTask *task, Find *find, IngHub hub, GCancellable *cancellable)
+{
+  GError *error = NULL;
+  g_autoptr (IngHttp) http = ing_http_new (find->proxy);
+  g_autoptr (GPtrArray) found = ing_hub_search (http, hub, find->text, cancellable, &error);
+  if (found == NULL)
+    {
+      g_task_return_error (task, error);
+      return;
+    }
+  GPtrArray *models = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_remote_model_free);
+  for (guint i = 0; i < found->len; i++)
+    {
+      IngHubModel *own = g_ptr_array_index (found, i);
+      g_autoptr (IngHubAddress) address = ing_hub_address_new (hub, own->repository, NULL, NULL);
+      IngRemoteModel *model = g_new0 (IngRemoteModel, 1);
+      model->name = g_strdup (own->repository);
+      model->address = g_strdup (address->page);
+      model->licence = g_strdup (own->licence);
+      model->downloads = own->downloads;
+      model->gated = own->gated;
+      g_ptr_array_add (models, model);
+    }
+  g_task_return_pointer (task, models, (GDestroyNotify) g_ptr_array_unref);
+}
+
+static void
+search_hugging_face_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+  search (task, task_data, ING_HUB_HUGGING_FACE, cancellable);
+}
+
+static void
+search_modelscope_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+  search (task, task_data, ING_HUB_MODELSCOPE, cancellable);
+}
+
+void
+ing_remote_search_async (const char *words, gboolean modelscope, const char *proxy, GCancellable *cancellable,
+                         GAsyncReadyCallback callback, gpointer user_data)
+{
+  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
+  Find *find = g_new0 (Find, 1);
+  find->text = g_strstrip (g_strdup (words));
+  find->proxy = g_strdup (proxy);
+  g_task_set_task_data (task, find, find_free);
+  g_task_run_in_thread (task, modelscope ? search_modelscope_thread : search_hugging_face_thread);
+}
+
+GPtrArray *
+ing_remote_search_finish (GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
 /* ------------------------------------------------------------------ headers from afar */
 
 typedef struct

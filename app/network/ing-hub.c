@@ -2,13 +2,17 @@
 /* Formats. Hugging Face: GET /api/models/{repo}/tree/{revision}?recursive=true, an array of {"type", "path", "size",
  * "lfs": {"oid": sha256, "size"}}; files at /{repo}/resolve/{revision}/{path}; GET /api/models?search=…&filter=gguf.
  * ModelScope: GET /api/v1/models/{repo}/repo/files?Recursive=true&Revision=…, {"Data": {"Files": [{"Type", "Path",
- * "Size", "Sha256"}]}}; files at /models/{repo}/resolve/{revision}/{path}. */
+ * "Size", "Sha256"}]}}; files at /models/{repo}/resolve/{revision}/{path}; GET /openapi/v1/models?search=…, {"data": {"models":
+ * [{"id", "downloads", "tags"}]}}. */
 #include "ing-hub.h"
 
 #include <string.h>
 
 #define MAX_FILES 10000
 #define MAX_NAME_BYTES 180
+#define MAX_FOUND 30
+#define MAX_LICENCE_BYTES 80
+#define LICENCE_TAG "license:"
 
 static GMutex lock;
 static char *bases[3];
@@ -313,36 +317,93 @@ ing_hub_list (IngHttp *http, const IngHubAddress *address, const char *token, GC
   return ing_hub_parse_list (address->hub, g_bytes_get_data (bytes, NULL), (gssize) g_bytes_get_size (bytes), error);
 }
 
+/* ------------------------------------------------------------------ search */
+
+void
+ing_hub_model_free (IngHubModel *model)
+{
+  g_free (model->repository);
+  g_free (model->licence);
+  g_free (model);
+}
+
+/* A tag "license:apache-2.0" says it; ModelScope has a field of its own, too. */
+static char *
+dup_licence (JsonObject *entry)
+{
+  JsonArray *tags = ing_json_get_array (entry, "tags");
+  const char *own = ing_json_get_string (entry, "license", NULL);
+  for (guint i = 0; tags != NULL && i < json_array_get_length (tags); i++)
+    {
+      JsonNode *node = json_array_get_element (tags, i);
+      const char *tag = json_node_get_value_type (node) == G_TYPE_STRING ? json_node_get_string (node) : "";
+      if (g_str_has_prefix (tag, LICENCE_TAG) && tag[strlen (LICENCE_TAG)] != '\0')
+        return g_strndup (tag + strlen (LICENCE_TAG), MAX_LICENCE_BYTES);
+    }
+  return own != NULL && *own != '\0' ? g_utf8_make_valid (own, (gssize) MIN (strlen (own), MAX_LICENCE_BYTES)) : NULL;
+}
+
+/* Hugging Face says FALSE, "auto" or "manual". */
+static gboolean
+is_gated (JsonObject *entry)
+{
+  const char *how = ing_json_get_string (entry, "gated", NULL);
+  return how != NULL ? *how != '\0' && strcmp (how, "false") != 0 : ing_json_get_boolean (entry, "gated", FALSE);
+}
+
+GPtrArray *
+ing_hub_parse_found (IngHub hub, const char *json, gssize length, GError **error)
+{
+  gboolean wrapped = hub == ING_HUB_HUGGING_FACE;
+  gsize n = length < 0 ? strlen (json) : (gsize) length;
+  g_autofree char *text = wrapped ? g_strdup_printf ("{\"models\":%.*s}", (int) n, json) : g_strndup (json, n);
+  g_autoptr (JsonObject) object = ing_json_parse_object (text, -1, error);
+  if (object == NULL)
+    return NULL;
+  JsonObject *data = wrapped ? object : ing_json_get_object (object, "data");
+  JsonArray *array = data != NULL ? ing_json_get_array (data, "models") : NULL;
+  if (array == NULL)
+    {
+      g_propagate_error (error, ing_error_new (ING_ERROR_SERVER, NULL, 0, 0, "the hub’s answer has no list of models"));
+      return NULL;
+    }
+  GPtrArray *found = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_hub_model_free);
+  for (guint i = 0; i < json_array_get_length (array) && found->len < MAX_FOUND; i++)
+    {
+      JsonNode *node = json_array_get_element (array, i);
+      JsonObject *entry = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+      const char *id = entry != NULL ? ing_json_get_string (entry, "id", NULL) : NULL;
+      if (id == NULL || !is_repository (id))
+        continue;
+      IngHubModel *model = g_new0 (IngHubModel, 1);
+      model->repository = g_strdup (id);
+      model->licence = dup_licence (entry);
+      model->downloads = (guint64) MAX (0, ing_json_get_int (entry, "downloads", 0));
+      model->gated = is_gated (entry);
+      g_ptr_array_add (found, model);
+    }
+  return found;
+}
+
+/* ModelScope's search has no filter by file type that is documented: the word does it. */
+static char *
+dup_search_uri (IngHub hub, const char *words)
+{
+  g_autofree char *base = ing_hub_dup_base (hub);
+  g_autofree char *all = hub == ING_HUB_MODELSCOPE ? g_strconcat (words, " gguf", NULL) : g_strdup (words);
+  g_autofree char *escaped = g_uri_escape_string (all, NULL, FALSE);
+  if (hub == ING_HUB_MODELSCOPE)
+    return g_strdup_printf ("%s/openapi/v1/models?search=%s&sort=downloads&page_number=1&page_size=%d", base, escaped, MAX_FOUND);
+  return g_strdup_printf ("%s/api/models?search=%s&filter=gguf&sort=downloads&direction=-1&limit=%d", base, escaped, MAX_FOUND);
+}
+
 GPtrArray *
 ing_hub_search (IngHttp *http, IngHub hub, const char *words, GCancellable *cancellable, GError **error)
 {
-  if (hub != ING_HUB_HUGGING_FACE)
-    {
-      g_propagate_error (error, ing_error_new (ING_ERROR_UNSUPPORTED, NULL, 0, 0, "this hub cannot be searched"));
-      return NULL;
-    }
-  g_autofree char *base = ing_hub_dup_base (hub);
-  g_autofree char *escaped = g_uri_escape_string (words, NULL, FALSE);
-  g_autofree char *uri
-      = g_strdup_printf ("%s/api/models?search=%s&filter=gguf&sort=downloads&direction=-1&limit=30", base, escaped);
+  g_return_val_if_fail (hub != ING_HUB_NONE, NULL);
+  g_autofree char *uri = dup_search_uri (hub, words);
   g_autoptr (GBytes) bytes = ing_http_fetch (http, uri, NULL, NULL, ING_HTTP_MAX_METADATA, cancellable, error);
   if (bytes == NULL)
     return NULL;
-  g_autofree char *text = g_strdup_printf ("{\"found\":%.*s}", (int) g_bytes_get_size (bytes),
-                                           (const char *) g_bytes_get_data (bytes, NULL));
-  g_autoptr (JsonObject) object = ing_json_parse_object (text, -1, error);
-  JsonArray *array = object != NULL ? ing_json_get_array (object, "found") : NULL;
-  if (object == NULL)
-    return NULL;
-  GPtrArray *found = g_ptr_array_new_with_free_func (g_free);
-  for (guint i = 0; array != NULL && i < json_array_get_length (array); i++)
-    {
-      JsonNode *node = json_array_get_element (array, i);
-      const char *id = JSON_NODE_HOLDS_OBJECT (node)
-                           ? ing_json_get_string (json_node_get_object (node), "id", NULL)
-                           : NULL;
-      if (id != NULL && is_repository (id))
-        g_ptr_array_add (found, g_strdup (id));
-    }
-  return found;
+  return ing_hub_parse_found (hub, g_bytes_get_data (bytes, NULL), (gssize) g_bytes_get_size (bytes), error);
 }

@@ -47,10 +47,21 @@ void ing_hub_file_free (IngHubFile *file);
 /* Files of the repository: GPtrArray of IngHubFile. Blocks. */
 GPtrArray *ing_hub_list (IngHttp *http, const IngHubAddress *address, const char *token, GCancellable *cancellable,
                          GError **error);
-/* Repositories with GGUF files: GPtrArray of strings "owner/name". Hugging Face only (ING_ERROR_UNSUPPORTED). */
+typedef struct
+{
+  char *repository; /* "owner/name" */
+  char *licence;    /* as the hub writes it; NULL = not said */
+  guint64 downloads;
+  gboolean gated;   /* wants a sign-in or a licence accepted */
+} IngHubModel;
+
+void ing_hub_model_free (IngHubModel *model);
+
+/* Repositories with GGUF files that go with @words, those fetched most first, 30 at most: GPtrArray of IngHubModel. */
 GPtrArray *ing_hub_search (IngHttp *http, IngHub hub, const char *words, GCancellable *cancellable, GError **error);
 
-/* For tests: what the hub's list says. */
+/* For tests: what the hub's lists say. */
+GPtrArray *ing_hub_parse_found (IngHub hub, const char *json, gssize length, GError **error);
 GPtrArray *ing_hub_parse_list (IngHub hub, const char *json, gssize length, GError **error);
 
 /* A file name made of @path's last part: no folder, no leading dot, nothing that hides or overturns text, at most

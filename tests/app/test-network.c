@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Strict offline (in processes of their own: it is for good), addresses, and whom the client trusts. */
 #include <errno.h>
+#include <libsoup/soup.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -348,6 +349,110 @@ test_token (void)
   g_assert_error (error, ING_ERROR, ING_ERROR_ARGUMENT);
 }
 
+/* What both hubs answer to a search; names that are none, and things that are no models, are left out. */
+static void
+test_found (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) one = ing_hub_parse_found (
+      ING_HUB_HUGGING_FACE,
+      "[{\"id\":\"a/b-GGUF\",\"downloads\":12,\"gated\":\"manual\",\"tags\":[\"gguf\",\"license:mit\"]},"
+      " {\"id\":\"../../etc\"}, 7, {\"id\":\"c/d\",\"downloads\":-5,\"gated\":false,\"tags\":\"x\"}]",
+      -1, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (one->len, ==, 2);
+  const IngHubModel *model = g_ptr_array_index (one, 0);
+  g_assert_cmpstr (model->repository, ==, "a/b-GGUF");
+  g_assert_cmpstr (model->licence, ==, "mit");
+  g_assert_cmpuint (model->downloads, ==, 12);
+  g_assert_true (model->gated);
+  model = g_ptr_array_index (one, 1);
+  g_assert_null (model->licence);
+  g_assert_cmpuint (model->downloads, ==, 0);
+  g_assert_false (model->gated);
+
+  g_autoptr (GPtrArray) two = ing_hub_parse_found (
+      ING_HUB_MODELSCOPE,
+      "{\"success\":true,\"data\":{\"models\":[{\"id\":\"Qwen/Qwen3-4B-GGUF\",\"downloads\":7,"
+      "\"license\":\"Apache License 2.0\",\"tags\":[3]}]}}",
+      -1, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (two->len, ==, 1);
+  model = g_ptr_array_index (two, 0);
+  g_assert_cmpstr (model->licence, ==, "Apache License 2.0");
+
+  static const char *const bad[] = { "", "{}", "[", "{\"data\":[]}", "<html>", "null" };
+  for (gsize i = 0; i < 2 * G_N_ELEMENTS (bad); i++)
+    {
+      IngHub hub = i % 2 == 0 ? ING_HUB_HUGGING_FACE : ING_HUB_MODELSCOPE;
+      g_autoptr (GError) why = NULL;
+      g_assert_null (ing_hub_parse_found (hub, bad[i / 2], -1, &why));
+      g_assert_nonnull (why);
+    }
+}
+
+static void
+answer_search (SoupServer *server, SoupServerMessage *message, const char *path, GHashTable *query, gpointer data)
+{
+  static const char found[] = "[{\"id\":\"a/b\",\"tags\":[\"license:mit\"]}]";
+  static const char wrapped[] = "{\"success\":true,\"data\":{\"models\":[{\"id\":\"c/d\"}]}}";
+  const char *words = query != NULL ? g_hash_table_lookup (query, "search") : NULL;
+  const char *answer = strcmp (path, "/api/models") == 0 ? found : strcmp (path, "/openapi/v1/models") == 0 ? wrapped : NULL;
+  g_string_append_printf (data, "%s;", words != NULL ? words : "");
+  if (g_strcmp0 (words, "broken") == 0)
+    soup_server_message_set_status (message, 500, NULL);
+  else if (answer == NULL)
+    soup_server_message_set_status (message, 404, NULL);
+  else
+    {
+      soup_server_message_set_response (message, "application/json", SOUP_MEMORY_STATIC, answer, strlen (answer));
+      soup_server_message_set_status (message, 200, NULL);
+    }
+}
+
+static GPtrArray *
+search (const char *words, gboolean modelscope, GError **error)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+  ing_remote_search_async (words, modelscope, NULL, NULL, app_test_keep_result, &result);
+  app_test_wait (result != NULL);
+  return ing_remote_search_finish (result, error);
+}
+
+static void
+test_search (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GString) asked = g_string_new (NULL);
+  g_autoptr (SoupServer) server = soup_server_new (NULL, NULL);
+  soup_server_add_handler (server, "/", answer_search, asked, NULL);
+  g_assert_true (soup_server_listen_local (server, 0, SOUP_SERVER_LISTEN_IPV4_ONLY, &error));
+  GSList *uris = soup_server_get_uris (server);
+  g_autofree char *base = g_strdup_printf ("http://127.0.0.1:%d", g_uri_get_port (uris->data));
+  g_slist_free_full (uris, (GDestroyNotify) g_uri_unref);
+  ing_hub_set_base (ING_HUB_HUGGING_FACE, base);
+  ing_hub_set_base (ING_HUB_MODELSCOPE, base);
+
+  g_autoptr (GPtrArray) one = search (" a & b/?#% 你好 ", FALSE, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (one->len, ==, 1);
+  const IngRemoteModel *model = g_ptr_array_index (one, 0);
+  g_autofree char *page = g_strconcat (base, "/a/b", NULL);
+  g_assert_cmpstr (model->name, ==, "a/b");
+  g_assert_cmpstr (model->address, ==, page);
+  g_assert_cmpstr (model->licence, ==, "mit");
+  g_autoptr (GPtrArray) two = search ("glm", TRUE, &error);
+  g_assert_no_error (error);
+  model = g_ptr_array_index (two, 0);
+  g_autofree char *second_page = g_strconcat (base, "/models/c/d", NULL);
+  g_assert_cmpstr (model->address, ==, second_page);
+  g_assert_cmpstr (asked->str, ==, "a & b/?#% 你好;glm gguf;");
+  g_assert_null (search ("broken", FALSE, &error));
+  g_assert_error (error, ING_ERROR, ING_ERROR_NETWORK);
+  ing_hub_set_base (ING_HUB_HUGGING_FACE, NULL);
+  ing_hub_set_base (ING_HUB_MODELSCOPE, NULL);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -361,5 +466,7 @@ main (int argc, char **argv)
   g_test_add_func ("/network/file-names", test_names);
   g_test_add_func ("/network/hub-lists", test_lists);
   g_test_add_func ("/network/token", test_token);
+  g_test_add_func ("/network/hubs/found", test_found);
+  g_test_add_func ("/network/hubs/search", test_search);
   return g_test_run ();
 }

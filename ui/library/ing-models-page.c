@@ -8,6 +8,7 @@
 #include "ing-model-page.h"
 #include "ing-numbers.h"
 #include "ing-problem-box.h"
+#include "ing-search-page.h"
 #include "ing-storage-page.h"
 
 #include <glib/gi18n-lib.h>
@@ -22,6 +23,7 @@ struct _IngModelsPage
   GtkWidget *box;        /* the list; borrowed, NULL once disposed */
   GtkWidget *model_page;   /* while it is shown */
   GtkWidget *storage_page; /* made when first shown */
+  GtkWidget *search_page;  /* the same */
   GtkWidget *entry; /* AdwEntryRow */
   GtkWidget *spinner;
   IngProblemBox *problem;
@@ -278,6 +280,30 @@ storage_cb (IngModelsPage *self)
   gtk_stack_set_visible_child (GTK_STACK (self->stack), self->storage_page);
 }
 
+/* What the hub has of it, with sizes and whether it runs here. */
+static void
+address_cb (IngModelsPage *self, const char *address)
+{
+  show_list (self);
+  gtk_editable_set_text (GTK_EDITABLE (self->entry), address);
+  find_address (self, address);
+  gtk_widget_grab_focus (self->entry);
+}
+
+static void
+search_cb (IngModelsPage *self)
+{
+  if (self->search_page == NULL)
+    {
+      self->search_page = ing_search_page_new (self->workspace);
+      g_signal_connect_swapped (self->search_page, "close", G_CALLBACK (show_list), self);
+      g_signal_connect_swapped (self->search_page, "address", G_CALLBACK (address_cb), self);
+      gtk_stack_add_child (GTK_STACK (self->stack), self->search_page);
+    }
+  gtk_stack_set_visible_child (GTK_STACK (self->stack), self->search_page);
+  ing_search_page_focus (ING_SEARCH_PAGE (self->search_page));
+}
+
 static void
 connect_file (GtkWidget *button, IngModelFile *file, GCallback callback, IngModelsPage *self)
 {
@@ -348,9 +374,7 @@ entry_cb (AdwActionRow *row, IngModelsPage *self)
   gboolean chinese = g_str_has_prefix (g_get_language_names ()[0], "zh");
   g_autofree char *address = ing_catalogue_entry_dup_address (entry, chinese);
 
-  gtk_editable_set_text (GTK_EDITABLE (self->entry), address);
-  find_address (self, address);
-  gtk_widget_grab_focus (self->entry);
+  address_cb (self, address);
 }
 
 static char *
@@ -406,7 +430,7 @@ fill_column (IngModelsPage *self, GtkWidget *column)
   GtkWidget *add = ing_form_add_group (column, _("Get a model"),
                               _("Paste the address of a model at a hub, or of a GGUF file. Nothing is sent but the request "
                                 "for it."));
-  GtkWidget *look, *storage;
+  GtkWidget *look, *storage, *search, *go;
 
   self->entry = adw_entry_row_new ();
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (self->entry), _("Address"));
@@ -419,6 +443,11 @@ fill_column (IngModelsPage *self, GtkWidget *column)
   g_signal_connect_swapped (look, "clicked", G_CALLBACK (apply_cb), self);
   adw_entry_row_add_suffix (ADW_ENTRY_ROW (self->entry), look);
   adw_preferences_group_add (ADW_PREFERENCES_GROUP (add), self->entry);
+  search = ing_form_new_plain_row (_("Search a hub"), _("By name or words, when there is a network"));
+  go = ing_form_add_button (search, NULL, "go-next-symbolic", _("Open"));
+  g_signal_connect_swapped (go, "clicked", G_CALLBACK (search_cb), self);
+  adw_action_row_set_activatable_widget (ADW_ACTION_ROW (search), go);
+  adw_preferences_group_add (ADW_PREFERENCES_GROUP (add), search);
   self->problem = ING_PROBLEM_BOX (ing_problem_box_new ());
   gtk_box_append (GTK_BOX (column), GTK_WIDGET (self->problem));
   self->found = ing_form_add_group (column, _("What is there"), NULL);
