@@ -12,14 +12,29 @@ eng_embed_get_width (const EngSession *session)
   return eng_model_get_program (session->model)->n_output;
 }
 
-/* What the makers of a family tell its users to put in front (model cards of nomic-embed-text and EmbeddingGemma). */
+/* Is the model's name, or its last part, one of the E5 family: "multilingual-e5-small", "E5 Large v2"? */
+static bool
+is_e5 (const char *name)
+{
+  for (const char *p = name; *p; p++)
+    if ((*p == 'e' || *p == 'E') && p[1] == '5' && (p == name || strchr ("-_ /", p[-1]))
+        && (!p[2] || strchr ("-_ ", p[2])))
+      return true;
+  return false;
+}
+
+/* What the makers of a family tell its users to put in front (model cards of nomic-embed-text, EmbeddingGemma and
+ * E5). */
 static const char *
 get_prefix (const EngSession *s, EngEmbedKind kind)
 {
-  if (strcmp (eng_model_get_info (s->model)->architecture, "nomic-bert") == 0)
+  const EngModelInfo *info = eng_model_get_info (s->model);
+  if (strcmp (info->architecture, "nomic-bert") == 0)
     return kind == ENG_EMBED_QUERY ? "search_query: " : "search_document: ";
-  if (strcmp (eng_model_get_info (s->model)->architecture, "gemma-embedding") == 0)
+  if (strcmp (info->architecture, "gemma-embedding") == 0)
     return kind == ENG_EMBED_QUERY ? "task: search result | query: " : "title: none | text: ";
+  if (is_e5 (info->name))
+    return kind == ENG_EMBED_QUERY ? "query: " : "passage: ";
   return "";
 }
 
