@@ -165,6 +165,8 @@ read_document (IngIndexWork *work, GError **error)
 
 typedef struct
 {
+  const IngEmbedder *embedder;
+  const char *path; /* of the model */
   gint64 document;
   GArray *ids;
   GPtrArray *texts;
@@ -179,6 +181,12 @@ list_func (IngDatabase *db, gpointer data, GError **error)
   return ing_document_table_list_unembedded (db, b->document, TEXTS_AT_ONCE, b->ids, b->texts, error) ? b : NULL;
 }
 
+static gboolean
+can_read (const IngEmbedder *embedder, const char *text)
+{
+  return !embedder->latin || ing_search_is_latin (text);
+}
+
 /* A text that the model cannot read gets a vector of width 1, which no search looks at. */
 static gpointer
 store_func (IngDatabase *db, gpointer data, GError **error)
@@ -191,10 +199,10 @@ store_func (IngDatabase *db, gpointer data, GError **error)
   guint row = 0;
   for (guint i = 0; i < b->ids->len && ok; i++)
     {
-      gboolean read = ing_search_is_latin (b->texts->pdata[i]);
+      gboolean read = can_read (b->embedder, b->texts->pdata[i]);
       ok = ing_document_table_set_vector (db, g_array_index (b->ids, gint64, i),
-                                          read ? b->vectors + (gsize) row * b->width : &none, read ? b->width : 1,
-                                          error);
+                                          b->embedder->number, read ? b->vectors + (gsize) row * b->width : &none,
+                                          read ? b->width : 1, error);
       row += read;
     }
   return ing_database_end (db, ok, error) ? b : NULL;
@@ -203,21 +211,21 @@ store_func (IngDatabase *db, gpointer data, GError **error)
 static gboolean
 embed_batch (IngIndexWork *work, Batch *b, GError **error)
 {
-  g_autoptr (GPtrArray) latin = g_ptr_array_new ();
+  g_autoptr (GPtrArray) readable = g_ptr_array_new ();
   for (guint i = 0; i < b->texts->len; i++)
-    if (ing_search_is_latin (b->texts->pdata[i]))
-      g_ptr_array_add (latin, b->texts->pdata[i]);
+    if (can_read (b->embedder, b->texts->pdata[i]))
+      g_ptr_array_add (readable, b->texts->pdata[i]);
   g_autoptr (GBytes) bytes = NULL;
-  if (latin->len > 0)
+  if (readable->len > 0)
     {
-      bytes = work->embed (latin, work->data, error);
+      bytes = work->embed (b->embedder, b->path, readable, work->data, error);
       if (bytes == NULL)
         return FALSE;
       gsize size = 0;
       const guint32 *head = g_bytes_get_data (bytes, &size);
-      if (size < 8 || GUINT32_FROM_LE (head[0]) != latin->len || GUINT32_FROM_LE (head[1]) == 0
+      if (size < 8 || GUINT32_FROM_LE (head[0]) != readable->len || GUINT32_FROM_LE (head[1]) == 0
           || GUINT32_FROM_LE (head[1]) > WIDTH_MAX
-          || size != 8 + (gsize) latin->len * GUINT32_FROM_LE (head[1]) * sizeof (float))
+          || size != 8 + (gsize) readable->len * GUINT32_FROM_LE (head[1]) * sizeof (float))
         {
           g_set_error_literal (error, ING_ERROR, ING_ERROR_PROTOCOL, "vectors of a wrong size");
           return FALSE;
@@ -228,14 +236,49 @@ embed_batch (IngIndexWork *work, Batch *b, GError **error)
   return ing_database_run_sync (work->database, store_func, b, error) != NULL;
 }
 
+typedef struct
+{
+  IngDocumentRow *row;
+  char *path;
+  const IngEmbedder *embedder;
+} Choice;
+
+/* Which model its text wants; what another one made goes. */
+static gpointer
+choose_func (IngDatabase *db, gpointer data, GError **error)
+{
+  Choice *choice = data;
+  gboolean latin = TRUE;
+  if (!ing_document_table_get_latin (db, choice->row->id, &latin, error))
+    return NULL;
+  choice->embedder = ing_embedder_find (latin, &choice->path);
+  if (choice->embedder == NULL)
+    return choice;
+  choice->row->embedder = choice->embedder->number;
+  return ing_document_table_keep_vectors (db, choice->row->id, choice->embedder->number, error) ? choice : NULL;
+}
+
 static gboolean
 embed_document (IngIndexWork *work, GError **error)
 {
+  Choice choice = { .row = work->row };
+  if (ing_embedder_get_plan () == 0)
+    {
+      g_set_error_literal (error, ING_ERROR, ING_ERROR_NOT_FOUND, "no embedding model is installed");
+      return FALSE;
+    }
+  if (ing_database_run_sync (work->database, choose_func, &choice, error) == NULL)
+    return FALSE;
+  g_autofree char *path = choice.path;
+  if (choice.embedder == NULL) /* none knows its language: words are all there is */
+    return TRUE;
   for (guint done = 0;;)
     {
       g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint64));
       g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
-      Batch b = { .document = work->row->id, .ids = ids, .texts = texts };
+      Batch b = {
+        .embedder = choice.embedder, .path = path, .document = work->row->id, .ids = ids, .texts = texts
+      };
       if (g_cancellable_set_error_if_cancelled (work->cancellable, error)
           || ing_database_run_sync (work->database, list_func, &b, error) == NULL)
         return FALSE;
@@ -254,6 +297,7 @@ ing_document_index_run (IngIndexWork *work, GError **error)
   IngDocumentRow *row = work->row;
   g_autoptr (GError) local = NULL;
   g_autofree char *before = g_strdup (row->hash);
+  guint plan = ing_embedder_get_plan ();
   GStatBuf info;
   if (g_stat (row->path, &info) == 0)
     {
@@ -275,7 +319,10 @@ ing_document_index_run (IngIndexWork *work, GError **error)
       g_autoptr (GError) no_vectors = NULL;
       /* Without vectors it is found by words alone; it is tried again when it is added again. */
       if (embed_document (work, &no_vectors))
-        row->state = ING_DOCUMENT_READY;
+        {
+          row->state = ING_DOCUMENT_READY;
+          row->plan = plan;
+        }
       else if (g_cancellable_is_cancelled (work->cancellable))
         {
           g_propagate_error (error, g_steal_pointer (&no_vectors));

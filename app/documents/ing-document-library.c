@@ -11,10 +11,6 @@
 #include "ing-error-private.h"
 #include "ing-log.h"
 
-#define EMBEDDING_MODEL "all-MiniLM-L6-v2"
-/* Its float weights are rounded to bytes while it is loaded: 1.7 times as many chunks a second, with vectors whose
- * cosine to the unrounded ones is above 0.999 (docs/benchmarks.md). */
-#define EMBEDDING_TYPE "q8_0"
 #define WAIT_STEP_US (50 * 1000)
 
 struct _IngDocumentLibrary
@@ -117,23 +113,16 @@ start_embed (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* The folder of the embedding model, or NULL. Caller frees. */
-static char *
-find_embedder (void)
-{
-  g_autofree char *folder = g_build_filename (ing_paths_get_models (), EMBEDDING_MODEL, NULL);
-  return g_file_test (folder, G_FILE_TEST_IS_DIR) ? g_steal_pointer (&folder) : NULL;
-}
-
 static JsonObject *
-make_embed_request (const char *model, GPtrArray *texts, gboolean query)
+make_embed_request (const IngEmbedder *embedder, const char *path, GPtrArray *texts, gboolean query)
 {
   JsonObject *o = json_object_new ();
   JsonArray *array = json_array_new ();
   for (guint i = 0; i < texts->len; i++)
     json_array_add_string_element (array, texts->pdata[i]);
-  json_object_set_string_member (o, "path", model);
-  json_object_set_string_member (o, "load_as", EMBEDDING_TYPE);
+  json_object_set_string_member (o, "path", path);
+  if (embedder->load_as != NULL)
+    json_object_set_string_member (o, "load_as", embedder->load_as);
   json_object_set_array_member (o, "texts", array);
   json_object_set_string_member (o, "kind", query ? "query" : "document");
   json_object_set_string_member (o, "priority", query ? "question" : "index");
@@ -148,19 +137,13 @@ typedef struct
 } Work;
 
 static GBytes *
-embed (GPtrArray *texts, gpointer data, GError **error)
+embed (const IngEmbedder *embedder, const char *path, GPtrArray *texts, gpointer data, GError **error)
 {
   Work *work = data;
-  g_autofree char *model = find_embedder ();
-  if (model == NULL)
-    {
-      g_set_error_literal (error, ING_ERROR, ING_ERROR_NOT_FOUND, "no embedding model is installed");
-      return NULL;
-    }
   EmbedCall *call = g_new0 (EmbedCall, 1);
   call->references = 2;
   call->library = work->library;
-  call->payload = make_embed_request (model, texts, FALSE);
+  call->payload = make_embed_request (embedder, path, texts, FALSE);
   g_mutex_init (&call->lock);
   g_cond_init (&call->cond);
   g_main_context_invoke (NULL, start_embed, call);
@@ -376,11 +359,13 @@ is_unchanged (IngDocument *document)
          && row->mtime_us == (gint64) info.st_mtim.tv_sec * G_USEC_PER_SEC + info.st_mtim.tv_nsec / 1000;
 }
 
+/* Nothing is to be done for it: it cannot be read, or its vectors are what the models that are there would make. */
 static gboolean
 is_settled (IngDocument *document)
 {
   IngDocumentState state = document->row->state;
-  return state == ING_DOCUMENT_READY || state == ING_DOCUMENT_FAILED;
+  return state == ING_DOCUMENT_FAILED
+         || (state == ING_DOCUMENT_READY && document->row->plan == ing_embedder_get_plan ());
 }
 
 IngDocument *
@@ -534,6 +519,34 @@ on_query_embedded (GObject *source, GAsyncResult *result, gpointer user_data)
   search_now (task);
 }
 
+/* The model that the vectors of @documents are of; where there are several, the one for the question's script. */
+static const IngEmbedder *
+choose_embedder (IngDocumentLibrary *self, GArray *documents, const char *query, char **path)
+{
+  gboolean latin = ing_search_is_latin (query);
+  guint used = 0, one = 0;
+  for (guint i = 0; i < documents->len; i++)
+    {
+      IngDocument *document = ing_document_library_lookup (self, g_array_index (documents, gint64, i));
+      if (document != NULL && document->row->state != ING_DOCUMENT_FAILED)
+        used |= 1u << (one = document->row->embedder & 15);
+    }
+  return used == 1u << one ? ing_embedder_lookup (one, latin, path) : ing_embedder_find (latin, path);
+}
+
+/* Vectors are made again when other models are there than before; until then words find their passages. */
+static void
+refresh_vectors (IngDocumentLibrary *self, GArray *documents)
+{
+  for (guint i = 0; i < documents->len; i++)
+    {
+      IngDocument *document = ing_document_library_lookup (self, g_array_index (documents, gint64, i));
+      if (document != NULL && document->row->state == ING_DOCUMENT_READY && !is_settled (document)
+          && g_file_test (document->row->path, G_FILE_TEST_EXISTS))
+        start_work (self, document);
+    }
+}
+
 void
 ing_document_library_search_async (IngDocumentLibrary *self, GArray *documents, const char *query,
                                    const char *earlier, guint n, IngSearchArms arms,
@@ -546,15 +559,18 @@ ing_document_library_search_async (IngDocumentLibrary *self, GArray *documents, 
   request->n = n;
   request->arms = arms;
   g_task_set_task_data (task, request, (GDestroyNotify) ing_search_request_free);
-  g_autofree char *model = find_embedder ();
-  if ((arms & ING_SEARCH_MEANING) == 0 || model == NULL || !ing_search_is_latin (request->query))
+  refresh_vectors (self, documents);
+  g_autofree char *path = NULL;
+  request->embedder = choose_embedder (self, documents, request->query, &path);
+  if ((arms & ING_SEARCH_MEANING) == 0 || request->embedder == NULL)
     {
       search_now (task);
       return;
     }
   g_autoptr (GPtrArray) texts = g_ptr_array_new ();
   g_ptr_array_add (texts, request->query);
-  ing_generation_service_request_async (self->service, ENG_WIRE_EMBED, make_embed_request (model, texts, TRUE),
+  ing_generation_service_request_async (self->service, ENG_WIRE_EMBED, 
+                                        make_embed_request (request->embedder, path, texts, TRUE),
                                         cancellable, on_query_embedded, task);
 }
 

@@ -3,6 +3,7 @@
 
 #include "ing-document-library.h"
 #include "ing-document-table.h"
+#include "ing-embedder.h"
 #include "ing-generation-service-private.h"
 
 struct _IngDocument
@@ -41,8 +42,8 @@ typedef struct
   IngDatabase *database;
   IngDocumentRow *row; /* the work's own */
   GCancellable *cancellable;
-  /* Vectors of @texts, or NULL with an error; blocks. */
-  GBytes *(*embed) (GPtrArray *texts, gpointer data, GError **error);
+  /* Vectors of @texts by @embedder, which is at @path, or NULL with an error; blocks. */
+  GBytes *(*embed) (const IngEmbedder *embedder, const char *path, GPtrArray *texts, gpointer data, GError **error);
   /* The row changed, or how far it is (< 0 = unknown). */
   void (*changed) (gdouble fraction, gpointer data);
   gpointer data;

@@ -15,10 +15,9 @@
 /* Words count by the square of how much of the question they found: where little of it stands anywhere it was asked in
  * other words, and their order says little. */
 #define LEAST_WORDS 0.1
-/* Nothing relevant below both; fixed on the tuning half of tests/retrieval (docs/retrieval.md). By words alone, with a
+/* Nothing relevant below both this and the model's cosine; fixed on the tuning half of tests/retrieval (docs/retrieval.md). By words alone, with a
  * model that does not know the script or with none, less can be asked: of Chinese pairs few stand anywhere. */
 #define FOUND_COVERAGE 0.80
-#define FOUND_COSINE 0.32
 #define FOUND_COVERAGE_WORDS 0.25
 #define FOUND_COVERAGE_PAIRS 0.13
 
@@ -217,7 +216,8 @@ ing_document_search_func (IngDatabase *db, gpointer data, GError **error)
       || ((r->arms & ING_SEARCH_WORDS) != 0
           && !ing_search_state_find_words (state, r->documents, terms, ARM_DEPTH, words, weights, counts, error))
       || ((r->arms & ING_SEARCH_MEANING) != 0 && r->vector != NULL
-          && !ing_search_state_find_meaning (state, r->documents, r->vector, r->width, ARM_DEPTH, meaning, error)))
+          && !ing_search_state_find_meaning (state, r->documents, r->embedder->number, r->vector, r->width, ARM_DEPTH,
+                                              meaning, error)))
     return NULL;
   g_autoptr (GHashTable) scores = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
   double stands = cover (terms, words, words, weights, counts);
@@ -242,7 +242,7 @@ ing_document_search_func (IngDatabase *db, gpointer data, GError **error)
   double enough = found->by_meaning                   ? FOUND_COVERAGE
                   : ing_search_is_latin (r->query) ? FOUND_COVERAGE_WORDS
                                                    : FOUND_COVERAGE_PAIRS;
-  found->found = found->passages->len > 0 && (found->coverage >= enough || found->cosine >= FOUND_COSINE);
+  found->found = found->passages->len > 0 && (found->coverage >= enough || (found->by_meaning && found->cosine >= r->embedder->cosine));
   return g_steal_pointer (&found);
 }
 

@@ -4,6 +4,7 @@
 
 #include "ing-document-library.h"
 #include "ing-document-table.h"
+#include "ing-embedder.h"
 
 typedef struct
 {
@@ -11,8 +12,9 @@ typedef struct
   char *query;       /* standalone */
   guint n;
   IngSearchArms arms;
-  float *vector; /* of the query; NULL = by words alone */
+  float *vector; /* of the query, by @embedder; NULL = by words alone */
   guint width;
+  const IngEmbedder *embedder;
 } IngSearchRequest;
 void ing_search_request_free (IngSearchRequest *request);
 

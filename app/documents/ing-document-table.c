@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ing-document-search.h"
 #include "ing-search-text.h"
 
 /* words: rowid = the chunk's id; "prefix" counts more than "body". Both are cut for CJK (ing-search-text.h). */
@@ -25,7 +26,15 @@ static const char version_1[]
       "CREATE INDEX vectors_by_document ON vectors(document_id);"
       "CREATE VIRTUAL TABLE words USING fts5(prefix, body, tokenize='porter unicode61 remove_diacritics 2');";
 
-static const IngMigration migrations[] = { { 1, version_1, NULL } };
+/* Which model a vector is of (ing-embedder.h): those of before are of the only one there was, MiniLM. */
+static const char version_2[]
+    = "ALTER TABLE documents ADD COLUMN embedder INTEGER NOT NULL DEFAULT 0;"
+      "ALTER TABLE documents ADD COLUMN plan INTEGER NOT NULL DEFAULT 1;"
+      "ALTER TABLE vectors ADD COLUMN embedder INTEGER NOT NULL DEFAULT 0;"
+      "DROP INDEX vectors_by_document;"
+      "CREATE INDEX vectors_by_document ON vectors(document_id, chunk_id, embedder);";
+
+static const IngMigration migrations[] = { { 1, version_1, NULL }, { 2, version_2, NULL } };
 
 const IngSchema ing_document_schema = {
   .name = "documents",
@@ -53,7 +62,7 @@ ing_document_table_read (IngDatabase *db, GError **error)
   g_autoptr (GPtrArray) rows = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_document_row_free);
   sqlite3_stmt *s = ing_database_query (db, error,
                                         "SELECT id, path, size, mtime_us, hash, title, kind, state, error,"
-                                        " n_pages, n_chunks FROM documents ORDER BY id",
+                                        " n_pages, n_chunks, embedder, plan FROM documents ORDER BY id",
                                         "");
   int rc = -1;
   while (s != NULL && (rc = ing_database_step (db, s, error)) == 1)
@@ -71,6 +80,8 @@ ing_document_table_read (IngDatabase *db, GError **error)
       row->error = ing_database_column_text_or_null (s, 8);
       row->n_pages = (guint) sqlite3_column_int (s, 9);
       row->n_chunks = (guint) sqlite3_column_int (s, 10);
+      row->embedder = (guint) sqlite3_column_int (s, 11);
+      row->plan = (guint) sqlite3_column_int (s, 12);
       g_ptr_array_add (rows, row);
     }
   return rc == 0 ? g_steal_pointer (&rows) : NULL;
@@ -81,12 +92,13 @@ ing_document_table_write (IngDatabase *db, const IngDocumentRow *row, GError **e
 {
   return ing_database_exec (db, error,
                             "INSERT OR REPLACE INTO documents(id, path, size, mtime_us, hash, title, kind,"
-                            " state, error, n_pages, n_chunks)"
-                            " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-                            "itiitttitii", row->id, row->path, row->size,
+                            " state, error, n_pages, n_chunks, embedder, plan)"
+                            " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                            "itiitttitiiii", row->id, row->path, row->size,
                             row->mtime_us, row->hash != NULL ? row->hash : "",
                             row->title != NULL ? row->title : "", row->kind != NULL ? row->kind : "",
-                            (gint64) row->state, row->error, (gint64) row->n_pages, (gint64) row->n_chunks);
+                            (gint64) row->state, row->error, (gint64) row->n_pages, (gint64) row->n_chunks,
+                            (gint64) row->embedder, (gint64) row->plan);
 }
 
 gboolean
@@ -139,8 +151,8 @@ copy_chunks (IngDatabase *db, gint64 from, gint64 to, GError **error)
                                " JOIN words w ON w.rowid = o.id WHERE n.document_id = ?2",
                                "ii", from, to)
          && ing_database_exec (db, error,
-                               "INSERT INTO vectors(chunk_id, document_id, scale, data)"
-                               " SELECT n.id, ?2, v.scale, v.data FROM chunks n"
+                               "INSERT INTO vectors(chunk_id, document_id, scale, data, embedder)"
+                               " SELECT n.id, ?2, v.scale, v.data, v.embedder FROM chunks n"
                                " JOIN chunks o ON o.document_id = ?1 AND o.position = n.position"
                                " JOIN vectors v ON v.chunk_id = o.id WHERE n.document_id = ?2",
                                "ii", from, to);
@@ -172,6 +184,7 @@ ing_document_table_copy_twin (IngDatabase *db, IngDocumentRow *row, gboolean *co
   row->kind = g_strdup (twin->kind);
   row->n_pages = twin->n_pages;
   row->n_chunks = twin->n_chunks;
+  row->embedder = twin->embedder;
   row->state = ING_DOCUMENT_WORDS;
   gboolean ok = copy_chunks (db, twin->id, row->id, error) && ing_document_table_write (db, row, error);
   *copied = ing_database_end (db, ok, error);
@@ -179,7 +192,7 @@ ing_document_table_copy_twin (IngDatabase *db, IngDocumentRow *row, gboolean *co
 }
 
 gboolean
-ing_document_table_set_vector (IngDatabase *db, gint64 chunk, const float *vector, guint width,
+ing_document_table_set_vector (IngDatabase *db, gint64 chunk, guint embedder, const float *vector, guint width,
                                GError **error)
 {
   float most = 1e-12f;
@@ -189,13 +202,36 @@ ing_document_table_set_vector (IngDatabase *db, gint64 chunk, const float *vecto
   for (guint i = 0; i < width; i++)
     data[i] = (gint8) CLAMP (lrintf (vector[i] / most * 127), -127, 127);
   sqlite3_stmt *s = ing_database_query (db, error,
-                                        "INSERT OR REPLACE INTO vectors(chunk_id, document_id, scale, data)"
-                                        " SELECT id, document_id, ?2, ?3 FROM chunks WHERE id = ?1",
-                                        "id", chunk, (double) (most / 127));
+                                        "INSERT OR REPLACE INTO vectors(chunk_id, document_id, scale, embedder, data)"
+                                        " SELECT id, document_id, ?2, ?3, ?4 FROM chunks WHERE id = ?1",
+                                        "idi", chunk, (double) (most / 127), (gint64) embedder);
   if (s == NULL)
     return FALSE;
-  sqlite3_bind_blob (s, 3, data, (int) width, SQLITE_TRANSIENT);
+  sqlite3_bind_blob (s, 4, data, (int) width, SQLITE_TRANSIENT);
   return ing_database_step (db, s, error) == 0;
+}
+
+gboolean
+ing_document_table_get_latin (IngDatabase *db, gint64 document, gboolean *latin, GError **error)
+{
+  guint n_latin = 0, n = 0;
+  sqlite3_stmt *s = ing_database_query (db, error, "SELECT text FROM chunks WHERE document_id = ?1", "i", document);
+  int rc = -1;
+  while (s != NULL && (rc = ing_database_step (db, s, error)) == 1)
+    {
+      g_autofree char *text = ing_database_column_text (s, 0);
+      n_latin += ing_search_is_latin (text);
+      n++;
+    }
+  *latin = 2 * n_latin >= n;
+  return rc == 0;
+}
+
+gboolean
+ing_document_table_keep_vectors (IngDatabase *db, gint64 document, guint embedder, GError **error)
+{
+  return ing_database_exec (db, error, "DELETE FROM vectors WHERE document_id = ?1 AND embedder <> ?2", "ii", document,
+                            (gint64) embedder);
 }
 
 gboolean

@@ -14,6 +14,8 @@ typedef struct
   char *path, *hash, *title, *kind, *error; /* error: JSON or NULL */
   IngDocumentState state;
   guint n_pages, n_chunks;
+  guint embedder; /* number of the model of its vectors (ing-embedder.h) */
+  guint plan;     /* ing_embedder_get_plan () when it became READY */
 } IngDocumentRow;
 void ing_document_row_free (IngDocumentRow *row);
 
@@ -31,9 +33,13 @@ gboolean ing_document_table_add_chunk (IngDatabase *db, gint64 document, guint p
                                        const IngChunk *chunk, GError **error);
 /* Appends the ids of the first @n chunks of @document, in order. FALSE on error. */
 gboolean ing_document_table_list_chunks (IngDatabase *db, gint64 document, guint n, GArray *ids, GError **error);
-/* A vector of length 1, kept as int8 with its scale. */
-gboolean ing_document_table_set_vector (IngDatabase *db, gint64 chunk, const float *vector, guint width,
-                                        GError **error);
+/* A vector of length 1 by the model @embedder, kept as int8 with its scale. */
+gboolean ing_document_table_set_vector (IngDatabase *db, gint64 chunk, guint embedder, const float *vector,
+                                        guint width, GError **error);
+/* Is most of @document's text in Latin script? FALSE on error. */
+gboolean ing_document_table_get_latin (IngDatabase *db, gint64 document, gboolean *latin, GError **error);
+/* Vectors of @document by other models than @embedder go. FALSE on error. */
+gboolean ing_document_table_keep_vectors (IngDatabase *db, gint64 document, guint embedder, GError **error);
 /* The first @n chunks of @document without a vector: ids and texts with prefix. FALSE on error. */
 gboolean ing_document_table_list_unembedded (IngDatabase *db, gint64 document, guint n, GArray *ids,
                                              GPtrArray *texts, GError **error);

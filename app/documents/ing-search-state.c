@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Invariants:
  *  1. rows is sorted by document, chunk and holds the chunks of the table "vectors" as of n_changes.
- *  2. A row's vector does not change: chunk ids are never used twice, a chunk gets its vector once.
+ *  2. A row's vector does not change: chunk ids are never used twice, a chunk gets its vector once by each model, and
+ *     rows are of one model.
  *  3. Each row with a slot has one of its own; free_slots are the others below n_slots. */
 #include "ing-search-state.h"
 
@@ -28,7 +29,7 @@ struct _IngSearchState
 {
   IngDatabase *db; /* outlives its connection */
   gint64 n_changes;
-  guint width;
+  guint embedder, width;
   GArray *rows;
   GByteArray *data;
   GArray *free_slots;
@@ -338,19 +339,20 @@ forget (IngSearchState *self)
 }
 
 static gboolean
-update (IngSearchState *self, guint width, GError **error)
+update (IngSearchState *self, guint embedder, guint width, GError **error)
 {
   gint64 changes = sqlite3_total_changes64 (ing_database_get_handle (self->db));
-  if (self->width != width)
+  if (self->width != width || self->embedder != embedder)
     forget (self);
   self->width = width;
+  self->embedder = embedder;
   if (changes == self->n_changes)
     return TRUE;
   g_autoptr (GArray) now = g_array_new (FALSE, TRUE, sizeof (Row));
   sqlite3_stmt *s = ing_database_query (self->db, error,
                                         "SELECT document_id, chunk_id FROM vectors INDEXED BY vectors_by_document"
-                                        " ORDER BY document_id, chunk_id",
-                                        "");
+                                        " WHERE embedder = ?1 ORDER BY document_id, chunk_id",
+                                        "i", (gint64) embedder);
   int rc = -1;
   while (s != NULL && (rc = ing_database_step (self->db, s, error)) == 1)
     {
@@ -377,10 +379,10 @@ dot (const gint8 *a, const gint16 *b, guint n)
 }
 
 gboolean
-ing_search_state_find_meaning (IngSearchState *self, GArray *documents, const float *query, guint width, guint n,
-                               GArray *hits, GError **error)
+ing_search_state_find_meaning (IngSearchState *self, GArray *documents, guint embedder, const float *query,
+                               guint width, guint n, GArray *hits, GError **error)
 {
-  if (width == 0 || !update (self, width, error))
+  if (width == 0 || !update (self, embedder, width, error))
     return FALSE;
   g_autofree gint16 *quantized = g_new (gint16, width);
   float most = 1e-12f;

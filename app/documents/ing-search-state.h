@@ -22,10 +22,10 @@ typedef struct _IngSearchState IngSearchState;
 /* The one of @db's connection, made at its first use; NULL on error. Borrowed. */
 IngSearchState *ing_search_state_get (IngDatabase *db, GError **error);
 
-/* The first @n chunks of @documents (sorted ids) by the exact cosine with @query, best first. Vectors of another width
- * are of another model. FALSE on error. */
-gboolean ing_search_state_find_meaning (IngSearchState *self, GArray *documents, const float *query, guint width,
-                                        guint n, GArray *hits, GError **error);
+/* The first @n chunks of @documents (sorted ids) by the exact cosine with @query, a vector by the model @embedder, best
+ * first. Vectors by another one, or of another width, are not looked at. FALSE on error. */
+gboolean ing_search_state_find_meaning (IngSearchState *self, GArray *documents, guint embedder, const float *query,
+                                        guint width, guint n, GArray *hits, GError **error);
 /* …by BM25 over words, the prefix's counting double: one query for all @terms. @weights (of ING_SEARCH_MAX_TERMS) is
  * how rare each is: log (1 + chunks / (chunks with it + 0.5)); @counts: the chunks with it. */
 gboolean ing_search_state_find_words (IngSearchState *self, GArray *documents, GPtrArray *terms, guint n, GArray *hits,

@@ -58,7 +58,7 @@ fill (IngDatabase *db, gpointer data, GError **error)
       g_assert_true (ing_document_table_add_chunk (db, row.id, i, "A manual › A heading", &chunk, error));
       make_vector (vector, f->random);
       gint64 id = (gint64) row.id * N_CHUNKS - N_CHUNKS + i + 1;
-      g_assert_true (ing_document_table_set_vector (db, id, vector, WIDTH, error));
+      g_assert_true (ing_document_table_set_vector (db, id, 0, vector, WIDTH, error));
     }
   return ing_database_end (db, TRUE, error) ? f : NULL;
 }
@@ -102,7 +102,8 @@ test_many (void)
       for (guint j = 0; j < 8; j++)
         append_word (text, random);
       make_vector (vector, random);
-      IngSearchRequest request = { documents, text->str, 5, ING_SEARCH_ALL, vector, WIDTH };
+      static const IngEmbedder embedder = { .name = "made up", .cosine = 0.3 };
+      IngSearchRequest request = { documents, text->str, 5, ING_SEARCH_ALL, vector, WIDTH, &embedder };
       gint64 start = g_get_monotonic_time ();
       g_autoptr (IngFound) found = ing_database_run_sync (db, ing_document_search_func, &request, NULL);
       gint64 took = g_get_monotonic_time () - start;

@@ -10,6 +10,7 @@
 #include "ing-conversation-private.h"
 #include "ing-document-private.h"
 #include "ing-document-question.h"
+#include "ing-paths.h"
 #include "ing-sources.h"
 
 static void
@@ -189,6 +190,63 @@ test_change (void)
   app_test_close (workspace);
 }
 
+static void
+install_model (const char *name)
+{
+  g_autofree char *path = g_build_filename (ing_paths_get_models (), name, NULL);
+  g_autofree char *folder = g_path_get_dirname (path);
+  g_assert_cmpint (g_mkdir_with_parents (folder, 0700), ==, 0);
+  g_assert_true (g_file_set_contents (path, "a stand-in: the engine's double looks at no file", -1, NULL));
+}
+
+static void
+search_by_meaning (IngDocumentLibrary *library, IngDocument *document, const char *query, gboolean by_meaning)
+{
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint64));
+  g_autoptr (GAsyncResult) result = NULL;
+  gint64 id = ing_document_get_id (document);
+  g_array_append_val (ids, id);
+  ing_document_library_search_async (library, ids, query, NULL, 3, ING_SEARCH_ALL, NULL, app_test_keep_result, &result);
+  app_test_wait (result != NULL);
+  g_autoptr (IngFound) found = ing_document_library_search_finish (library, result, NULL);
+  g_assert_nonnull (found);
+  g_assert_cmpint (found->by_meaning, ==, by_meaning);
+  g_assert_cmpuint (found->passages->len, >, 0);
+}
+
+/* Each language has its model; one that is installed later makes the vectors that were missing, and only those. */
+static void
+test_models (void)
+{
+  g_autofree char *folder = app_test_make_folder ();
+  g_autofree char *english = g_build_filename (folder, "english.md", NULL);
+  g_autofree char *chinese = g_build_filename (folder, "chinese.md", NULL);
+  g_assert_true (g_file_set_contents (english, guide, 120, NULL));
+  g_assert_true (g_file_set_contents (chinese, "# 花园\n\n每个月给番茄施一次有机肥料。冬天不要施肥。\n", -1, NULL));
+  for (guint start = 0; start < 2; start++)
+    {
+      if (start == 1)
+        install_model ("multilingual-e5-small/multilingual-e5-small-Q4_0.gguf");
+      IngWorkspace *workspace = app_test_open (folder, APP_TEST_FAKE_THREAD);
+      IngDocumentLibrary *library = ing_workspace_get_documents (workspace);
+      IngDocument *first = ing_document_library_add (library, 1, english);
+      IngDocument *second = ing_document_library_add (library, 1, chinese);
+      app_test_wait (first->cancellable == NULL && second->cancellable == NULL);
+      g_assert_cmpint (ing_document_get_state (first), ==, ING_DOCUMENT_READY);
+      g_assert_cmpint (ing_document_get_state (second), ==, ING_DOCUMENT_READY);
+      g_assert_cmpuint (first->row->embedder, ==, 0);
+      g_assert_cmpuint (second->row->embedder, ==, start);
+      search_by_meaning (library, first, "How much water do tomatoes need?", TRUE);
+      search_by_meaning (library, second, "冬天可以施肥吗", start == 1);
+      search_by_meaning (library, second, "番茄 in winter", start == 1); /* the document's model, not the question's */
+      ing_document_library_add (library, 1, english);
+      ing_document_library_add (library, 1, chinese);
+      g_assert_null (first->cancellable);
+      g_assert_null (second->cancellable);
+      app_test_close (workspace);
+    }
+}
+
 /* The same content at two paths is read once, and shown once; each stays when the other goes. */
 static void
 test_twins (void)
@@ -339,11 +397,15 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_autofree char *models = g_dir_make_tmp ("inglenook-models-XXXXXX", NULL);
+  g_setenv ("INGLENOOK_MODELS", models, TRUE);
+  install_model ("all-MiniLM-L6-v2");
   g_test_add_func ("/retrieval/chunks", test_chunks);
   g_test_add_func ("/retrieval/search", test_search);
   g_test_add_func ("/retrieval/change", test_change);
   g_test_add_func ("/retrieval/passages-are-asked", test_passages_are_asked);
   g_test_add_func ("/retrieval/conversation", test_conversation);
+  g_test_add_func ("/retrieval/models", test_models);
   g_test_add_func ("/retrieval/twins", test_twins); /* last: without a reader */
   return g_test_run ();
 }
