@@ -12,6 +12,7 @@
 #define ARM_DEPTH 60
 #define RANK_K 60.0
 #define COVER_DEPTH 10
+#define LONG_TERMS 10
 /* Words count by the square of how much of the question they found: where little of it stands anywhere it was asked in
  * other words, and their order says little. */
 #define LEAST_WORDS 0.1
@@ -98,20 +99,72 @@ ing_search_is_latin (const char *text)
   return cjk * 4 < latin;
 }
 
+static gboolean
+is_among (const char *word, const char *const *list)
+{
+  return word != NULL && g_strv_contains (list, word);
+}
+
+/* Does it begin as one that goes on does: "and for …", "what about …"? */
+static gboolean
+goes_on (char **words)
+{
+  static const char *const first[] = { "and", "or", "but", "then", "also", "what", "how", "why", NULL };
+  if (is_among (words[0], (const char *const[]){ "what", "how", NULL }) && g_strcmp0 (words[1], "about") == 0)
+    return TRUE;
+  if (is_among (words[0], (const char *const[]){ "and", "or", "but", "then", "also", NULL }))
+    return TRUE;
+  return is_among (words[0], first) && words[1] == NULL; /* "Why?" */
+}
+
+/* Does a word of it stand for something said before? "that" often joins two clauses instead, and "it" is nothing in
+ * "is it possible to". */
+static gboolean
+refers_back (char **words)
+{
+  static const char *const always[] = { "its", "they", "them", "their", "those", "these", "this", "he", "she", "him",
+                                        "her", "instead", NULL };
+  static const char *const before_that[] = { "is", "was", "does", "do", "did", "can", "about", "of", "for", "with",
+                                             "like", "to", "in", "on", NULL };
+  static const char *const idle[] = { "possible", "necessary", "safe", "ok", "okay", "allowed", "true", "better", "bad",
+                                      "good", "worth", NULL };
+  for (guint i = 0; words[i] != NULL; i++)
+    {
+      const char *next = words[i + 1];
+      if (is_among (words[i], always) || (strcmp (words[i], "it") == 0 && !is_among (next, idle)))
+        return TRUE;
+      if (strcmp (words[i], "that") == 0 && (next == NULL || i == 0 || is_among (words[i - 1], before_that)))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/* The same in Chinese: a word for what was said before, or a beginning that goes on. */
+static gboolean
+refers_back_in_chinese (const char *query)
+{
+  static const char *const anywhere[] = { "它", "他们", "这个", "那个", "这些", "那些", "这种", "那种", "上述", "前者", "后者" };
+  static const char *const at_first[] = { "那", "还有", "另外", "此外", "这", "为什么？", "为什么?", "其" };
+  for (guint i = 0; i < G_N_ELEMENTS (anywhere); i++)
+    if (strstr (query, anywhere[i]) != NULL)
+      return TRUE;
+  for (guint i = 0; i < G_N_ELEMENTS (at_first); i++)
+    if (g_str_has_prefix (query, at_first[i]))
+      return TRUE;
+  return g_str_has_suffix (query, "呢？") || g_str_has_suffix (query, "呢?") || g_str_has_suffix (query, "呢");
+}
+
 char *
 ing_search_make_standalone (const char *query, const char *earlier)
 {
-  static const char *const leaning[] = { "it", "its", "they", "them", "their", "that", "those", "this", "these",
-                                         "he", "she", "there", "one", "then", "also", "instead", NULL };
   if (earlier == NULL || *earlier == '\0')
     return g_strdup (query);
   g_auto (GStrv) words = g_str_tokenize_and_fold (query, NULL, NULL);
   g_autoptr (GPtrArray) terms = ing_search_make_terms (query);
-  gboolean leans = terms->len <= 3;
-  for (guint i = 0; words[i] != NULL && !leans; i++)
-    leans = terms->len <= 8 && g_strv_contains (leaning, words[i]);
-  for (guint i = 0; i < 6 && !leans; i++)
-    leans = strstr (query, ((const char *[]){ "它", "这个", "那个", "这些", "那么", "呢" })[i]) != NULL;
+  /* A long question says itself what it is about, whatever stands in it besides. */
+  gboolean leans = terms->len == 0
+                   || (terms->len <= LONG_TERMS
+                       && (goes_on (words) || refers_back (words) || refers_back_in_chinese (query)));
   return leans ? g_strconcat (earlier, " ", query, NULL) : g_strdup (query);
 }
 

@@ -10,6 +10,7 @@
 #include "ing-conversation-private.h"
 #include "ing-document-private.h"
 #include "ing-document-question.h"
+#include "ing-document-search.h"
 #include "ing-paths.h"
 #include "ing-sources.h"
 
@@ -188,6 +189,32 @@ test_change (void)
   g_autoptr (IngFound) old = search (workspace, document, "red apples", NULL);
   g_assert_false (old->found);
   app_test_close (workspace);
+}
+
+/* Only a question that goes on from the earlier one is looked for together with it. */
+static void
+test_standalone (void)
+{
+  static const char *const leaning[]
+      = { "And when it is cold?", "How much water does it need?", "What about the carrots?", "Why?", "What does that mean?",
+          "Are they hardy?", "它怎么安装？", "那番茄呢？", "这些文件放在哪里？", NULL };
+  static const char *const alone[]
+      = { "What does stable-backports host?", "Is it possible to install without a network?", "mount options",
+          "Which files that begin with a dot are hidden?", "How do I use sudo?", "quilt有什么用？",
+          "Linux的namespaces是什么？", NULL };
+  for (guint i = 0; leaning[i] != NULL; i++)
+    {
+      g_autofree char *text = ing_search_make_standalone (leaning[i], "Where do tomatoes grow?");
+      g_assert_true (g_str_has_prefix (text, "Where do tomatoes grow?"));
+      g_assert_true (g_str_has_suffix (text, leaning[i]));
+      g_autofree char *first = ing_search_make_standalone (leaning[i], NULL);
+      g_assert_cmpstr (first, ==, leaning[i]);
+    }
+  for (guint i = 0; alone[i] != NULL; i++)
+    {
+      g_autofree char *text = ing_search_make_standalone (alone[i], "Where do tomatoes grow?");
+      g_assert_cmpstr (text, ==, alone[i]);
+    }
 }
 
 static void
@@ -405,6 +432,7 @@ main (int argc, char **argv)
   g_test_add_func ("/retrieval/change", test_change);
   g_test_add_func ("/retrieval/passages-are-asked", test_passages_are_asked);
   g_test_add_func ("/retrieval/conversation", test_conversation);
+  g_test_add_func ("/retrieval/standalone", test_standalone);
   g_test_add_func ("/retrieval/models", test_models);
   g_test_add_func ("/retrieval/twins", test_twins); /* last: without a reader */
   return g_test_run ();
