@@ -92,7 +92,8 @@ def table(questions):
     half = [q for q in questions if q["half"] == 1]
     kinds = [("all", lambda q: True), ("English", lambda q: q["group"].startswith("en")),
              ("Chinese", lambda q: q["group"].startswith("zh")), ("term", lambda q: q["kind"] == "term"),
-             ("paraphrase", lambda q: q["kind"] == "paraphrase")]
+             ("paraphrase", lambda q: q["kind"] == "paraphrase"), ("table", lambda q: q["kind"] == "table"),
+             ("follow-up", lambda q: q["kind"] == "follow-up")]
     print("| recall@5 of the reporting half | n | plain BM25 | words | meaning | fused | fused, recall@10 |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, keep in kinds:
@@ -101,11 +102,14 @@ def table(questions):
     print("\ntuning half: " + ", ".join(f"{arm} {recall([q for q in questions if q['half'] == 0], arm, 5, lambda q: True)[0]:.2f}"
                                         for arm in ARMS))
     for name, chosen in (("tuning", [q for q in questions if q["half"] == 0]), ("reporting", half)):
-        none = [q for q in chosen if not q["gold"]]
+        none = [q for q in chosen if q["kind"] == "none"]
+        near = [q for q in chosen if q["kind"] == "near"]
         some = [q for q in chosen if q["gold"]]
         known = sum(not q["found"]["fused"]["found"] for q in none)
+        close = sum(not q["found"]["fused"]["found"] for q in near)
         refused = sum(not q["found"]["fused"]["found"] for q in some)
         print(f"{name} half: {known} of {len(none)} unanswerable questions recognized, "
+              f"{close} of {len(near)} near misses, "
               f"{refused} of {len(some)} answerable ones refused")
     times = sorted(q["found"]["fused"]["ms"] for q in questions)
     print(f"a question: median {times[len(times) // 2]:.1f} ms, p95 {times[len(times) * 95 // 100]:.1f} ms")
