@@ -191,6 +191,14 @@ ing_settings_flush (IngSettings *self, GError **error)
          && g_key_file_save_to_file (self->file, self->path, error);
 }
 
+void
+ing_settings_save_copy (IngSettings *self, const char *path)
+{
+  g_autoptr (GError) error = NULL;
+  if (!g_key_file_save_to_file (self->file, path, &error))
+    g_debug ("settings: %s", error->message);
+}
+
 static void
 set_raw (IngSettings *self, const char *key, const char *value)
 {

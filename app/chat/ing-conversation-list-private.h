@@ -20,6 +20,12 @@ void ing_conversation_list_data_free (IngConversationListData *data);
 /* Show what was read, instead of what was there. */
 void ing_conversation_list_fill (IngConversationList *self, const IngConversationListData *data);
 
+/* Numbers for rows that something else writes: those above *@conversation_id and *@message_id, so many of each. */
+void ing_conversation_list_reserve (IngConversationList *self, guint n_conversations, guint n_messages,
+                                    gint64 *conversation_id, gint64 *message_id);
+/* Show conversations that were written so. */
+void ing_conversation_list_add_rows (IngConversationList *self, GPtrArray *rows);
+
 /* A new one that is listed at once and is not the window's new one. The caller owns a reference. */
 IngConversation *ing_conversation_list_create_other (IngConversationList *self);
 

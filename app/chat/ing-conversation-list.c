@@ -246,6 +246,34 @@ ing_conversation_list_fill (IngConversationList *self, const IngConversationList
   g_list_model_items_changed (G_LIST_MODEL (self), 0, n_old, self->items->len);
 }
 
+void
+ing_conversation_list_reserve (IngConversationList *self, guint n_conversations, guint n_messages, gint64 *conversation_id,
+                               gint64 *message_id)
+{
+  *conversation_id = self->context->last_conversation_id;
+  *message_id = self->context->last_message_id;
+  self->context->last_conversation_id += n_conversations;
+  self->context->last_message_id += n_messages;
+}
+
+void
+ing_conversation_list_add_rows (IngConversationList *self, GPtrArray *rows)
+{
+  guint n_old = self->items->len;
+  for (guint i = 0; i < rows->len; i++)
+    {
+      const IngConversationRow *row = g_ptr_array_index (rows, i);
+      IngConversation *c = ing_conversation_new_from_row (self->context, row);
+      self->context->last_updated_us = MAX (self->context->last_updated_us, row->updated_us);
+      adopt (self, c);
+      g_ptr_array_add (self->items, c);
+    }
+  if (rows->len == 0)
+    return;
+  g_ptr_array_sort (self->items, compare_updated);
+  g_list_model_items_changed (G_LIST_MODEL (self), 0, n_old, self->items->len);
+}
+
 gboolean
 ing_conversation_list_flush (IngConversationList *self)
 {

@@ -18,6 +18,7 @@
 #include "ing-log.h"
 #include "ing-message.h"
 #include "ing-model-defaults.h"
+#include "ing-bring.h"
 #include "ing-offline.h"
 #include "ing-page.h"
 #include "ing-paths.h"

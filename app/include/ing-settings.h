@@ -46,5 +46,7 @@ void ing_settings_reset (IngSettings *self, const char *key);
 
 /* Write now and wait: for the end of the program. */
 gboolean ing_settings_flush (IngSettings *self, GError **error);
+/* What is set now, in another file too. A copy that cannot be written is no loss. */
+void ing_settings_save_copy (IngSettings *self, const char *path);
 
 G_END_DECLS

@@ -669,6 +669,17 @@ on_close_poll (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
+/* Beside the conversations' backups, so that one folder holds what a person would take elsewhere: an installation in a
+ * sandbox is shown that folder alone (ing-bring.h). */
+static void
+back_up_settings (IngWorkspace *self)
+{
+  g_autofree char *folder = g_build_filename (self->data_folder, "backups", NULL);
+  g_autofree char *path = g_build_filename (folder, "settings.ini", NULL);
+  if (ing_paths_ensure_folder (folder, NULL))
+    ing_settings_save_copy (self->settings, path);
+}
+
 void
 ing_workspace_close_async (IngWorkspace *self, GAsyncReadyCallback callback, gpointer user_data)
 {
@@ -679,6 +690,8 @@ ing_workspace_close_async (IngWorkspace *self, GAsyncReadyCallback callback, gpo
   g_clear_handle_id (&self->backup_id, g_source_remove);
   ing_generation_service_close (self->generation);
   ing_settings_flush (self->settings, NULL);
+  if (self->state == ING_STORAGE_OK)
+    back_up_settings (self);
   ing_conversation_list_flush (self->conversations);
   g_timeout_add (CLOSE_POLL_MS, on_close_poll, caller);
 }

@@ -2,6 +2,8 @@
 /* The window's models and storage: opening, and what is wrong with them. */
 #include "ing-window-private.h"
 
+#include "ing-bring-dialog.h"
+
 #include <glib/gi18n-lib.h>
 
 void
@@ -70,6 +72,12 @@ open_models_folder_cb (GtkWidget *widget, const char *name, GVariant *parameter)
     return;
   uri = g_filename_to_uri (ing_paths_get_models (), NULL, NULL);
   gtk_show_uri (GTK_WINDOW (widget), uri, GDK_CURRENT_TIME);
+}
+
+static void
+bring_data_cb (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  ing_bring_dialog_start (GTK_WINDOW (widget), ING_WINDOW (widget)->workspace);
 }
 
 static void
@@ -145,6 +153,7 @@ ing_window_install_model_actions (GtkWidgetClass *widget_class)
   gtk_widget_class_install_action (widget_class, "win.open-model", NULL, open_model_cb);
   gtk_widget_class_install_action (widget_class, "win.use-model", "s", use_model_cb);
   gtk_widget_class_install_action (widget_class, "win.open-models-folder", NULL, open_models_folder_cb);
+  gtk_widget_class_install_action (widget_class, "win.bring-data", NULL, bring_data_cb);
   gtk_widget_class_install_action (widget_class, "win.load-anyway", NULL, load_anyway_cb);
   gtk_widget_class_install_action (widget_class, "win.dismiss-model-problem", NULL, dismiss_problem_cb);
   gtk_widget_class_install_action (widget_class, "win.restore", "b", restore_cb);
