@@ -81,6 +81,7 @@ static const Words words[] = {
                                   "kept.") },
   [ING_ERROR_NOT_CONNECTED] = { N_ ("The folder is not there"), NULL },
   [ING_ERROR_EXISTS] = { N_ ("A file of this name is there already"), NULL },
+  [ING_ERROR_TOO_SMALL] = { N_ ("The model cannot be made that small"), NULL },
 };
 
 static char *
@@ -147,6 +148,11 @@ make_advice (const GError *error)
     case ING_ERROR_NOT_CONNECTED:
       return g_strdup_printf (_ ("“%s” may be on a drive that is not connected. Connect it, and it goes on."),
                               field != NULL ? field : "?");
+    case ING_ERROR_TOO_SMALL:
+      {
+        g_autofree char *smallest = g_format_size (ing_error_get_needed (error));
+        return g_strdup_printf (_ ("The smallest possible is about %s."), smallest);
+      }
     case ING_ERROR_EXISTS:
       return g_strdup_printf (_ ("“%s” was not touched. Move or rename it, then try again."), field != NULL ? field : "?");
     case ING_ERROR_PERMISSION:

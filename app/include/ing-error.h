@@ -56,9 +56,10 @@ typedef enum
   ING_ERROR_NOT_A_MODEL,    /* the server sent something else: a web page, a log-in form, … */
   ING_ERROR_NOT_CONNECTED,  /* the folder in field is not there: a drive that is not connected, perhaps */
   ING_ERROR_EXISTS,         /* a file of the name in field is there already; nothing is replaced */
+  ING_ERROR_TOO_SMALL,      /* a model cannot be made as small as asked for; needed is the smallest possible, in bytes */
 } IngErrorCode;
 
-#define ING_ERROR_LAST ING_ERROR_EXISTS
+#define ING_ERROR_LAST ING_ERROR_TOO_SMALL
 
 #define ING_ERROR_OFFSET_NONE G_MAXUINT64
 

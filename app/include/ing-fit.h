@@ -40,6 +40,12 @@ typedef struct
   gboolean has_template, is_encoder;
   GHashTable *sizes; /* type to shrink to (ing_transfers_get_types()) → guint64 *, bytes of the file as that */
   IngFit fit;
+  /* As measured when the file was made of @quality_source (a file's name), on a short text; 0 positions = it was not. */
+  guint quality_positions;
+  double perplexity, source_perplexity;
+  double mean_kl; /* nats */
+  double same_top; /* share of positions where both think the same word likeliest */
+  char *quality_source;
 } IngModelFacts;
 
 /* Fills @facts; _clear() frees what it holds. */

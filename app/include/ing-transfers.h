@@ -23,6 +23,10 @@ gboolean ing_transfers_has_job (IngJob *job); /* is @job of one of the kinds? */
 
 /* A copy of the model at @path as @type ("Q4_K_M", …) in the folder of models. Returns a new reference. */
 IngJob *ing_transfers_quantize (IngTransfers *self, const char *path, const char *type);
+/* The same, measured against @path on a short text when it is done, which takes up to two minutes; what came out is kept in
+ * the file (IngModelFacts). @type NULL: types are chosen matrix by matrix, by measured error, so that the file has
+ * @target_bytes; ING_ERROR_TOO_SMALL names the smallest possible. Returns a new reference. */
+IngJob *ing_transfers_shrink (IngTransfers *self, const char *path, const char *type, guint64 target_bytes);
 /* A GGUF file of the hub's folder @path; @type NULL = weights as they are. Returns a new reference. */
 IngJob *ing_transfers_convert (IngTransfers *self, const char *path, const char *type);
 

@@ -90,6 +90,19 @@ ing_fit_list_gpus (const char *devices)
   return g_strv_builder_end (pairs);
 }
 
+static void
+read_quality (IngModelFacts *facts, JsonObject *quality)
+{
+  facts->quality_source = g_strdup (quality != NULL ? ing_json_get_string (quality, "source", "") : "");
+  if (quality == NULL)
+    return;
+  facts->quality_positions = (guint) CLAMP (ing_json_get_int (quality, "positions", 0), 0, G_MAXINT);
+  facts->perplexity = ing_json_get_double (quality, "perplexity", 0);
+  facts->source_perplexity = ing_json_get_double (quality, "source_perplexity", 0);
+  facts->mean_kl = ing_json_get_double (quality, "mean_kl", 0);
+  facts->same_top = ing_json_get_double (quality, "same_top", 0);
+}
+
 void
 ing_model_facts_from_json (IngModelFacts *facts, const char *json)
 {
@@ -105,6 +118,7 @@ ing_model_facts_from_json (IngModelFacts *facts, const char *json)
   facts->has_template = ing_json_get_boolean (o, "has_template", FALSE);
   facts->is_encoder = ing_json_get_boolean (o, "is_encoder", FALSE);
   ing_fit_from_json (&facts->fit, json);
+  read_quality (facts, ing_json_get_object (o, "quality"));
   facts->sizes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   JsonObject *sizes = ing_json_get_object (o, "sizes");
   g_autoptr (GList) names = sizes != NULL ? json_object_get_members (sizes) : NULL;
@@ -128,5 +142,6 @@ ing_model_facts_clear (IngModelFacts *facts)
   g_clear_pointer (&facts->architecture, g_free);
   g_clear_pointer (&facts->type, g_free);
   g_clear_pointer (&facts->licence, g_free);
+  g_clear_pointer (&facts->quality_source, g_free);
   g_clear_pointer (&facts->sizes, g_hash_table_unref);
 }

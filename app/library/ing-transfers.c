@@ -17,6 +17,7 @@
 #include "ing-library-private.h"
 
 #define NICENESS 10
+#define MEASURE_SECONDS "60" /* of reading, by the original */
 #define MAX_WORDS 4096 /* of what the engine says last */
 
 struct _IngTransfers
@@ -190,6 +191,12 @@ make_error (Run *run)
       g_error_free (error);
       error = full;
     }
+  if (g_error_matches (error, ING_ERROR, ING_ERROR_TOO_LARGE)) /* of a target */
+    {
+      GError *small = ing_error_new (ING_ERROR_TOO_SMALL, run->name, needed, available, "%s", error->message);
+      g_error_free (error);
+      error = small;
+    }
   return error;
 }
 
@@ -308,14 +315,36 @@ start_process (IngJob *job, JsonObject *payload, const char *part, GError **erro
   const char *engine = ing_paths_get_engine ();
   g_autoptr (GSubprocessLauncher) launcher
       = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
-  const char *arguments[] = { engine, ing_job_get_kind (job), "--progress", "--json", "--", in, part, type, NULL };
+  gint64 target = ing_json_get_int (payload, "target_bytes", 0);
+  g_autofree char *bytes = g_strdup_printf ("%" G_GINT64_FORMAT, target);
+  g_autoptr (GPtrArray) arguments = g_ptr_array_new ();
+  g_ptr_array_add (arguments, (char *) engine);
+  g_ptr_array_add (arguments, (char *) ing_job_get_kind (job));
+  g_ptr_array_add (arguments, (char *) "--progress");
+  g_ptr_array_add (arguments, (char *) "--json");
+  if (ing_json_get_boolean (payload, "measure", FALSE))
+    {
+      g_ptr_array_add (arguments, (char *) "--measure");
+      g_ptr_array_add (arguments, (char *) "--measure-seconds");
+      g_ptr_array_add (arguments, (char *) MEASURE_SECONDS);
+    }
+  if (target > 0)
+    {
+      g_ptr_array_add (arguments, (char *) "--target-bytes");
+      g_ptr_array_add (arguments, bytes);
+    }
+  g_ptr_array_add (arguments, (char *) "--");
+  g_ptr_array_add (arguments, (char *) in);
+  g_ptr_array_add (arguments, (char *) part);
+  g_ptr_array_add (arguments, target > 0 ? NULL : (char *) type);
+  g_ptr_array_add (arguments, NULL);
   if (engine == NULL)
     {
       g_propagate_error (error, ing_error_new (ING_ERROR_NOT_FOUND, "inglenook-engine", 0, 0, "the engine's program"));
       return NULL;
     }
   g_subprocess_launcher_set_child_setup (launcher, set_up_child, NULL, NULL);
-  return g_subprocess_launcher_spawnv (launcher, arguments, error);
+  return g_subprocess_launcher_spawnv (launcher, (const char *const *) arguments->pdata, error);
 }
 
 static Run *
@@ -374,11 +403,20 @@ start_transfer (IngJob *job, GTask *task, gpointer data)
 
 /* ------------------------------------------------------------------ orders */
 
+/* "model-F16.gguf" in 2.5 GB is "model-2.5GB.gguf". */
+static char *
+dup_target_word (guint64 bytes)
+{
+  return bytes >= 1000000000 ? g_strdup_printf ("%.*fGB", bytes % 1000000000 < 50000000 ? 0 : 1, (double) bytes / 1e9)
+                             : g_strdup_printf ("%.0fMB", (double) bytes / 1e6);
+}
+
 static IngJob *
-add_job (IngTransfers *self, const char *kind, const char *path, const char *type)
+add_job (IngTransfers *self, const char *kind, const char *path, const char *type, guint64 target_bytes, gboolean measure)
 {
   g_autoptr (JsonBuilder) b = json_builder_new ();
-  g_autofree char *name = dup_name (path, type);
+  g_autofree char *word = target_bytes > 0 ? dup_target_word (target_bytes) : g_strdup (type);
+  g_autofree char *name = dup_name (path, word);
   json_builder_begin_object (b);
   json_builder_set_member_name (b, "in");
   json_builder_add_string_value (b, path);
@@ -389,6 +427,16 @@ add_job (IngTransfers *self, const char *kind, const char *path, const char *typ
       json_builder_set_member_name (b, "type");
       json_builder_add_string_value (b, type);
     }
+  if (target_bytes > 0)
+    {
+      json_builder_set_member_name (b, "target_bytes");
+      json_builder_add_int_value (b, (gint64) MIN (target_bytes, (guint64) 1 << 52));
+    }
+  if (measure)
+    {
+      json_builder_set_member_name (b, "measure");
+      json_builder_add_boolean_value (b, TRUE);
+    }
   json_builder_end_object (b);
   g_autofree char *payload = ing_json_build (b);
   return ing_job_queue_add (self->jobs, kind, name, payload, 0);
@@ -397,13 +445,19 @@ add_job (IngTransfers *self, const char *kind, const char *path, const char *typ
 IngJob *
 ing_transfers_quantize (IngTransfers *self, const char *path, const char *type)
 {
-  return add_job (self, ING_JOB_KIND_QUANTIZE, path, type);
+  return add_job (self, ING_JOB_KIND_QUANTIZE, path, type, 0, FALSE);
+}
+
+IngJob *
+ing_transfers_shrink (IngTransfers *self, const char *path, const char *type, guint64 target_bytes)
+{
+  return add_job (self, ING_JOB_KIND_QUANTIZE, path, type, type == NULL ? target_bytes : 0, TRUE);
 }
 
 IngJob *
 ing_transfers_convert (IngTransfers *self, const char *path, const char *type)
 {
-  return add_job (self, ING_JOB_KIND_CONVERT, path, type);
+  return add_job (self, ING_JOB_KIND_CONVERT, path, type, 0, FALSE);
 }
 
 /* ------------------------------------------------------------------ class */

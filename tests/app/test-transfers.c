@@ -108,6 +108,45 @@ test_quantize (void)
   app_test_close (workspace);
 }
 
+/* Into a size, by measured error; what came out stands in the file beside the original's, and a size that is too small names
+ * the smallest. */
+static void
+test_target (void)
+{
+  IngWorkspace *workspace = open_workspace (APP_TEST_REAL_THREAD);
+  IngLibrary *library = ing_workspace_get_library (workspace);
+  g_autofree char *in = copy_model ("large-F16.gguf");
+  GStatBuf whole, st;
+  g_assert_cmpint (g_stat (in, &whole), ==, 0);
+  guint64 wanted = (guint64) whole.st_size * 3 / 4;
+  g_autoptr (IngJob) job = ing_transfers_shrink (ing_library_get_transfers (library), in, NULL, wanted);
+  app_test_wait (ing_job_get_state (job) == ING_JOB_DONE || ing_job_get_state (job) == ING_JOB_FAILED);
+  g_assert_no_error (ing_job_get_error (job));
+  g_autofree char *path = ing_downloads_dup_final_path (job);
+  g_assert_cmpint (g_stat (path, &st), ==, 0);
+  g_assert_cmpuint ((guint64) st.st_size, <=, wanted + wanted / 20);
+
+  g_autoptr (GAsyncResult) looked = NULL;
+  ing_local_inspect_async (ing_workspace_get_generation (workspace), path, 0, NULL, app_test_keep_result, &looked);
+  app_test_wait (looked != NULL);
+  g_autofree char *json = ing_local_inspect_finish (looked, NULL);
+  g_auto (IngModelFacts) facts;
+  ing_model_facts_from_json (&facts, json);
+  g_assert_cmpuint (facts.quality_positions, >, 0);
+  g_assert_cmpstr (facts.quality_source, ==, "large-F16.gguf");
+  g_assert_cmpfloat (facts.perplexity, >, 1);
+  g_assert_cmpfloat (facts.source_perplexity, >, 1);
+  g_assert_cmpfloat (facts.mean_kl, >=, 0);
+
+  g_autoptr (IngJob) small = ing_transfers_shrink (ing_library_get_transfers (library), in, NULL, 1000);
+  app_test_wait (ing_job_get_state (small) == ING_JOB_FAILED);
+  g_assert_error (ing_job_get_error (small), ING_ERROR, ING_ERROR_TOO_SMALL);
+  g_assert_cmpuint (ing_error_get_needed (ing_job_get_error (small)), >, 1000);
+  g_autofree char *sentence = ing_error_to_sentence (ing_job_get_error (small));
+  g_assert_nonnull (strstr (sentence, "smallest"));
+  app_test_close (workspace);
+}
+
 static void
 test_failure (void)
 {
@@ -231,6 +270,7 @@ main (int argc, char **argv)
   g_setenv ("INGLENOOK_MODELS", models, TRUE);
   g_setenv ("XDG_CACHE_HOME", cache, TRUE);
   g_test_add_func ("/transfers/quantize", test_quantize);
+  g_test_add_func ("/transfers/target", test_target);
   g_test_add_func ("/transfers/failure", test_failure);
   g_test_add_func ("/transfers/convert", test_convert);
   g_test_add_func ("/transfers/pause", test_pause);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page of models through accessibility: paste the address of a server on this machine, see size and fit, download with
-a pause and a new start of the program in between, talk to the model, shrink it, move both to the trash.
+a pause and a new start of the program in between, talk to the model, shrink it, compare the two, move both to the trash.
 
     test-models.py PROGRAM      (inside gui-env)
 """
@@ -133,6 +133,22 @@ def shrink(root, path):
     assert not [name for name in os.listdir(os.path.dirname(path)) if ".part" in name]
 
 
+def compare(root, name):
+    """Its page has the original beside it, with what was measured of both."""
+    open_page(root, name)
+    words = row_text(root, "mean KL", 30)
+    kl = float(re.search(r"[(]mean KL[)] ([0-9.]+)", words)[1])
+    assert 0 <= kl < 1, words
+    found = [text for text in (atspi.text(node) or node.get_name() for node in atspi.find_all(root, "label"))
+             if re.search(r"\d\sMB · perplexity \d", text)]
+    assert len(found) == 2, found
+    press_until(root, "Back to the models", lambda: not is_shown(root, name), "the list of models")
+
+
+def disk_use(folder):
+    return sum(os.lstat(os.path.join(at, name)).st_blocks for at, _, names in os.walk(folder) for name in names)
+
+
 def run(program, uri):
     with tempfile.TemporaryDirectory() as home:
         log = os.path.join(home, "log")
@@ -172,6 +188,7 @@ def run(program, uri):
                 open_page(app.root, STARTER)
                 row_text(app.root, "so far, with", 30)
                 shrink(app.root, small)
+                compare(app.root, os.path.basename(small))
                 press_until(app.root, "Storage", lambda: atspi.find_now(app.root, "push button", "Move to the trash"),
                             "the page of storage")
                 press_until(app.root, "Move to the trash", lambda: count_there(final, small) < 2, "a file to go")
@@ -179,6 +196,7 @@ def run(program, uri):
                 press_until(app.root, is_undo, lambda: count_there(final, small) > left, "the file to come back")
                 press_until(app.root, "Move to the trash", lambda: count_there(final, small) == 0, "both files to go")
                 atspi.find(app.root, "label", "0 bytes in models")
+                assert disk_use(home + "/models") == 0
                 assert app.close() == 0, "it ended badly"
         except BaseException:
             with open(log, errors="replace") as lines:
@@ -192,7 +210,7 @@ def main():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     tap = Tap()
-    with tap.case("paste, see, download with a pause and a new start, talk, shrink, delete"):
+    with tap.case("paste, see, download with a pause and a new start, talk, shrink, compare, delete"):
         run(sys.argv[1], "http://127.0.0.1:%d/%s" % (server.server_port, STARTER))
     sys.exit(tap.done())
 

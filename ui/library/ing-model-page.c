@@ -4,6 +4,7 @@
 
 #include "ing-form.h"
 #include "ing-model-choices.h"
+#include "ing-model-quality.h"
 #include "ing-model-title.h"
 #include "ing-numbers.h"
 #include "ing-problem-box.h"
@@ -21,6 +22,7 @@ struct _IngModelPage
   GtkWidget *status; /* row: loaded or not */
   GtkWidget *load, *unload;
   GtkWidget *about, *memory, *file_group; /* groups of the file */
+  GtkWidget *quality; /* the same; NULL = nothing is known */
   GtkWidget *architecture, *parameters, *type, *context, *licence, *template; /* labels */
   GtkWidget *planned, *measured, *check_row; /* rows */
   GtkWidget *choices;
@@ -194,6 +196,18 @@ show_facts (IngModelPage *self, const IngModelFacts *facts)
 }
 
 static void
+show_quality (IngModelPage *self)
+{
+  if (self->quality != NULL)
+    gtk_box_remove (GTK_BOX (self->column), self->quality);
+  self->quality = ing_model_quality_new (self->workspace, self->file, &self->facts);
+  if (self->quality == NULL)
+    return;
+  gtk_box_append (GTK_BOX (self->column), self->quality);
+  gtk_box_reorder_child_after (GTK_BOX (self->column), self->quality, self->about);
+}
+
+static void
 looked_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (IngModelPage) self = user_data;
@@ -209,6 +223,7 @@ looked_cb (GObject *source, GAsyncResult *result, gpointer user_data)
       ing_model_facts_clear (&self->facts);
       ing_model_facts_from_json (&self->facts, json);
       show_facts (self, &self->facts);
+      show_quality (self);
     }
 }
 
@@ -428,12 +443,12 @@ add_file (IngModelPage *self)
 static void
 clear_groups (IngModelPage *self)
 {
-  GtkWidget *groups[] = { self->about, self->memory, self->file_group, self->choices };
+  GtkWidget *groups[] = { self->about, self->quality, self->memory, self->file_group, self->choices };
 
   for (gsize i = 0; i < G_N_ELEMENTS (groups); i++)
     if (groups[i] != NULL)
       gtk_box_remove (GTK_BOX (self->column), groups[i]);
-  self->about = self->memory = self->file_group = self->choices = NULL;
+  self->about = self->quality = self->memory = self->file_group = self->choices = NULL;
 }
 
 void

@@ -6,6 +6,8 @@
 #include <glib/gi18n-lib.h>
 
 #define USUAL "Q4_K_M"
+#define MEGA 1e6
+#define GIGA 1e9
 
 struct _IngShrinkDialog
 {
@@ -13,8 +15,10 @@ struct _IngShrinkDialog
 
   IngWorkspace *workspace;
   IngModelFile *file;
-  const char *type; /* chosen; one of ing_transfers_get_types() */
+  const char *type; /* chosen; one of ing_transfers_get_types(), "" = the size in @target */
   GtkWidget *shrink;
+  GtkWidget *target; /* spin button, in @unit bytes */
+  double unit;
 };
 
 G_DEFINE_FINAL_TYPE (IngShrinkDialog, ing_shrink_dialog, ADW_TYPE_WINDOW)
@@ -25,7 +29,10 @@ static void
 shrink_cb (IngShrinkDialog *self)
 {
   IngTransfers *transfers = ing_library_get_transfers (ing_workspace_get_library (self->workspace));
-  g_autoptr (IngJob) job = ing_transfers_quantize (transfers, ing_model_file_get_path (self->file), self->type);
+  gboolean fits = *self->type == '\0';
+  double wanted = gtk_spin_button_get_value (GTK_SPIN_BUTTON (self->target)) * self->unit;
+  g_autoptr (IngJob) job = ing_transfers_shrink (transfers, ing_model_file_get_path (self->file), fits ? NULL : self->type,
+                                                 fits ? (guint64) wanted : 0);
 
   g_signal_emit (self, started_signal, 0, job);
   gtk_window_close (GTK_WINDOW (self));
@@ -93,6 +100,39 @@ new_type_row (IngShrinkDialog *self, const char *type, const char *words, GtkWid
 }
 
 static void
+target_cb (GtkSpinButton *spin, GtkCheckButton *check)
+{
+  gtk_check_button_set_active (check, TRUE);
+}
+
+/* "Make it fit in": the types are chosen by what they cost, matrix by matrix. */
+static void
+add_target (IngShrinkDialog *self, GtkWidget *group, const IngModelFacts *facts, GtkWidget *first)
+{
+  guint64 all = ing_model_file_get_bytes (self->file), usual = ing_model_facts_get_size (facts, USUAL);
+  gboolean large = all >= 2 * (guint64) GIGA;
+  double high, low;
+  GtkWidget *row, *check;
+
+  self->unit = large ? GIGA : MEGA;
+  high = (double) all / self->unit;
+  low = high / 20;
+  row = new_type_row (self, "", NULL, first);
+  check = g_object_get_data (G_OBJECT (row), "check");
+  self->target = gtk_spin_button_new_with_range (low, high, large ? 0.1 : 1);
+  gtk_spin_button_set_digits (GTK_SPIN_BUTTON (self->target), large ? 1 : 0);
+  gtk_spin_button_set_value (GTK_SPIN_BUTTON (self->target), usual > 0 && usual < all ? (double) usual / self->unit : high / 2);
+  gtk_widget_set_valign (self->target, GTK_ALIGN_CENTER);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->target), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  large ? _("Size in GB") : _("Size in MB"), -1);
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), large ? _("Make it fit in GB") : _("Make it fit in MB"));
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (row), _("Each matrix gets what loses least for its room; takes longer"));
+  adw_action_row_add_suffix (ADW_ACTION_ROW (row), self->target);
+  g_signal_connect_object (self->target, "value-changed", G_CALLBACK (target_cb), check, 0);
+  adw_preferences_group_add (ADW_PREFERENCES_GROUP (group), row);
+}
+
+static void
 add_types (IngShrinkDialog *self, GtkWidget *column, const IngModelFacts *facts)
 {
   const char *const *types = ing_transfers_get_types ();
@@ -119,6 +159,8 @@ add_types (IngShrinkDialog *self, GtkWidget *column, const IngModelFacts *facts)
       if (g_str_equal (types[i], USUAL))
         usual = check;
     }
+  if (first != NULL)
+    add_target (self, group, facts, first);
   if (first != NULL)
     gtk_check_button_set_active (GTK_CHECK_BUTTON (usual != NULL ? usual : first), TRUE);
   else
