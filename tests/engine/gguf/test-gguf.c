@@ -238,6 +238,45 @@ test_writer_errors (void)
   g_assert_cmpint (g_rmdir (folder), ==, 0);
 }
 
+/* Begun again after a file that is thrown away; a value of the same length set when all is written. */
+static void
+test_writer_again (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("inglenook-gguf-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (folder, "x.gguf", NULL);
+  const guint64 dims[1] = { 4 };
+  const float x[4] = { 1, 2, 3, 4 };
+  EngGgufWriter *w;
+  EngGguf *file;
+  EngError e;
+  uint32_t value = 0;
+  g_assert_cmpint (eng_gguf_writer_new (path, &w, &e), ==, ENG_OK);
+  g_assert_cmpint (eng_gguf_writer_set_u32 (w, "later", 1, &e), ==, ENG_OK);
+  for (int i = 0; i < 2; i++)
+    {
+      g_assert_cmpint (eng_gguf_writer_add_tensor (w, i ? "second" : "first", ENG_TYPE_F32, 1, dims, NULL, &e), ==, 0);
+      g_assert_cmpint (eng_gguf_writer_begin (w, NULL, &e), ==, ENG_OK);
+      g_assert_cmpint (eng_gguf_writer_write (w, 0, 0, x, sizeof x, &e), ==, ENG_OK);
+      g_assert_true (g_file_test (eng_gguf_writer_get_part_path (w), G_FILE_TEST_EXISTS));
+      g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
+      if (i == 0)
+        g_assert_cmpint (eng_gguf_writer_restart (w, path, &e), ==, ENG_OK);
+    }
+  g_assert_cmpint (eng_gguf_writer_set_string (w, "later", "two", &e), ==, ENG_ERR_ARGUMENT);
+  g_assert_cmpint (eng_gguf_writer_set_f32 (w, "later", 2, &e), ==, ENG_ERR_ARGUMENT);
+  g_assert_cmpint (eng_gguf_writer_set_u32 (w, "later", 2, &e), ==, ENG_OK);
+  g_assert_cmpint (eng_gguf_writer_finish (w, &e), ==, ENG_OK);
+  eng_gguf_writer_free (&w);
+  g_assert_cmpint (eng_gguf_open (path, ENG_GGUF_MAP, &file, &e), ==, ENG_OK);
+  g_assert_cmpint (eng_gguf_get_u32 (file, "later", &value, &e), ==, ENG_OK);
+  g_assert_cmpuint (value, ==, 2);
+  g_assert_null (eng_gguf_find_tensor (file, "first"));
+  g_assert_cmpmem (eng_gguf_find_tensor (file, "second")->data, sizeof x, x, sizeof x);
+  eng_gguf_close (&file);
+  g_unlink (path);
+  g_assert_cmpint (g_rmdir (folder), ==, 0);
+}
+
 static void
 test_writer_duplicate (void)
 {
@@ -336,6 +375,7 @@ main (int argc, char **argv)
         g_test_add (name, Fixture, GINT_TO_POINTER (flags), set_up, cases[i].run, tear_down);
       }
   g_test_add_func ("/gguf/writer/errors", test_writer_errors);
+  g_test_add_func ("/gguf/writer/again", test_writer_again);
   g_test_add_func ("/gguf/writer/duplicate", test_writer_duplicate);
   g_test_add_func ("/gguf/large-vocabulary", test_large_vocabulary);
   return g_test_run ();
