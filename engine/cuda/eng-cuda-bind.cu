@@ -272,11 +272,8 @@ what_is_missing (const EngStep *s)
     return "heads of this width";
   if (s->kind == ENG_STEP_QKV && s->u.qkv.head_norm_after_rope)
     return "head norms behind RoPE";
-  if (s->kind == ENG_STEP_ROUTE && (s->u.route.n_groups > 1 || s->w[2] != ENG_WEIGHT_NONE))
+  if (s->kind == ENG_STEP_ROUTE && s->u.route.n_groups > 1)
     return "grouped routing";
-  if (s->kind == ENG_STEP_EXPERTS
-      && (s->w[3] != ENG_WEIGHT_NONE || s->w[4] != ENG_WEIGHT_NONE || s->w[5] != ENG_WEIGHT_NONE))
-    return "experts with biases";
   return NULL;
 }
 

@@ -170,6 +170,7 @@ cu_open (uint32_t index, const EngDeviceOptions *options, EngDevice **device, En
       return cu_error (error, ENG_ERR_UNSUPPORTED, "device", 0, 0,
                        "the GPU module holds no code for this card (compute capability %d.%d)", p.major, p.minor);
     }
+  d->code_arch = arch;
   d->pdl = arch >= 90;
   *device = d;
   return ENG_OK;

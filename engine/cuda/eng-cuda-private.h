@@ -25,6 +25,7 @@ struct EngDevice
   int ordinal;
   int n_units; /* multiprocessors */
   int major, minor;
+  int code_arch; /* what runs on it was compiled for */
   int pdl; /* programmatic dependent launch exists */
   uint64_t limit_bytes;
   uint64_t used_bytes;
@@ -70,6 +71,7 @@ struct EngBound
 typedef struct
 {
   uint32_t first_step, n_steps, n_rows, n_outputs, n_sequences;
+  bool deep;
   cudaGraphExec_t exec;
 } CuGraph;
 
@@ -104,6 +106,8 @@ struct EngState
   __nv_bfloat16 *slot_x16, *slot_h16;
   float *slot_gate, *slot_up, *slot_y;
   int *slot_row;   /* [rows * n_used] row of each sorted slot */
+  CuTile *tiles;    /* of grouped products, in the order of the experts */
+  int *slot_expert; /* [rows * n_used] expert of each sorted slot */
   int *slot_place; /* [rows, n_used] sorted place of each choice */
   /* host, pinned */
   uint8_t *meta_host;
@@ -111,6 +115,7 @@ struct EngState
   float *io_host; /* one residual buffer's worth, for imports and exports */
   float *route_host;
   int *expert_host;
+  CuTile *tile_host;
   CuGraph graphs[CU_MAX_GRAPHS];
   uint32_t n_graphs;
 };

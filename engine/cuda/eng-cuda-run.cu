@@ -23,6 +23,7 @@ fill_meta (EngState *s, const EngBatch *batch, CuRun *r)
       token[i] = batch->rows[i].token;
       position[i] = (int32_t) batch->rows[i].position[0];
       sequence[i] = (int32_t) batch->rows[i].i_sequence;
+      r->deep = r->deep || position[i] >= CU_DEEP;
       if (batch->rows[i].wants_output && (uint32_t) r->n_outputs < o->max_outputs)
         output[r->n_outputs++] = (int32_t) i;
     }
@@ -100,7 +101,7 @@ run_graph (CuRun *r, uint32_t first, uint32_t n)
     {
       const CuGraph *g = &s->graphs[i];
       if (g->first_step == first && g->n_steps == n && g->n_rows == (uint32_t) r->n_rows
-          && g->n_outputs == (uint32_t) r->n_outputs)
+          && g->n_outputs == (uint32_t) r->n_outputs && g->deep == r->deep)
         return cudaGraphLaunch (g->exec, r->stream);
     }
   if (s->n_graphs == CU_MAX_GRAPHS)
@@ -119,6 +120,7 @@ run_graph (CuRun *r, uint32_t first, uint32_t n)
   g->n_steps = n;
   g->n_rows = r->n_rows;
   g->n_outputs = r->n_outputs;
+  g->deep = r->deep;
   s->n_graphs++;
   return cudaGraphLaunch (g->exec, r->stream);
 }

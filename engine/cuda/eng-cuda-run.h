@@ -14,6 +14,7 @@ typedef struct
   CuStream stream;
   int n_rows, n_outputs, n_sequences, max_rows_of_sequence;
   int pdl;
+  bool deep; // CU_DEEP
   uint32_t first, end; // steps of the run: end is behind the last
   EngBufferId in_x16; // buffer whose bf16 form x16 holds now, or ENG_BUFFER_NONE
   int blas_error;

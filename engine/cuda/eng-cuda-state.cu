@@ -67,6 +67,13 @@ widest (const EngProgram *p)
   return w;
 }
 
+// Tiles of 64 rows that @slots rows sorted by expert take at most.
+static uint64_t
+most_tiles (uint64_t slots, uint64_t n_expert)
+{
+  return slots / 64 + n_expert;
+}
+
 static uint64_t
 layer_halves (const EngGroupDesc *g, uint32_t n_blocks, uint32_t width)
 {
@@ -168,6 +175,8 @@ lay_out (const EngBound *b, const EngStateOptions *o, EngState *s, Carver *c, En
       s->workspace = carve<uint8_t> (c, CU_BLAS_WORKSPACE_BYTES);
       s->slot_row = carve<int> (c, rows * w.slots);
       s->slot_place = carve<int> (c, rows * w.slots);
+      s->slot_expert = carve<int> (c, rows * w.slots);
+      s->tiles = carve<CuTile> (c, w.slots ? most_tiles (rows * w.slots, w.scores) : 0);
       s->slot_x16 = carve<__nv_bfloat16> (c, rows * w.slots * w.slot_in);
       s->slot_h16 = carve<__nv_bfloat16> (c, rows * w.slots * w.slot_ff);
       s->slot_gate = carve<float> (c, rows * w.slots * w.slot_ff);
@@ -198,6 +207,7 @@ state_clear (EngState *s)
   cudaFreeHost (s->io_host);
   cudaFreeHost (s->route_host);
   cudaFreeHost (s->expert_host);
+  cudaFreeHost (s->tile_host);
   free (s->buffers);
   free (s->k);
   free (s->v);
@@ -330,7 +340,12 @@ cu_state_new (EngBound *b, const EngStateOptions *o, EngState **out, EngError *e
       if (e == cudaSuccess && routes)
         e = cudaHostAlloc ((void **) &s->route_host, o->max_rows * routes * 4, cudaHostAllocDefault);
       if (e == cudaSuccess && routes)
-        e = cudaHostAlloc ((void **) &s->expert_host, o->max_rows * routes * 4, cudaHostAllocDefault);
+        e = cudaHostAlloc ((void **) &s->expert_host, o->max_rows * routes * 4 * 3 / 2, cudaHostAllocDefault);
+      const Widths widths = widest (p);
+      if (e == cudaSuccess && routes)
+        e = cudaHostAlloc ((void **) &s->tile_host,
+                           most_tiles (o->max_rows * widths.slots, widths.scores) * sizeof *s->tile_host,
+                           cudaHostAllocDefault);
       if (e != cudaSuccess)
         status = cu_fail (d, e, "conversation memory", error);
     }

@@ -82,6 +82,8 @@ cu_experts_few (const CuRun *r, uint32_t i)
   g.n_segments = 1;
   g.segment[0] = segment (r, s->w[0], ENG_WEIGHT_NONE, r->s->glu_rows, n_used * n_ff);
   g.segment[0].w2 = r->b->weights[s->w[1]];
+  g.segment[0].bias = cu_vector_of (r, s->w[3]);
+  g.segment[0].bias2 = cu_vector_of (r, s->w[4]);
   TRY (gemv (r, &g, r->n_rows));
   CuGemv d = {};
   d.x = r->s->glu_rows;
@@ -96,7 +98,11 @@ cu_experts_few (const CuRun *r, uint32_t i)
   d.n_segments = 1;
   d.segment[0] = segment (r, s->w[2], ENG_WEIGHT_NONE, r->s->buffers[s->dst],
                           r->p->buffers[s->dst].width);
-  return gemv (r, &d, r->n_rows);
+  TRY (gemv (r, &d, r->n_rows));
+  if (s->w[5] == ENG_WEIGHT_NONE)
+    return cudaSuccess;
+  return cu_expert_bias (r->stream, cu_vector_of (r, s->w[5]), g.route, (int) n_used, r->n_rows,
+                         (int) r->b->weights[s->w[2]].n_rows, r->p->buffers[s->dst].width, r->s->buffers[s->dst], r->pdl);
 }
 
 cudaError_t
@@ -131,7 +137,7 @@ cu_step_few (const CuRun *r, uint32_t i)
           {
             const CuQkv f = cu_qkv_arguments (r, s - 1);
             return cu_attention_token (r->stream, &a, &f, &r->s->view, buf[s->dst], r->n_rows, r->s->partial,
-                                       r->s->counters, r->b->device->n_units, r->pdl);
+                                       r->s->counters, r->b->device->n_units, r->deep, r->pdl);
           }
         return cu_attention_decode (r->stream, &a, &r->s->view, s->u.attention.group, buf[s->src],
                                     buf[s->dst], r->n_rows, r->s->partial, r->s->counters,
@@ -181,6 +187,7 @@ cu_step_few (const CuRun *r, uint32_t i)
           a.norm = g.norm;
           a.eps = g.eps;
           a.selection = cu_vector_of (r, s->w[1]);
+          a.bias = cu_vector_of (r, s->w[2]);
           a.n_cols = (int) g.n_cols;
           a.n_expert = (int) s->u.route.n_expert;
           a.n_used = (int) s->u.route.n_used;
@@ -193,7 +200,7 @@ cu_step_few (const CuRun *r, uint32_t i)
           return cu_router (r->stream, &a, r->n_rows, r->pdl);
         }
       g.n_segments = 1;
-      g.segment[0] = segment (r, s->w[0], ENG_WEIGHT_NONE, r->s->scores, s->u.route.n_expert);
+      g.segment[0] = segment (r, s->w[0], s->w[2], r->s->scores, s->u.route.n_expert);
       TRY (gemv (r, &g, r->n_rows));
       return cu_route (r->stream, r->s->scores, cu_vector_of (r, s->w[1]), r->n_rows,
                        s->u.route.n_expert, s->u.route.n_used, s->u.route.gating,

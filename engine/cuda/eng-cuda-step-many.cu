@@ -74,78 +74,132 @@ product_of (CuRun *r, uint32_t i, EngWeightId id, float *y, int ldy, float beta)
   return r->blas_error ? cudaErrorUnknown : cudaSuccess;
 }
 
+// Rows sorted by the expert that they chose.
+typedef struct
+{
+  int n, n_used, n_expert; // choices in all, of a row; experts
+  int first[1025];         // sorted place of each expert's first choice
+  int tile_rows, first_tile[1025];
+} Sorted;
+
+// A counting sort of the router's choices, on the host, and its copy for the device.
+static cudaError_t
+sort_by_expert (CuRun *r, const EngStep *s, Sorted *o)
+{
+  EngState *st = r->s;
+  const int n_used = o->n_used = s->u.experts.n_used, n_expert = o->n_expert = s->u.experts.n_expert;
+  const int n = o->n = r->n_rows * n_used;
+  if (n_expert > 1024)
+    return cudaErrorInvalidValue;
+  TRY (cudaMemcpyAsync (st->route_host, st->buffers[s->aux], (size_t) n * 2 * 4, cudaMemcpyDeviceToHost, r->stream));
+  TRY (cudaStreamSynchronize (r->stream));
+  auto expert = [&] (int k) { return (int) st->route_host[(size_t) (k / n_used) * 2 * n_used + k % n_used]; };
+  memset (o->first, 0, sizeof o->first);
+  for (int k = 0; k < n; k++)
+    {
+      const int e = expert (k);
+      if (e < 0 || e >= n_expert)
+        return cudaErrorInvalidValue;
+      o->first[e + 1]++;
+    }
+  for (int e = 0; e < n_expert; e++)
+    o->first[e + 1] += o->first[e];
+  int fill[1025];
+  memcpy (fill, o->first, sizeof fill);
+  int *rows = st->expert_host, *place = st->expert_host + n, *experts = st->expert_host + 2 * n;
+  for (int k = 0; k < n; k++)
+    {
+      const int e = expert (k);
+      place[k] = fill[e]++;
+      rows[place[k]] = k / n_used;
+      experts[place[k]] = e;
+    }
+  // tiles: experts with few rows do not fill large ones
+  o->tile_rows = n <= 64 * n_expert ? 64 : 128;
+  int n_tiles = 0;
+  for (int e = 0; e < n_expert; e++)
+    {
+      o->first_tile[e] = n_tiles;
+      for (int at = o->first[e]; at < o->first[e + 1]; at += o->tile_rows)
+        {
+          const int left = o->first[e + 1] - at;
+          st->tile_host[n_tiles++] = { at, left < o->tile_rows ? left : o->tile_rows, e, 0 };
+        }
+    }
+  o->first_tile[n_expert] = n_tiles;
+  TRY (cudaMemcpyAsync (st->slot_row, rows, (size_t) n * 4, cudaMemcpyHostToDevice, r->stream));
+  TRY (cudaMemcpyAsync (st->slot_place, place, (size_t) n * 4, cudaMemcpyHostToDevice, r->stream));
+  TRY (cudaMemcpyAsync (st->slot_expert, experts, (size_t) n * 4, cudaMemcpyHostToDevice, r->stream));
+  return cudaMemcpyAsync (st->tiles, st->tile_host, (size_t) n_tiles * sizeof *st->tiles, cudaMemcpyHostToDevice,
+                          r->stream);
+}
+
+// y [slots, n_rows of w] = the sorted rows @x times the matrix of each one's expert.
+static cudaError_t
+expert_products (CuRun *r, const Sorted *o, const CuWeight *w, const __nv_bfloat16 *x, float *y)
+{
+  EngState *st = r->s;
+  const int n = (int) w->n_rows, k = (int) w->n_cols;
+  const int at_once = (int) (st->w16_elements / ((uint64_t) n * k));
+  for (int e0 = 0; e0 < o->n_expert; e0 += at_once)
+    {
+      const int e1 = e0 + at_once < o->n_expert ? e0 + at_once : o->n_expert;
+      if (o->first[e1] == o->first[e0])
+        continue;
+      TRY (cu_expand_bf16 (r->stream, w, (uint64_t) e0 * n, (uint64_t) (e1 - e0) * n, st->w16));
+      if (cu_grouped_fits (r->b->device->code_arch, n, k))
+        {
+          // tiles count the matrices from the first expert on
+          const __nv_bfloat16 *w16 = st->w16 - (ptrdiff_t) e0 * n * k;
+          TRY (cu_grouped_product (r->stream, o->tile_rows, x, w16, y, st->tiles + o->first_tile[e0],
+                                   o->first_tile[e1] - o->first_tile[e0], n, k));
+          continue;
+        }
+      for (int e = e0; e < e1; e++)
+        {
+          const int rows = o->first[e + 1] - o->first[e];
+          if (rows == 0)
+            continue;
+          r->blas_error = cu_blas_product (r->b->device->blas, r->stream, rows, n, k, x + (size_t) o->first[e] * k,
+                                           st->w16 + (size_t) (e - e0) * n * k, y + (size_t) o->first[e] * n, n, 0.f,
+                                           st->workspace, CU_BLAS_WORKSPACE_BYTES);
+          if (r->blas_error)
+            return cudaErrorUnknown;
+        }
+    }
+  return cudaSuccess;
+}
+
 static cudaError_t
 experts_many (CuRun *r, uint32_t i)
 {
   const EngStep *s = &r->p->steps[i];
   EngState *st = r->s;
   const CuWeight *gate = &r->b->weights[s->w[0]], *down = &r->b->weights[s->w[2]];
-  const int n_used = s->u.experts.n_used, n_expert = s->u.experts.n_expert, n = r->n_rows * n_used;
   const float *route = st->buffers[s->aux];
-  TRY (cudaMemcpyAsync (st->route_host, route, (size_t) n * 2 * 4, cudaMemcpyDeviceToHost, r->stream));
-  TRY (cudaStreamSynchronize (r->stream));
-  // counting sort of the choices by expert
-  int first[1025] = { 0 };
-  for (int k = 0; k < n; k++)
-    {
-      const int e = (int) st->route_host[(size_t) (k / n_used) * 2 * n_used + k % n_used];
-      if (e < 0 || e >= n_expert || e >= 1024)
-        return cudaErrorInvalidValue;
-      first[e + 1]++;
-    }
-  for (int e = 0; e < n_expert; e++)
-    first[e + 1] += first[e];
-  int fill[1024];
-  memcpy (fill, first, sizeof fill);
-  int *rows = st->expert_host, *place = st->expert_host + n;
-  for (int k = 0; k < n; k++)
-    {
-      const int e = (int) st->route_host[(size_t) (k / n_used) * 2 * n_used + k % n_used];
-      place[k] = fill[e]++;
-      rows[place[k]] = k / n_used;
-    }
-  TRY (cudaMemcpyAsync (st->slot_row, rows, (size_t) n * 4, cudaMemcpyHostToDevice, r->stream));
-  TRY (cudaMemcpyAsync (st->slot_place, place, (size_t) n * 4, cudaMemcpyHostToDevice, r->stream));
+  Sorted o;
+  TRY (sort_by_expert (r, s, &o));
   const int n_in = (int) gate->n_cols, n_ff = (int) gate->n_rows, n_out = (int) down->n_rows;
-  TRY (cu_gather_bf16 (r->stream, st->buffers[s->src], st->slot_row, n, n_in, st->slot_x16));
-  float *out[2] = { st->slot_gate, st->slot_up };
+  TRY (cu_gather_bf16 (r->stream, st->buffers[s->src], st->slot_row, o.n, n_in, st->slot_x16));
+  float *const out[3] = { st->slot_gate, st->slot_up, st->slot_y };
   for (int m = 0; m < 3; m++)
     {
-      CuWeight matrix;
-      TRY (take (r, i, s->w[m], &matrix));
-      const CuWeight *w = &matrix;
-      const int at_once = (int) (st->w16_elements / ((uint64_t) w->n_rows * w->n_cols));
+      CuWeight w;
       if (m == 2)
-        TRY (cu_glu (r->stream, st->slot_gate, st->slot_up, NULL, NULL, s->u.experts.act, n, n_ff, n_ff,
+        TRY (cu_glu (r->stream, st->slot_gate, st->slot_up, NULL, NULL, s->u.experts.act, o.n, n_ff, n_ff,
                      NULL, st->slot_h16));
-      for (int e0 = 0; e0 < n_expert; e0 += at_once)
-        {
-          const int e1 = e0 + at_once < n_expert ? e0 + at_once : n_expert;
-          if (first[e1] == first[e0])
-            continue;
-          TRY (cu_expand_bf16 (r->stream, w, (uint64_t) e0 * w->n_rows, (uint64_t) (e1 - e0) * w->n_rows,
-                               st->w16));
-          for (int e = e0; e < e1; e++)
-            {
-              const int rows_here = first[e + 1] - first[e];
-              if (rows_here == 0)
-                continue;
-              const __nv_bfloat16 *x = m < 2 ? st->slot_x16 + (size_t) first[e] * n_in
-                                             : st->slot_h16 + (size_t) first[e] * n_ff;
-              float *y = m < 2 ? out[m] + (size_t) first[e] * n_ff
-                               : st->slot_y + (size_t) first[e] * n_out;
-              r->blas_error = cu_blas_product (
-                  r->b->device->blas, r->stream, rows_here, (int) w->n_rows, (int) w->n_cols, x,
-                  st->w16 + (size_t) (e - e0) * w->n_rows * w->n_cols, y, (int) w->n_rows, 0.f,
-                  st->workspace, CU_BLAS_WORKSPACE_BYTES);
-              if (r->blas_error)
-                return cudaErrorUnknown;
-            }
-        }
+      TRY (take (r, i, s->w[m], &w));
+      TRY (expert_products (r, &o, &w, m < 2 ? st->slot_x16 : st->slot_h16, out[m]));
       TRY (give_back (r, i));
+      if (m < 2 && s->w[3 + m] != ENG_WEIGHT_NONE)
+        TRY (cu_slot_bias (r->stream, cu_vector_of (r, s->w[3 + m]), st->slot_expert, o.n, n_ff, out[m]));
     }
-  return cu_combine (r->stream, st->slot_y, st->slot_place, route, n_used, r->n_rows, n_out,
-                     s->flags & ENG_STEP_ADD_AFTER, st->buffers[s->dst]);
+  TRY (cu_combine (r->stream, st->slot_y, st->slot_place, route, o.n_used, r->n_rows, n_out,
+                   s->flags & ENG_STEP_ADD_AFTER, st->buffers[s->dst]));
+  if (s->w[5] == ENG_WEIGHT_NONE)
+    return cudaSuccess;
+  return cu_expert_bias (r->stream, cu_vector_of (r, s->w[5]), route, o.n_used, r->n_rows, n_out, n_out,
+                         st->buffers[s->dst], 0);
 }
 
 static cudaError_t
@@ -230,6 +284,9 @@ cu_step_many (CuRun *r, uint32_t i)
       {
         const CuWeight *w = &r->b->weights[s->w[0]];
         TRY (product_of (r, i, s->w[0], st->scores, (int) w->n_rows, 0.f));
+        if (s->w[2] != ENG_WEIGHT_NONE)
+          TRY (cu_epilogue (r->stream, st->scores, cu_vector_of (r, s->w[2]), NULL, ENG_ACT_NONE, 1.f, 0.f, r->n_rows,
+                            (int) w->n_rows));
         return cu_route (r->stream, st->scores, cu_vector_of (r, s->w[1]), r->n_rows, s->u.route.n_expert,
                          s->u.route.n_used, s->u.route.gating, s->u.route.normalize, s->u.route.scale,
                          buf[s->dst], 0);

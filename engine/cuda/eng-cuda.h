@@ -152,10 +152,12 @@ typedef struct
 cudaError_t cu_qkv_finish (CuStream s, const CuQkv *a, const CuMeta *m, int n_rows, int pdl);
 
 /* Attention of rows that are alone in their sequence, with cu_qkv_finish's work in front of it: @f as there, @f->q
- * the raw product. _fits: whether the card and the widths allow it. */
+ * the raw product. _fits: whether the card and the widths allow it. @deep: some row has many positions behind it
+ * (CU_DEEP); right or wrong, it costs only time. */
+#define CU_DEEP 768
 bool cu_attention_token_fits (const CuAttention *a);
 cudaError_t cu_attention_token (CuStream s, const CuAttention *a, const CuQkv *f, const CuMeta *m, float *y,
-                                int n_rows, float *partial, int *counters, int n_units, int pdl);
+                                int n_rows, float *partial, int *counters, int n_units, bool deep, int pdl);
 /* @partial: scratch of cu_attention_scratch () bytes. */
 cudaError_t cu_attention_decode (CuStream s, const CuAttention *a, const CuMeta *m, int group,
                                  const float *q, float *y, int n_rows, float *partial,
@@ -184,7 +186,7 @@ cudaError_t cu_route (CuStream s, const float *scores, const float *selection, i
  * where has_norm. @counters: one a row, zero before and after. */
 typedef struct
 {
-  const float *x, *w, *norm, *selection;
+  const float *x, *w, *norm, *selection, *bias; /* the last two [n_expert] or NULL */
   int has_norm, n_cols, n_expert, n_used, gating, normalize;
   float eps, scale;
   float *scores, *y;
@@ -195,4 +197,19 @@ cudaError_t cu_router (CuStream s, const CuRouter *r, int n_rows, int pdl);
  * ids, then n_used weights. */
 cudaError_t cu_combine (CuStream s, const float *slots, const int *place, const float *route,
                         int n_used, int n_rows, int width, int add, float *y);
+/* A tile of a grouped product: rows [row, row + n_rows) times matrix @matrix of those expanded. */
+typedef struct
+{
+  int row, n_rows, matrix, unused;
+} CuTile;
+/* y[r][0..n) = x[r][0..k) * w[matrix][n][k]^T for the rows of every tile (device memory), of at most @tile_rows (64 or
+ * 128) rows each. _fits: @code_arch as cu_code_arch (). */
+bool cu_grouped_fits (int code_arch, int n, int k);
+cudaError_t cu_grouped_product (CuStream s, int tile_rows, const __nv_bfloat16 *x, const __nv_bfloat16 *w, float *y,
+                                const CuTile *tiles, int n_tiles, int n, int k);
+/* y[r] += sum over u of route weight (r, u) * bias[expert (r, u)]: biases of down matrices, [n_expert, width]. */
+cudaError_t cu_expert_bias (CuStream s, const float *bias, const float *route, int n_used, int n_rows, int width,
+                            uint32_t stride, float *y, int pdl);
+/* y[slot] += bias[expert[slot]] over [n_slots, width]: biases of gate and up matrices, slots sorted by expert. */
+cudaError_t cu_slot_bias (CuStream s, const float *bias, const int *expert, int n_slots, int width, float *y);
 cudaError_t cu_fill (CuStream s, float *y, uint64_t n, float value);

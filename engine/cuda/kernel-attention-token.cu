@@ -3,7 +3,7 @@
 // the new key and value to the cache.
 //
 // A block takes one KV head of one row and a slice of its positions; the query heads that share the KV head are the
-// rows of one tensor-core tile (at most 16). Each of four warps walks tiles of 16 positions with a softmax of its own
+// rows of one tensor-core tile (at most 16). Each of its warps walks tiles of 16 positions with a softmax of its own
 // (running maximum and sum in base 2, as FlashAttention-2 does, arXiv 2307.08691); warps and slices are merged at the
 // end, slices by the last block to arrive.
 //
@@ -13,17 +13,19 @@
 #include "kernel-launch.cuh"
 #include "kernel-mma.cuh"
 
-#define TOKEN_WARPS 4
-#define TOKEN_THREADS (TOKEN_WARPS * 32)
+// Four warps leave registers and shared memory for a block of kernel-decode-ring.cuh beside them. Deep in a context the
+// chain of work on a tile is what takes the time: eight warps walk half as many each, and nothing fits beside them.
+#define SHALLOW_WARPS 4
+#define DEEP_WARPS 8
 #define TILE 16
 #define LEAST_SLICE 128 // positions: merging slices costs more than walking these
 #define MAX_SLICES 32
 #define LOG2_E 1.4426950408889634f
 
 __host__ __device__ constexpr int
-token_stages (int d)
+token_stages (int d, int warps)
 {
-  return d > 128 ? 2 : 3;
+  return d > 128 || warps == DEEP_WARPS ? 2 : 3;
 }
 
 // One head's vector through clamp, norm and RoPE, by one warp; @head: its D floats of shared memory.
@@ -84,13 +86,13 @@ finish_head (const CuQkv &f, const float *norm, bool turn, const float *cs, cons
   __syncwarp ();
 }
 
-template <int D>
-__global__ void __launch_bounds__ (TOKEN_THREADS)
+template <int D, int TOKEN_WARPS>
+__global__ void __launch_bounds__ (TOKEN_WARPS * 32)
 token_kernel (CuAttention a, CuQkv f, CuMeta m, float *y, float *partial, int *counters, int n_slices)
 {
 #if __CUDA_ARCH__ >= 800
-  constexpr int PITCH = D + 8, STAGES = token_stages (D); // halves a row: rows fall on different banks
-  constexpr int STAGE = 2 * TILE * PITCH;
+  constexpr int PITCH = D + 8, STAGES = token_stages (D, TOKEN_WARPS); // halves a row: rows fall on different banks
+  constexpr int STAGE = 2 * TILE * PITCH, TOKEN_THREADS = TOKEN_WARPS * 32;
   extern __shared__ __align__ (16) __half tiles[]; // [warp][stage][k, v][TILE][PITCH]
   __shared__ __align__ (16) __half qs[16][PITCH], own[2][D];
   __shared__ float heads[TOKEN_WARPS][D], cs[D / 2], sn[D / 2];
@@ -373,15 +375,26 @@ token_kernel (CuAttention a, CuQkv f, CuMeta m, float *y, float *partial, int *c
 #endif
 }
 
-template <int D>
+// Dynamic shared memory, and what stands beside it.
+static constexpr int
+token_bytes (int d, int warps)
+{
+  return warps * token_stages (d, warps) * 2 * TILE * (d + 8) * 2;
+}
+static constexpr int
+token_fixed_bytes (int d, int warps)
+{
+  return (16 * (d + 8) + 2 * d) * 2 + (warps + 1) * d * 4 + 16 * MAX_SLICES * 4 + 64;
+}
+
+template <int D, int WARPS>
 static cudaError_t
 token (CuStream s, const CuAttention *a, const CuQkv *f, const CuMeta *m, float *y, int n_rows, float *partial,
        int *counters, int n_units, int pdl)
 {
-  const size_t bytes = (size_t) TOKEN_WARPS * token_stages (D) * 2 * TILE * (D + 8) * sizeof (__half);
   int n = n_units / (a->n_head_kv * n_rows);
   n = n < 1 ? 1 : n > MAX_SLICES ? MAX_SLICES : n;
-  return launch_kernel (token_kernel<D>, dim3 (a->n_head_kv * n, n_rows), TOKEN_THREADS, bytes, s, pdl, *a, *f, *m, y, partial, counters, n);
+  return launch_kernel (token_kernel<D, WARPS>, dim3 (a->n_head_kv * n, n_rows), WARPS * 32, token_bytes (D, WARPS), s, pdl, *a, *f, *m, y, partial, counters, n);
 }
 
 bool
@@ -393,27 +406,37 @@ cu_attention_token_fits (const CuAttention *a)
     return false;
   const int d = a->k_width;
   const bool width = d == 16 || d == 32 || d == 64 || d == 80 || d == 96 || d == 128 || d == 256;
-  const int ring = TOKEN_WARPS * token_stages (d) * 2 * TILE * (d + 8) * 2;
-  const int fixed = (16 * (d + 8) + 2 * d) * 2 + (TOKEN_WARPS + 1) * d * 4 + 16 * MAX_SLICES * 4 + 64;
   return cu_code_arch () >= 80 && width && d == a->v_width && a->causal && a->n_head % a->n_head_kv == 0
-         && a->n_head / a->n_head_kv <= 16 && ring + fixed <= limit;
+         && a->n_head / a->n_head_kv <= 16 && token_bytes (d, SHALLOW_WARPS) + token_fixed_bytes (d, SHALLOW_WARPS) <= limit;
 }
 
 cudaError_t
 cu_attention_token (CuStream s, const CuAttention *a, const CuQkv *f, const CuMeta *m, float *y, int n_rows,
-                    float *partial, int *counters, int n_units, int pdl)
+                    float *partial, int *counters, int n_units, bool deep, int pdl)
 {
+  int device, limit;
+  cudaError_t e = cudaGetDevice (&device);
+  if (e == cudaSuccess)
+    e = cudaDeviceGetAttribute (&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  if (e != cudaSuccess)
+    return e;
+  deep = deep && token_bytes (a->k_width, DEEP_WARPS) + token_fixed_bytes (a->k_width, DEEP_WARPS) <= limit;
   switch (a->k_width)
     {
 #define CASE(D)                                                                                    \
   case D:                                                                                          \
-    return token<D> (s, a, f, m, y, n_rows, partial, counters, n_units, pdl);
+    return deep ? token<D, DEEP_WARPS> (s, a, f, m, y, n_rows, partial, counters, n_units, pdl)    \
+                : token<D, SHALLOW_WARPS> (s, a, f, m, y, n_rows, partial, counters, n_units, pdl);
+      CASE (64)
+      CASE (128)
+#undef CASE
+#define CASE(D)                                                                                    \
+  case D:                                                                                          \
+    return token<D, SHALLOW_WARPS> (s, a, f, m, y, n_rows, partial, counters, n_units, pdl);
       CASE (16)
       CASE (32)
-      CASE (64)
       CASE (80)
       CASE (96)
-      CASE (128)
       CASE (256)
 #undef CASE
     default:

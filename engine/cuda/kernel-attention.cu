@@ -349,16 +349,19 @@ cu_attention_decode (CuStream s, const CuAttention *a, const CuMeta *m, int grou
 
 // ---- prefill ----
 
-#define ROWS 64
+// Query rows of a warp are MT tiles of 16. Two read each key and value from shared memory half as often, which is
+// what bounds one; their registers and the queries' 128 rows in shared memory fit data centre cards.
 #define PREFILL_THREADS 128
+#define PREFILL_ROWS(MT) (64 * (MT))
 
-template <int D>
-__global__ void __launch_bounds__ (PREFILL_THREADS)
+template <int D, int MT>
+__global__ void __launch_bounds__ (PREFILL_THREADS, MT == 2 ? 2 : 1)
 prefill_kernel (CuAttention a, CuMeta m, int group, const float *q, float *y, __nv_bfloat16 *y16)
 {
 #if __CUDA_ARCH__ >= 800
   constexpr int PITCH = D + 8; // halves a row in shared memory: rows fall on different banks
-  extern __shared__ __align__ (16) __half tiles[]; // [stage][k, v][64][PITCH]
+  constexpr int ROWS = PREFILL_ROWS (MT);
+  extern __shared__ __align__ (16) __half tiles[]; // [stage][k, v][64][PITCH], then with MT == 2 q [ROWS][PITCH]
   const int seq = blockIdx.z, head = blockIdx.y, kv = head / (a.n_head / a.n_head_kv);
   const int row_first = m.first_row[seq], row_end = m.first_row[seq + 1];
   // late rows see most positions: start them first
@@ -387,28 +390,48 @@ prefill_kernel (CuAttention a, CuMeta m, int group, const float *q, float *y, __
   };
   fetch (t_first, 0);
 
-  // this warp's 16 query rows as fragments; scale and log2 (e) folded in unless scores are capped
+  // this warp's query rows as fragments (MT == 1) or halves in shared memory; scale and log2 (e) folded in unless
+  // scores are capped
   const float fold = a.soft_cap > 0.f ? a.scale : a.scale * 1.4426950408889634f;
-  uint32_t qf[D / 16][4];
   const int g = lane / 4, c2 = lane % 4 * 2;
-  const int ra = warp * 16 + g, rb = ra + 8;
-  const float *qa = q + ((size_t) (r0 + (ra < n_here ? ra : n_here - 1)) * a.n_head + head) * D;
-  const float *qb = q + ((size_t) (r0 + (rb < n_here ? rb : n_here - 1)) * a.n_head + head) * D;
-#pragma unroll
-  for (int k = 0; k < D / 16; k++)
+  __half *qs = tiles + (size_t) 4 * ENG_KV_BLOCK * PITCH;
+  uint32_t qf[MT == 1 ? D / 16 : 1][4];
+  auto query = [&] (int r) { return q + ((size_t) (r0 + (r < n_here ? r : n_here - 1)) * a.n_head + head) * D; };
+  if constexpr (MT == 1)
     {
-      const float2 u0 = *(const float2 *) (qa + k * 16 + c2), u1 = *(const float2 *) (qb + k * 16 + c2);
-      const float2 u2 = *(const float2 *) (qa + k * 16 + 8 + c2);
-      const float2 u3 = *(const float2 *) (qb + k * 16 + 8 + c2);
-      qf[k][0] = two_halves (u0.x * fold, u0.y * fold);
-      qf[k][1] = two_halves (u1.x * fold, u1.y * fold);
-      qf[k][2] = two_halves (u2.x * fold, u2.y * fold);
-      qf[k][3] = two_halves (u3.x * fold, u3.y * fold);
+      const float *qa = query (warp * 16 + g), *qb = query (warp * 16 + g + 8);
+#pragma unroll
+      for (int k = 0; k < D / 16; k++)
+        {
+          const float2 u0 = *(const float2 *) (qa + k * 16 + c2), u1 = *(const float2 *) (qb + k * 16 + c2);
+          const float2 u2 = *(const float2 *) (qa + k * 16 + 8 + c2);
+          const float2 u3 = *(const float2 *) (qb + k * 16 + 8 + c2);
+          qf[k][0] = two_halves (u0.x * fold, u0.y * fold);
+          qf[k][1] = two_halves (u1.x * fold, u1.y * fold);
+          qf[k][2] = two_halves (u2.x * fold, u2.y * fold);
+          qf[k][3] = two_halves (u3.x * fold, u3.y * fold);
+        }
     }
-  const int pa = m.position[r0 + (ra < n_here ? ra : n_here - 1)];
-  const int pb = m.position[r0 + (rb < n_here ? rb : n_here - 1)];
-  float o[D / 8][4] = {};
-  float top[2] = { -INFINITY, -INFINITY }, sum[2] = { 0.f, 0.f };
+  else // each warp its own rows: the barrier in the loop stands before the first use all the same
+    for (int i = lane; i < 16 * MT * D / 4; i += 32)
+      {
+        const int r = warp * 16 * MT + i / (D / 4), c = i % (D / 4) * 4;
+        const float4 u = *(const float4 *) (query (r) + c);
+        *(uint2 *) (qs + r * PITCH + c)
+            = make_uint2 (two_halves (u.x * fold, u.y * fold), two_halves (u.z * fold, u.w * fold));
+      }
+  int at[MT][2], position[MT][2]; // the thread's rows: within the block, and where they stand
+  float o[MT][D / 8][4] = {};
+  float top[MT][2], sum[MT][2] = {};
+#pragma unroll
+  for (int mt = 0; mt < MT; mt++)
+#pragma unroll
+    for (int i = 0; i < 2; i++)
+      {
+        at[mt][i] = (warp * MT + mt) * 16 + i * 8 + g;
+        position[mt][i] = m.position[r0 + (at[mt][i] < n_here ? at[mt][i] : n_here - 1)];
+        top[mt][i] = -INFINITY;
+      }
 
   for (int t = t_first; t < t_end; t++)
     {
@@ -423,129 +446,162 @@ prefill_kernel (CuAttention a, CuMeta m, int group, const float *q, float *y, __
       __syncthreads ();
       const __half *k = tiles + (size_t) stage * 2 * ENG_KV_BLOCK * PITCH;
       const __half *v = k + ENG_KV_BLOCK * PITCH;
-      float s[8][4] = {};
+      float s[MT][8][4] = {};
 #pragma unroll
       for (int kk = 0; kk < D / 16; kk++)
+        {
+          uint32_t qa[MT][4];
 #pragma unroll
-        for (int n = 0; n < 8; n += 2)
-          {
-            uint32_t b[4]; // keys n*8 .. n*8+15, values kk*16 .. +15
-            ldmatrix4 (b, k + (n * 8 + (lane & 7) + (lane & 16 ? 8 : 0)) * PITCH + kk * 16
-                              + (lane & 8 ? 8 : 0));
-            mma (s[n], qf[kk], b[0], b[1]);
-            mma (s[n + 1], qf[kk], b[2], b[3]);
-          }
+          for (int mt = 0; mt < MT; mt++)
+            if constexpr (MT == 1)
+              for (int i = 0; i < 4; i++)
+                qa[mt][i] = qf[kk][i];
+            else
+              ldmatrix4 (qa[mt], qs + ((warp * MT + mt) * 16 + (lane & 15)) * PITCH + kk * 16 + (lane & 16 ? 8 : 0));
+#pragma unroll
+          for (int n = 0; n < 8; n += 2)
+            {
+              uint32_t b[4]; // keys n*8 .. n*8+15, values kk*16 .. +15
+              ldmatrix4 (b, k + (n * 8 + (lane & 7) + (lane & 16 ? 8 : 0)) * PITCH + kk * 16 + (lane & 8 ? 8 : 0));
+#pragma unroll
+              for (int mt = 0; mt < MT; mt++)
+                {
+                  mma (s[mt][n], qa[mt], b[0], b[1]);
+                  mma (s[mt][n + 1], qa[mt], b[2], b[3]);
+                }
+            }
+        }
       const int p0 = t * ENG_KV_BLOCK;
       const bool edge = p0 + ENG_KV_BLOCK > p_first + 1 || p0 + ENG_KV_BLOCK > end
                         || (a.window > 0 && p0 <= p_last - a.window);
-      float mx[2] = { top[0], top[1] };
 #pragma unroll
-      for (int n = 0; n < 8; n++)
+      for (int mt = 0; mt < MT; mt++)
+        {
+          float mx[2] = { top[mt][0], top[mt][1] };
 #pragma unroll
-        for (int i = 0; i < 4; i++)
-          {
-            float x = s[n][i];
-            if (a.soft_cap > 0.f)
-              x = a.soft_cap * tanhf (x / a.soft_cap) * 1.4426950408889634f;
-            if (edge)
+          for (int n = 0; n < 8; n++)
+#pragma unroll
+            for (int i = 0; i < 4; i++)
               {
-                const int p = p0 + n * 8 + c2 + (i & 1), mine = i < 2 ? pa : pb;
-                const int stop = a.causal ? mine + 1 : end;
-                if (p >= stop || (a.window > 0 && p <= mine - a.window))
-                  x = -INFINITY;
+                float x = s[mt][n][i];
+                if (a.soft_cap > 0.f)
+                  x = a.soft_cap * tanhf (x / a.soft_cap) * 1.4426950408889634f;
+                if (edge)
+                  {
+                    const int p = p0 + n * 8 + c2 + (i & 1), mine = position[mt][i / 2];
+                    const int stop = a.causal ? mine + 1 : end;
+                    if (p >= stop || (a.window > 0 && p <= mine - a.window))
+                      x = -INFINITY;
+                  }
+                s[mt][n][i] = x;
+                mx[i / 2] = fmaxf (mx[i / 2], x);
               }
-            s[n][i] = x;
-            mx[i / 2] = fmaxf (mx[i / 2], x);
-          }
-      float keep[2];
+          float keep[2];
 #pragma unroll
-      for (int i = 0; i < 2; i++)
-        {
-          mx[i] = fmaxf (mx[i], __shfl_xor_sync (~0u, mx[i], 1));
-          mx[i] = fmaxf (mx[i], __shfl_xor_sync (~0u, mx[i], 2));
-          const float base = mx[i] == -INFINITY ? 0.f : mx[i];
-          keep[i] = exp2f (top[i] - base);
-          top[i] = mx[i];
-          mx[i] = base;
-          sum[i] *= keep[i];
+          for (int i = 0; i < 2; i++)
+            {
+              mx[i] = fmaxf (mx[i], __shfl_xor_sync (~0u, mx[i], 1));
+              mx[i] = fmaxf (mx[i], __shfl_xor_sync (~0u, mx[i], 2));
+              const float base = mx[i] == -INFINITY ? 0.f : mx[i];
+              keep[i] = exp2f (top[mt][i] - base);
+              top[mt][i] = mx[i];
+              mx[i] = base;
+              sum[mt][i] *= keep[i];
+            }
+#pragma unroll
+          for (int n = 0; n < D / 8; n++)
+            {
+              o[mt][n][0] *= keep[0];
+              o[mt][n][1] *= keep[0];
+              o[mt][n][2] *= keep[1];
+              o[mt][n][3] *= keep[1];
+            }
+#pragma unroll
+          for (int n = 0; n < 8; n++)
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+              {
+                s[mt][n][i] = exp2f (s[mt][n][i] - mx[i / 2]);
+                sum[mt][i / 2] += s[mt][n][i];
+              }
         }
-#pragma unroll
-      for (int n = 0; n < D / 8; n++)
-        {
-          o[n][0] *= keep[0];
-          o[n][1] *= keep[0];
-          o[n][2] *= keep[1];
-          o[n][3] *= keep[1];
-        }
-#pragma unroll
-      for (int n = 0; n < 8; n++)
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-          {
-            s[n][i] = exp2f (s[n][i] - mx[i / 2]);
-            sum[i / 2] += s[n][i];
-          }
 #pragma unroll
       for (int kk = 0; kk < 4; kk++)
         {
-          const uint32_t p[4] = { two_halves (s[2 * kk][0], s[2 * kk][1]),
-                                  two_halves (s[2 * kk][2], s[2 * kk][3]),
-                                  two_halves (s[2 * kk + 1][0], s[2 * kk + 1][1]),
-                                  two_halves (s[2 * kk + 1][2], s[2 * kk + 1][3]) };
+          uint32_t p[MT][4];
+#pragma unroll
+          for (int mt = 0; mt < MT; mt++)
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+              p[mt][i] = two_halves (s[mt][2 * kk + i / 2][i % 2 * 2], s[mt][2 * kk + i / 2][i % 2 * 2 + 1]);
 #pragma unroll
           for (int n = 0; n < D / 8; n += 2)
             {
               uint32_t b[4]; // positions kk*16 .. +15, values n*8 .. n*8+15
               ldmatrix4_trans (b, v + (kk * 16 + (lane & 15)) * PITCH + n * 8 + (lane & 16 ? 8 : 0));
-              mma (o[n], p, b[0], b[1]);
-              mma (o[n + 1], p, b[2], b[3]);
+#pragma unroll
+              for (int mt = 0; mt < MT; mt++)
+                {
+                  mma (o[mt][n], p[mt], b[0], b[1]);
+                  mma (o[mt][n + 1], p[mt], b[2], b[3]);
+                }
             }
         }
       __syncthreads ();
     }
 #pragma unroll
-  for (int i = 0; i < 2; i++)
-    {
-      sum[i] += __shfl_xor_sync (~0u, sum[i], 1);
-      sum[i] += __shfl_xor_sync (~0u, sum[i], 2);
-      if (a.sinks)
-        sum[i] += exp2f (a.sinks[head] * 1.4426950408889634f - top[i]);
-      sum[i] = 1.f / sum[i];
-    }
-#pragma unroll
-  for (int n = 0; n < D / 8; n++)
+  for (int mt = 0; mt < MT; mt++)
 #pragma unroll
     for (int i = 0; i < 2; i++)
       {
-        const int r = i ? rb : ra;
+        float all = sum[mt][i];
+        all += __shfl_xor_sync (~0u, all, 1);
+        all += __shfl_xor_sync (~0u, all, 2);
+        if (a.sinks)
+          all += exp2f (a.sinks[head] * 1.4426950408889634f - top[mt][i]);
+        const float share = 1.f / all;
+        const int r = at[mt][i];
         if (r >= n_here)
           continue;
-        const size_t at = ((size_t) (r0 + r) * a.n_head + head) * D + n * 8 + c2;
-        const float u = o[n][2 * i] * sum[i], w = o[n][2 * i + 1] * sum[i];
-        if (y)
-          *(float2 *) (y + at) = make_float2 (u, w);
-        if (y16)
+#pragma unroll
+        for (int n = 0; n < D / 8; n++)
           {
-            const __nv_bfloat162 b = __floats2bfloat162_rn (u, w);
-            *(__nv_bfloat162 *) (y16 + at) = b;
+            const size_t to = ((size_t) (r0 + r) * a.n_head + head) * D + n * 8 + c2;
+            const float u = o[mt][n][2 * i] * share, w = o[mt][n][2 * i + 1] * share;
+            if (y)
+              *(float2 *) (y + to) = make_float2 (u, w);
+            if (y16)
+              *(__nv_bfloat162 *) (y16 + to) = __floats2bfloat162_rn (u, w);
           }
       }
 #endif
 }
 
-template <int D>
+template <int D, int MT>
 static cudaError_t
-prefill (CuStream s, const CuAttention *a, const CuMeta *m, int group, const float *q, float *y,
-         __nv_bfloat16 *y16, int max_rows, int n_sequences)
+prefill_tiles (CuStream s, const CuAttention *a, const CuMeta *m, int group, const float *q, float *y,
+               __nv_bfloat16 *y16, int max_rows, int n_sequences)
 {
-  const size_t bytes = (size_t) 2 * 2 * ENG_KV_BLOCK * (D + 8) * sizeof (__half);
-  cudaError_t e = cudaFuncSetAttribute (prefill_kernel<D>,
+  const size_t bytes = (size_t) (4 * ENG_KV_BLOCK + (MT == 2 ? PREFILL_ROWS (MT) : 0)) * (D + 8) * sizeof (__half);
+  cudaError_t e = cudaFuncSetAttribute (prefill_kernel<D, MT>,
                                         cudaFuncAttributeMaxDynamicSharedMemorySize, (int) bytes);
   if (e != cudaSuccess)
     return e;
-  const dim3 grid ((max_rows + ROWS - 1) / ROWS, a->n_head, n_sequences);
-  prefill_kernel<D><<<grid, PREFILL_THREADS, bytes, s>>> (*a, *m, group, q, y, y16);
+  const dim3 grid ((max_rows + PREFILL_ROWS (MT) - 1) / PREFILL_ROWS (MT), a->n_head, n_sequences);
+  prefill_kernel<D, MT><<<grid, PREFILL_THREADS, bytes, s>>> (*a, *m, group, q, y, y16);
   return cudaGetLastError ();
+}
+
+template <int D>
+static cudaError_t
+prefill (CuStream s, const CuAttention *a, const CuMeta *m, int group, const float *q, float *y,
+         __nv_bfloat16 *y16, int max_rows, int n_sequences, int limit)
+{
+  // two blocks a multiprocessor of the larger tile, and rows enough that every multiprocessor has some
+  if constexpr (D == 64 || D == 128)
+    if (limit >= 160 << 10 && max_rows >= 512)
+      return prefill_tiles<D, 2> (s, a, m, group, q, y, y16, max_rows, n_sequences);
+  return prefill_tiles<D, 1> (s, a, m, group, q, y, y16, max_rows, n_sequences);
 }
 
 cudaError_t
@@ -566,7 +622,7 @@ cu_attention_prefill (CuStream s, const CuAttention *a, const CuMeta *m, int gro
       {
 #define CASE(D)                                                                                    \
   case D:                                                                                          \
-    return prefill<D> (s, a, m, group, q, y, y16, max_rows_of_sequence, n_sequences);
+    return prefill<D> (s, a, m, group, q, y, y16, max_rows_of_sequence, n_sequences, limit);
         CASE (32)
         CASE (64)
         CASE (80)

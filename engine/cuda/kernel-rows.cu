@@ -145,6 +145,58 @@ norm_kernel (int kind, const float *x, const float *before, const float *after, 
     }
 }
 
+// RMS norms of rows up to 8,192, four values a load, all that is read asked for at once: with one row (decode) the
+// kernel is nothing but trips to the memory. KEEP: loads of a thread.
+template <int KEEP>
+static __global__ void
+rms_kernel (const float *x, const float *before, const float *after, const float *w, float eps, float scale, float *y,
+            __nv_bfloat16 *y16, int width)
+{
+  const size_t at = (size_t) blockIdx.x * width;
+  float4 v[KEEP], weight[KEEP], rest[KEEP];
+  const float4 zero = make_float4 (0.f, 0.f, 0.f, 0.f);
+#pragma unroll
+  for (int n = 0; n < KEEP; n++)
+    {
+      const int i = (n * blockDim.x + threadIdx.x) * 4;
+      weight[n] = w && i < width ? __ldg ((const float4 *) (w + i)) : make_float4 (1.f, 1.f, 1.f, 1.f);
+    }
+  wait_for_input ();
+#pragma unroll
+  for (int n = 0; n < KEEP; n++)
+    {
+      const int i = (n * blockDim.x + threadIdx.x) * 4;
+      v[n] = i < width ? *(const float4 *) (x + at + i) : zero;
+      rest[n] = after && i < width ? *(const float4 *) (after + at + i) : zero;
+      if (before && i < width)
+        {
+          const float4 b = *(const float4 *) (before + at + i);
+          v[n].x += b.x, v[n].y += b.y, v[n].z += b.z, v[n].w += b.w;
+        }
+    }
+  float sum = 0.f;
+#pragma unroll
+  for (int n = 0; n < KEEP; n++)
+    sum += v[n].x * v[n].x + v[n].y * v[n].y + v[n].z * v[n].z + v[n].w * v[n].w;
+  const float inv = rsqrtf (block_sum (sum) / width + eps), more = after ? scale : 1.f;
+#pragma unroll
+  for (int n = 0; n < KEEP; n++)
+    {
+      const int i = (n * blockDim.x + threadIdx.x) * 4;
+      if (i >= width)
+        break;
+      const float4 r = make_float4 (rest[n].x + v[n].x * inv * weight[n].x * more, rest[n].y + v[n].y * inv * weight[n].y * more,
+                                    rest[n].z + v[n].z * inv * weight[n].z * more, rest[n].w + v[n].w * inv * weight[n].w * more);
+      if (y)
+        *(float4 *) (y + at + i) = r;
+      if (y16)
+        {
+          const __nv_bfloat162 lo = __floats2bfloat162_rn (r.x, r.y), hi = __floats2bfloat162_rn (r.z, r.w);
+          *(uint2 *) (y16 + at + i) = make_uint2 (*(const uint32_t *) &lo, *(const uint32_t *) &hi);
+        }
+    }
+}
+
 cudaError_t
 cu_norm (CuStream s, int kind, const float *x, const float *before, const float *after,
          const float *w, const float *b, float eps, float scale, float *y, __nv_bfloat16 *y16,
@@ -152,6 +204,10 @@ cu_norm (CuStream s, int kind, const float *x, const float *before, const float 
 {
   if (width > 16384)
     return cudaErrorInvalidConfiguration;
+  if (kind == ENG_NORM_RMS && !b && width % 4 == 0 && width <= 8192)
+    return n_rows <= ENG_CUDA_GEMV_ROWS
+               ? launch_kernel (rms_kernel<2>, n_rows, 1024, 0, s, pdl, x, before, after, w, eps, scale, y, y16, width)
+               : launch_kernel (rms_kernel<8>, n_rows, 256, 0, s, pdl, x, before, after, w, eps, scale, y, y16, width);
   const int threads = width <= 1024 ? 256 : width <= 8192 ? 512 : 1024;
   return launch_kernel (norm_kernel, n_rows, threads, 0, s, pdl, kind, x, before, after, w, b, eps, scale, y,
                  y16, width);
@@ -227,9 +283,99 @@ qkv_finish_kernel (CuQkv a, CuMeta m)
     dst[i] = __float2half (head[i]);
 }
 
+// The same for many rows: a block has a row, whose sines and cosines all heads share; a warp has a head at a time.
+#define FINISH_WARPS 8
+
+static CU_DEV float
+warp_sum (float v)
+{
+#pragma unroll
+  for (int o = 16; o; o >>= 1)
+    v += __shfl_xor_sync (~0u, v, o);
+  return v;
+}
+
+static __global__ void __launch_bounds__ (FINISH_WARPS * 32)
+qkv_finish_rows_kernel (CuQkv a, CuMeta m)
+{
+  __shared__ float2 turn[ENG_CUDA_HEAD_MAX / 2];
+  __shared__ float heads[FINISH_WARPS][ENG_CUDA_HEAD_MAX];
+  const int row = blockIdx.x, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const int position = m.position[row], n_pairs = a.rope_kind == ENG_ROPE_NONE ? 0 : a.n_rot / 2;
+  for (int i = threadIdx.x; i < n_pairs; i += blockDim.x)
+    {
+      float sn, cs;
+      sincosf ((float) position * a.inv_freq[i], &sn, &cs);
+      turn[i] = make_float2 (cs * a.rope_scale, sn * a.rope_scale);
+    }
+  __syncthreads ();
+  const int block
+      = m.table[a.group][(size_t) m.sequence[row] * m.table_stride[a.group] + position / ENG_KV_BLOCK];
+  float *head = heads[warp];
+  for (int all = warp; all < a.n_head + 2 * a.n_head_kv; all += FINISH_WARPS)
+    {
+      const int kind = all < a.n_head ? 0 : all < a.n_head + a.n_head_kv ? 1 : 2;
+      const int h = all - (kind == 0 ? 0 : kind == 1 ? a.n_head : a.n_head + a.n_head_kv);
+      const int width = kind == 2 ? a.v_width : a.k_width, n_heads = kind == 0 ? a.n_head : a.n_head_kv;
+      const size_t at = ((size_t) row * n_heads + h) * width;
+      const float *src = (kind == 0 ? a.q : kind == 1 ? a.k : a.v) + at;
+      const float *norm = kind == 0 ? a.q_norm : kind == 1 ? a.k_norm : NULL;
+      float sum = 0.f, total = 0.f;
+      for (int i = lane; i < width; i += 32)
+        {
+          float v = src[i];
+          if (a.clamp > 0.f)
+            v = fminf (fmaxf (v, -a.clamp), a.clamp);
+          head[i] = v;
+          sum += v * v;
+          total += v;
+        }
+      if (norm)
+        {
+          float mean = 0.f;
+          if (a.norm_kind == ENG_NORM_LAYER)
+            {
+              mean = warp_sum (total) / width;
+              sum = 0.f;
+              for (int i = lane; i < width; i += 32)
+                sum += (head[i] - mean) * (head[i] - mean);
+            }
+          const float inv = rsqrtf (warp_sum (sum) / width + a.eps);
+          for (int i = lane; i < width; i += 32)
+            head[i] = (head[i] - mean) * inv * norm[i];
+        }
+      __syncwarp ();
+      for (int i = lane; i < n_pairs && kind != 2; i += 32)
+        {
+          const int i0 = a.rope_kind == ENG_ROPE_NEOX ? i : 2 * i;
+          const int i1 = a.rope_kind == ENG_ROPE_NEOX ? i + n_pairs : 2 * i + 1;
+          const float x0 = head[i0], x1 = head[i1];
+          head[i0] = x0 * turn[i].x - x1 * turn[i].y;
+          head[i1] = x0 * turn[i].y + x1 * turn[i].x;
+        }
+      __syncwarp ();
+      if (kind == 0)
+        for (int i = lane; i < width; i += 32)
+          a.q[at + i] = head[i];
+      else
+        {
+          __half *dst = (kind == 1 ? a.kc : a.vc)
+                        + (((size_t) block * a.n_head_kv + h) * ENG_KV_BLOCK + position % ENG_KV_BLOCK) * width;
+          for (int i = lane; i < width; i += 32)
+            dst[i] = __float2half (head[i]);
+        }
+      __syncwarp ();
+    }
+}
+
 cudaError_t
 cu_qkv_finish (CuStream s, const CuQkv *a, const CuMeta *m, int n_rows, int pdl)
 {
+  if (n_rows > ENG_CUDA_GEMV_ROWS)
+    {
+      qkv_finish_rows_kernel<<<n_rows, FINISH_WARPS * 32, 0, s>>> (*a, *m);
+      return cudaGetLastError ();
+    }
   return launch_kernel (qkv_finish_kernel, dim3 (a->n_head + 2 * a->n_head_kv, n_rows), 64, 0, s, pdl, *a, *m);
 }
 
@@ -471,7 +617,7 @@ router_kernel (const __grid_constant__ CuRouter r)
     }
   float *scores = r.scores + (size_t) row * r.n_expert;
   if (lane == 0 && e < r.n_expert)
-    scores[e] = r.has_norm ? dot * rsqrtf (square / r.n_cols + r.eps) : dot;
+    scores[e] = (r.has_norm ? dot * rsqrtf (square / r.n_cols + r.eps) : dot) + (r.bias ? r.bias[e] : 0.f);
   __shared__ int arrived;
   __threadfence ();
   __syncthreads ();
@@ -569,5 +715,48 @@ cudaError_t
 cu_fill (CuStream s, float *y, uint64_t n, float value)
 {
   fill_kernel<<<(unsigned) ((n + 255) / 256), 256, 0, s>>> (y, n, value);
+  return cudaGetLastError ();
+}
+
+// What the biases of a row's experts add to their weighted sum.
+static __global__ void
+expert_bias_kernel (const float *bias, const float *route, int n_used, int width, uint32_t stride, float *y)
+{
+  wait_for_input ();
+  const float *choice = route + (size_t) blockIdx.y * 2 * n_used;
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= width)
+    return;
+  float v = 0.f;
+  for (int u = 0; u < n_used; u++)
+    v += choice[n_used + u] * bias[(size_t) (int) choice[u] * width + i];
+  y[(size_t) blockIdx.y * stride + i] += v;
+}
+
+cudaError_t
+cu_expert_bias (CuStream s, const float *bias, const float *route, int n_used, int n_rows, int width, uint32_t stride,
+                float *y, int pdl)
+{
+  return launch_kernel (expert_bias_kernel, dim3 ((width + 255) / 256, n_rows), 256, 0, s, pdl, bias, route, n_used,
+                        width, stride, y);
+}
+
+static __global__ void
+slot_bias_kernel (const float *bias, const int *expert, int width, float *y)
+{
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < width)
+    y[(size_t) blockIdx.y * width + i] += bias[(size_t) expert[blockIdx.y] * width + i];
+}
+
+cudaError_t
+cu_slot_bias (CuStream s, const float *bias, const int *expert, int n_slots, int width, float *y)
+{
+  for (int at = 0; at < n_slots; at += 65535) // a grid's height
+    {
+      const int n = n_slots - at < 65535 ? n_slots - at : 65535;
+      slot_bias_kernel<<<dim3 ((width + 255) / 256, n), 256, 0, s>>> (bias, expert + at, width,
+                                                                     y + (size_t) at * width);
+    }
   return cudaGetLastError ();
 }

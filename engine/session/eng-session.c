@@ -423,6 +423,22 @@ load_text (EngSession *s, EngError *error)
   return ENG_OK;
 }
 
+/* A GPU makes its kernels ready at their first use, which takes tens of milliseconds: here, not in the first answer. */
+static EngStatus
+warm_up (EngSession *s, EngError *error)
+{
+  EngKvCache *cache = eng_runner_get_cache (s->runner);
+  const int32_t token = 0;
+  uint32_t sequence;
+  EngStatus status = eng_kv_cache_add (cache, &sequence, error);
+  if (status != ENG_OK)
+    return status;
+  for (int i = 0; i < 2 && status == ENG_OK; i++)
+    status = eng_runner_prefill (s->runner, sequence, &token, 1, 0, NULL, NULL, NULL, error);
+  eng_kv_cache_remove (cache, sequence);
+  return status;
+}
+
 static EngStatus
 load (EngSession *s, Loading *l, EngError *error)
 {
@@ -437,6 +453,8 @@ load (EngSession *s, Loading *l, EngError *error)
     status = eng_executor_new (l->program, &source, &l->executor, &s->executor, error);
   if (status == ENG_OK)
     status = eng_runner_new (s->executor, &l->runner, &s->runner, error);
+  if (status == ENG_OK && l->n_devices == 2 && l->program->causal)
+    status = warm_up (s, error);
   if (status == ENG_OK && l->program->causal)
     {
       EngSamplerOptions sampling;
