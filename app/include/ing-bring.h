@@ -7,7 +7,8 @@
  *    which is checked (program, schema version, integrity) like any file of a stranger.
  * 2. Nothing here is overwritten: a conversation that is here already, with every message, is left; one that differs comes
  *    as another conversation; a setting that has a value here keeps it; a model of the same name gets a number.
- * 3. Only what was compared is removed, and only while it is still what was compared.
+ * 3. Only what was compared is removed, and only while it is still what was compared; with a database go the older
+ *    states of it that its program kept (backups), which are not compared.
  *
  * Not brought: the index of documents (they are added again), settings that name paths or servers, links to models.
  * Main thread only; disks are read on threads of its own. One run an object. */

@@ -115,22 +115,32 @@ on_copied (GObject *source, GAsyncResult *result, gpointer user_data)
   g_task_run_in_thread (task, remove_thread);
 }
 
-void
-ing_mover_start (IngLibrary *library, IngDatabase *database, IngJob *job, GTask *outer)
+/* NULL: the job says nothing that can be read. */
+static Run *
+run_new (IngDatabase *database, IngJob *job, GError **error)
 {
-  GError *error = NULL;
-  g_autoptr (JsonObject) payload = ing_json_parse_object (ing_job_get_payload (job), -1, &error);
+  g_autoptr (JsonObject) payload = ing_json_parse_object (ing_job_get_payload (job), -1, error);
   if (payload == NULL)
-    {
-      g_task_return_error (outer, error);
-      g_object_unref (outer);
-      return;
-    }
+    return NULL;
   Run *run = g_new0 (Run, 1);
   run->database = g_object_ref (database);
   run->job = g_object_ref (job);
   run->path = g_strdup (ing_json_get_string (payload, "in", ""));
   run->folder = g_strdup (ing_json_get_string (payload, "to", ""));
+  return run;
+}
+
+void
+ing_mover_start (IngLibrary *library, IngDatabase *database, IngJob *job, GTask *outer)
+{
+  GError *error = NULL;
+  Run *run = run_new (database, job, &error);
+  if (run == NULL)
+    {
+      g_task_return_error (outer, error);
+      g_object_unref (outer);
+      return;
+    }
   g_autoptr (GTask) task = new_task (library, run, g_task_get_cancellable (outer), on_copied, outer);
   g_task_run_in_thread (task, copy_thread);
 }
@@ -146,14 +156,9 @@ clean_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *ca
 void
 ing_mover_clean (IngLibrary *library, IngDatabase *database, IngJob *job)
 {
-  g_autoptr (JsonObject) payload = ing_json_parse_object (ing_job_get_payload (job), -1, NULL);
-  if (payload == NULL)
+  Run *run = run_new (database, job, NULL);
+  if (run == NULL)
     return;
-  Run *run = g_new0 (Run, 1);
-  run->database = g_object_ref (database);
-  run->job = g_object_ref (job);
-  run->path = g_strdup (ing_json_get_string (payload, "in", ""));
-  run->folder = g_strdup (ing_json_get_string (payload, "to", ""));
   g_autoptr (GTask) task = new_task (library, run, NULL, NULL, NULL);
   g_task_run_in_thread (task, clean_thread);
 }

@@ -279,17 +279,6 @@ write_sizes (EngJsonWriter *w, const EngJson *names, const EngGguf *file)
   eng_json_write_end_object (w);
 }
 
-/* What was measured when the file was made, where it was. */
-static void
-write_quality (EngJsonWriter *w, const EngGguf *file)
-{
-  EngQualityRecord record;
-  if (!eng_quality_read (file, &record))
-    return;
-  eng_json_write_key (w, "quality");
-  eng_quality_write_json (w, &record);
-}
-
 EngStatus
 eng_service_inspect (EngService *s, EngRequest *request, EngError *error)
 {
@@ -312,7 +301,7 @@ eng_service_inspect (EngService *s, EngRequest *request, EngError *error)
   eng_json_write_member_int64 (&w, "context", plan.n_ctx);
   eng_json_write_member_string (&w, "device", plan.device);
   write_memory (&w, &plan);
-  write_quality (&w, eng_model_get_file (model));
+  eng_quality_write_member (&w, eng_model_get_file (model));
   const EngJson *sizes = eng_json_get (request->payload, "sizes");
   if (sizes && sizes->type == ENG_JSON_ARRAY)
     write_sizes (&w, sizes, eng_model_get_file (model));

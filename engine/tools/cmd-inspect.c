@@ -110,16 +110,6 @@ print_quality (const EngGguf *file)
 }
 
 static void
-write_quality (EngJsonWriter *w, const EngGguf *file)
-{
-  EngQualityRecord record;
-  if (!eng_quality_read (file, &record))
-    return;
-  eng_json_write_key (w, "quality");
-  eng_quality_write_json (w, &record);
-}
-
-static void
 write_json (EngJsonWriter *w, const EngModelInfo *info, const EngProgram *program,
             const EngSessionPlan *plan)
 {
@@ -174,7 +164,7 @@ inspect_model (const char *path, const EngToolModelOptions *model_options, bool 
       EngJsonWriter w = { .out = &out };
       eng_json_write_begin_object (&w);
       write_json (&w, info, program, &plan);
-      write_quality (&w, eng_model_get_file (model));
+      eng_quality_write_member (&w, eng_model_get_file (model));
       eng_json_write_end_object (&w);
       code = eng_tool_finish_json (&out);
     }

@@ -128,7 +128,7 @@ row_cb (void *data, float *ours, float *unused, int32_t next, EngError *error)
   eng_score_add (&r->score, ours, NULL, next);
   for (uint32_t i = 0; i < n; i++)
     {
-      if (!isfinite (ours[i]) && !isinf (ours[i]))
+      if (isnan (ours[i]))
         return eng_error_set (error, ENG_ERR_FORMAT, NULL, ENG_OFFSET_NONE,
                               "the model computes numbers that are not finite; its file may be damaged");
       r->row[i] = eng_f32_to_f16 (ours[i] > LEAST ? ours[i] : LEAST);

@@ -110,3 +110,13 @@ eng_quality_write_json (EngJsonWriter *w, const EngQualityRecord *record)
   eng_json_write_member_string (w, "source", record->source);
   eng_json_write_end_object (w);
 }
+
+void
+eng_quality_write_member (EngJsonWriter *w, const EngGguf *gguf)
+{
+  EngQualityRecord record;
+  if (!eng_quality_read (gguf, &record))
+    return;
+  eng_json_write_key (w, "quality");
+  eng_quality_write_json (w, &record);
+}

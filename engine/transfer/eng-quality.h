@@ -29,6 +29,9 @@ bool eng_quality_read (const EngGguf *gguf, EngQualityRecord *record);
 /* Whether @key is one of ours that describes one file alone, so that a file made of it must not inherit it. */
 bool eng_quality_is_key (EngGgufString key);
 
+/* A member "quality" of the object at hand, with what the file has; nothing where it has none. */
+void eng_quality_write_member (EngJsonWriter *w, const EngGguf *gguf);
+
 /* An object: "perplexity", "perplexity_error", "source_perplexity", "mean_kl", "kl_99", "same_top", "positions", "chunk",
  * "text", "source". */
 void eng_quality_write_json (EngJsonWriter *w, const EngQualityRecord *record);

@@ -345,6 +345,22 @@ test_kl (void)
   g_remove (text);
 }
 
+/* The program, a signal after @delay_us, and how it ended. */
+static int
+run_and_signal (const char *const *argv, int signal_number, guint delay_us)
+{
+  GPid pid;
+  int status;
+  g_assert_true (g_spawn_async (NULL, (char **) argv, NULL,
+                                G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL
+                                    | G_SPAWN_STDERR_TO_DEV_NULL,
+                                NULL, NULL, &pid, NULL));
+  g_usleep (delay_us);
+  kill (pid, signal_number);
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  return status;
+}
+
 /* Whenever it is stopped while it seeks: nothing is left. */
 static void
 test_kl_stopped (void)
@@ -354,15 +370,7 @@ test_kl_stopped (void)
   const char *argv[] = { g_getenv ("INGLENOOK_ENGINE"), "quantize", tiny, out, "--target-kl", "0.0001", NULL };
   for (gsize i = 0; i < G_N_ELEMENTS (delays_us); i++)
     {
-      GPid pid;
-      int status;
-      g_assert_true (g_spawn_async (NULL, (char **) argv, NULL,
-                                    G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL
-                                        | G_SPAWN_STDERR_TO_DEV_NULL,
-                                    NULL, NULL, &pid, NULL));
-      g_usleep (delays_us[i]);
-      kill (pid, SIGINT);
-      g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+      int status = run_and_signal (argv, SIGINT, delays_us[i]);
       g_assert_cmpuint (take_parts (), ==, 0);
       gboolean is_made = g_file_test (out, G_FILE_TEST_EXISTS);
       g_assert_true (is_made == (WIFEXITED (status) && WEXITSTATUS (status) == 0));
@@ -392,15 +400,7 @@ check_signal (const char *in, int signal_number, guint delay_us)
 {
   g_autofree char *out = scratch_path ("ended.gguf");
   const char *argv[] = { g_getenv ("INGLENOOK_ENGINE"), "quantize", in, out, "Q4_K", "--threads", "1", NULL };
-  GPid pid;
-  int status;
-  g_assert_true (g_spawn_async (NULL, (char **) argv, NULL,
-                                G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL
-                                    | G_SPAWN_STDERR_TO_DEV_NULL,
-                                NULL, NULL, &pid, NULL));
-  g_usleep (delay_us);
-  kill (pid, signal_number);
-  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  int status = run_and_signal (argv, signal_number, delay_us);
   guint n_parts = take_parts ();
   if (signal_number == SIGINT)
     g_assert_cmpuint (n_parts, ==, 0);

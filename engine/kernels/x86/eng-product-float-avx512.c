@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "eng-kernels.h"
+#include "eng-product-float.h"
 #include "eng-tiers.h"
 
 #define INLINE static inline __attribute__ ((always_inline))
@@ -169,22 +169,10 @@ product_float (EngFloatFormat format, const void *w, size_t w_stride, size_t n_j
     }
 }
 
-#define ENG_PRODUCT_FLOAT(name)                                                                    \
-  static void product_##name (const void *w, size_t w_stride, size_t n_j, size_t n_cols,           \
-                              const float *x, size_t x_stride, size_t n_r, float *y,               \
-                              size_t y_stride, float *scratch)                                     \
-  {                                                                                                \
-    product_float (ENG_FLOAT_##name, w, w_stride, n_j, n_cols, x, x_stride, n_r, y, y_stride,      \
-                   scratch);                                                                       \
-  }
-ENG_PRODUCT_FLOAT (F32)
-ENG_PRODUCT_FLOAT (F16)
-ENG_PRODUCT_FLOAT (BF16)
+ENG_PRODUCT_FLOAT_FORMS
 
 void
 eng_product_float_init_avx512 (EngKernels *k)
 {
-  k->product_float[ENG_FLOAT_F32] = product_F32;
-  k->product_float[ENG_FLOAT_F16] = product_F16;
-  k->product_float[ENG_FLOAT_BF16] = product_BF16;
+  product_float_init (k);
 }
