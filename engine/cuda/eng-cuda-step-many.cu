@@ -4,20 +4,19 @@
 
 #include "eng-cuda-run.h"
 
-// y [m, ldy] = beta y + x16 [m, k] * w^T, rows [first, first + n) of the weight.
+// y [m, ldy] = beta y + x16 [m, k] * w^T.
 static cudaError_t
-large_product (CuRun *r, const CuWeight *w, uint64_t first, uint64_t n, const __nv_bfloat16 *x16, int m,
-               float *y, int ldy, float beta)
+large_product (CuRun *r, const CuWeight *w, const __nv_bfloat16 *x16, int m, float *y, int ldy, float beta)
 {
-  const uint64_t at_once = r->s->w16_elements / w->n_cols;
+  const uint64_t n = w->n_rows, at_once = r->s->w16_elements / w->n_cols;
   for (uint64_t at = 0; at < n; at += at_once)
     {
       const uint64_t part = n - at < at_once ? n - at : at_once;
       const __nv_bfloat16 *w16 = r->s->w16;
       if (w->type == ENG_TYPE_BF16)
-        w16 = (const __nv_bfloat16 *) w->q + (first + at) * w->n_cols;
+        w16 = (const __nv_bfloat16 *) w->q + at * w->n_cols;
       else
-        TRY (cu_expand_bf16 (r->stream, w, first + at, part, r->s->w16));
+        TRY (cu_expand_bf16 (r->stream, w, at, part, r->s->w16));
       r->blas_error = cu_blas_product (r->b->device->blas, r->stream, m, (int) part, (int) w->n_cols,
                                        x16, w16, y + at, ldy, beta, r->s->workspace,
                                        CU_BLAS_WORKSPACE_BYTES);
@@ -64,7 +63,7 @@ product_of (CuRun *r, uint32_t i, EngWeightId id, float *y, int ldy, float beta)
   if (w.type != ENG_TYPE_F32)
     {
       TRY (need_x16 (r, src));
-      TRY (large_product (r, &w, 0, w.n_rows, r->s->x16, r->n_rows, y, ldy, beta));
+      TRY (large_product (r, &w, r->s->x16, r->n_rows, y, ldy, beta));
     }
   else
     r->blas_error = cu_blas_product_f32 (r->b->device->blas, r->stream, r->n_rows, (int) w.n_rows, (int) w.n_cols,
@@ -305,7 +304,7 @@ cu_step_many (CuRun *r, uint32_t i)
         r->in_x16 = ENG_BUFFER_NONE;
         TRY (cu_gather_bf16 (r->stream, buf[s->src], st->view.output, r->n_outputs,
                              (int) w->n_cols, st->x16));
-        TRY (large_product (r, w, 0, w->n_rows, st->x16, r->n_outputs, st->logits, n, 0.f));
+        TRY (large_product (r, w, st->x16, r->n_outputs, st->logits, n, 0.f));
         if (s->w[1] == ENG_WEIGHT_NONE && s->u.output.scale == 1.f && s->u.output.soft_cap == 0.f)
           return cudaSuccess;
         return cu_epilogue (r->stream, st->logits, cu_vector_of (r, s->w[1]), NULL, ENG_ACT_NONE,

@@ -2,18 +2,25 @@
 // Steps: what few and many rows share.
 #include "eng-cuda-run.h"
 
+// The cache of a layer: its own, or the guest's while a streamed layer runs.
+static void
+keys_of (const CuRun *r, const EngStep *s, uint32_t group, uint32_t i_layer, __half **k, __half **v)
+{
+  const EngGroupDesc *g = &r->p->groups[group];
+  const uint64_t heads = (uint64_t) g->n_kv_head * ENG_KV_BLOCK * r->s->options.n_blocks[group];
+  const bool guest = cu_is_streamed (r->b, (uint32_t) (s - r->p->steps));
+  *k = guest ? r->s->guest_k[r->guest] : r->s->k[group] + i_layer * heads * g->k_width;
+  *v = guest ? r->s->guest_v[r->guest] : r->s->v[group] + i_layer * heads * g->v_width;
+}
+
 CuQkv
 cu_qkv_arguments (const CuRun *r, const EngStep *s)
 {
-  const EngGroupDesc *g = &r->p->groups[s->u.qkv.group];
-  const uint64_t block = (uint64_t) g->n_kv_head * ENG_KV_BLOCK, n = r->s->options.n_blocks[s->u.qkv.group];
   CuQkv a = {};
   a.q = r->s->buffers[s->dst];
   a.k = r->s->kv_rows;
   a.v = r->s->kv_rows + (uint64_t) r->s->options.max_rows * s->u.qkv.n_head_kv * s->u.qkv.k_width;
-  const bool guest = cu_is_streamed (r->b, (uint32_t) (s - r->p->steps));
-  a.kc = guest ? r->s->guest_k[r->guest] : r->s->k[s->u.qkv.group] + s->u.qkv.i_layer_in_group * n * block * g->k_width;
-  a.vc = guest ? r->s->guest_v[r->guest] : r->s->v[s->u.qkv.group] + s->u.qkv.i_layer_in_group * n * block * g->v_width;
+  keys_of (r, s, s->u.qkv.group, s->u.qkv.i_layer_in_group, &a.kc, &a.vc);
   a.q_norm = cu_vector_of (r, s->w[6]);
   a.k_norm = cu_vector_of (r, s->w[7]);
   a.norm_kind = s->u.qkv.head_norm;
@@ -41,13 +48,11 @@ cu_run_qkv_finish (const CuRun *r, const EngStep *s)
 CuAttention
 cu_attention_arguments (const CuRun *r, const EngStep *s)
 {
-  const uint32_t group = s->u.attention.group;
-  const EngGroupDesc *g = &r->p->groups[group];
-  const uint64_t block = (uint64_t) g->n_kv_head * ENG_KV_BLOCK, n = r->s->options.n_blocks[group];
   CuAttention a = {};
-  const bool guest = cu_is_streamed (r->b, (uint32_t) (s - r->p->steps));
-  a.k = guest ? r->s->guest_k[r->guest] : r->s->k[group] + s->u.attention.i_layer_in_group * n * block * g->k_width;
-  a.v = guest ? r->s->guest_v[r->guest] : r->s->v[group] + s->u.attention.i_layer_in_group * n * block * g->v_width;
+  __half *k, *v;
+  keys_of (r, s, s->u.attention.group, s->u.attention.i_layer_in_group, &k, &v);
+  a.k = k;
+  a.v = v;
   a.n_head = s->u.attention.n_head;
   a.n_head_kv = s->u.attention.n_head_kv;
   a.k_width = s->u.attention.k_width;

@@ -400,9 +400,8 @@ token (CuStream s, const CuAttention *a, const CuQkv *f, const CuMeta *m, float 
 bool
 cu_attention_token_fits (const CuAttention *a)
 {
-  int device, limit;
-  if (cudaGetDevice (&device) != cudaSuccess
-      || cudaDeviceGetAttribute (&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess)
+  int limit;
+  if (shared_limit (&limit) != cudaSuccess)
     return false;
   const int d = a->k_width;
   const bool width = d == 16 || d == 32 || d == 64 || d == 80 || d == 96 || d == 128 || d == 256;
@@ -414,10 +413,8 @@ cudaError_t
 cu_attention_token (CuStream s, const CuAttention *a, const CuQkv *f, const CuMeta *m, float *y, int n_rows,
                     float *partial, int *counters, int n_units, bool deep, int pdl)
 {
-  int device, limit;
-  cudaError_t e = cudaGetDevice (&device);
-  if (e == cudaSuccess)
-    e = cudaDeviceGetAttribute (&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  int limit;
+  const cudaError_t e = shared_limit (&limit);
   if (e != cudaSuccess)
     return e;
   deep = deep && token_bytes (a->k_width, DEEP_WARPS) + token_fixed_bytes (a->k_width, DEEP_WARPS) <= limit;

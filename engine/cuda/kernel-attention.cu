@@ -609,10 +609,8 @@ cu_attention_prefill (CuStream s, const CuAttention *a, const CuMeta *m, int gro
                       float *y, __nv_bfloat16 *y16, int n_rows, int max_rows_of_sequence,
                       int n_sequences)
 {
-  int device, limit;
-  cudaError_t e = cudaGetDevice (&device);
-  if (e == cudaSuccess)
-    e = cudaDeviceGetAttribute (&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  int limit;
+  cudaError_t e = shared_limit (&limit);
   if (e != cudaSuccess)
     return e;
   const bool tensor_cores = cu_code_arch () >= 80 && a->k_width == a->v_width

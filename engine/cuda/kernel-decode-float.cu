@@ -130,10 +130,8 @@ cu_decode_floats (CuStream s, const CuGemv *g, int n_units, int width, int pdl)
   if (type != ENG_TYPE_F16 && type != ENG_TYPE_BF16)
     return cudaErrorNotSupported;
   const size_t bytes = (size_t) width * 4;
-  int device, limit;
-  cudaError_t e = cudaGetDevice (&device);
-  if (e == cudaSuccess)
-    e = cudaDeviceGetAttribute (&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  int limit;
+  const cudaError_t e = shared_limit (&limit);
   if (e != cudaSuccess)
     return e;
   if (bytes + 1024 > (size_t) limit)

@@ -85,10 +85,8 @@ cu_gemv (CuStream s, const CuGemv *g, int n_rows, int n_units, int pdl)
     return floats ? cu_gemv_launch<1, true> (s, g, 1, n_units, n_rows, width, pdl)
                   : cu_gemv_launch<1, false> (s, g, 1, n_units, n_rows, width, pdl);
   // as many rows at a time as the activations leave shared memory for
-  int device, limit;
-  cudaError_t e = cudaGetDevice (&device);
-  if (e == cudaSuccess)
-    e = cudaDeviceGetAttribute (&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  int limit;
+  cudaError_t e = shared_limit (&limit);
   if (e != cudaSuccess)
     return e;
   limit -= 1024;

@@ -15,6 +15,15 @@ wait_for_input (void)
 #endif
 }
 
+// Shared memory a block may ask for on the current device.
+static inline cudaError_t
+shared_limit (int *bytes)
+{
+  int device;
+  const cudaError_t e = cudaGetDevice (&device);
+  return e == cudaSuccess ? cudaDeviceGetAttribute (bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) : e;
+}
+
 // @bytes of dynamic shared memory. All kernels ask for one split of L1 and shared memory: changing it would empty the
 // multiprocessor first (measured on an H100: 64.6 us for the products of an 8B layer, 58.6 us so).
 template <typename K, typename... A>

@@ -213,77 +213,9 @@ cu_norm (CuStream s, int kind, const float *x, const float *before, const float 
                  y16, width);
 }
 
-// One block a (head, row): head norm, RoPE, and for keys and values the write to the cache. Heads are
-// counted q first, then k, then v. blockDim = 64; a head has at most ENG_CUDA_HEAD_MAX values.
-__global__ void
-qkv_finish_kernel (CuQkv a, CuMeta m)
-{
-  wait_for_input ();
-  __shared__ float head[ENG_CUDA_HEAD_MAX];
-  const int row = blockIdx.y, t = threadIdx.x;
-  int h = blockIdx.x;
-  const int kind = h < a.n_head ? 0 : h < a.n_head + a.n_head_kv ? 1 : 2;
-  h -= kind == 0 ? 0 : kind == 1 ? a.n_head : a.n_head + a.n_head_kv;
-  const int width = kind == 2 ? a.v_width : a.k_width;
-  const int n_heads = kind == 0 ? a.n_head : a.n_head_kv;
-  const float *src = (kind == 0 ? a.q : kind == 1 ? a.k : a.v) + ((size_t) row * n_heads + h) * width;
-  const float *norm = kind == 0 ? a.q_norm : kind == 1 ? a.k_norm : NULL;
-  float sum = 0.f, total = 0.f;
-  for (int i = t; i < width; i += blockDim.x)
-    {
-      float v = src[i];
-      if (a.clamp > 0.f)
-        v = fminf (fmaxf (v, -a.clamp), a.clamp);
-      head[i] = v;
-      sum += v * v;
-      total += v;
-    }
-  if (norm)
-    {
-      float mean = 0.f;
-      if (a.norm_kind == ENG_NORM_LAYER)
-        {
-          mean = block_sum (total) / width;
-          sum = 0.f;
-          for (int i = t; i < width; i += blockDim.x)
-            sum += (head[i] - mean) * (head[i] - mean);
-        }
-      const float inv = rsqrtf (block_sum (sum) / width + a.eps);
-      for (int i = t; i < width; i += blockDim.x)
-        head[i] = (head[i] - mean) * inv * norm[i];
-    }
-  __syncthreads ();
-  const int position = m.position[row];
-  if (kind != 2 && a.rope_kind != ENG_ROPE_NONE)
-    {
-      const int n = a.n_rot / 2;
-      for (int i = t; i < n; i += blockDim.x)
-        {
-          const int i0 = a.rope_kind == ENG_ROPE_NEOX ? i : 2 * i;
-          const int i1 = a.rope_kind == ENG_ROPE_NEOX ? i + n : 2 * i + 1;
-          float sn, cs;
-          sincosf ((float) position * a.inv_freq[i], &sn, &cs);
-          const float x0 = head[i0], x1 = head[i1];
-          head[i0] = (x0 * cs - x1 * sn) * a.rope_scale;
-          head[i1] = (x0 * sn + x1 * cs) * a.rope_scale;
-        }
-      __syncthreads ();
-    }
-  if (kind == 0)
-    {
-      for (int i = t; i < width; i += blockDim.x)
-        a.q[((size_t) row * n_heads + h) * width + i] = head[i];
-      return;
-    }
-  const int block
-      = m.table[a.group][(size_t) m.sequence[row] * m.table_stride[a.group] + position / ENG_KV_BLOCK];
-  __half *dst = (kind == 1 ? a.kc : a.vc)
-                + (((size_t) block * a.n_head_kv + h) * ENG_KV_BLOCK + position % ENG_KV_BLOCK) * width;
-  for (int i = t; i < width; i += blockDim.x)
-    dst[i] = __float2half (head[i]);
-}
-
-// The same for many rows: a block has a row, whose sines and cosines all heads share; a warp has a head at a time.
+// Head norm, RoPE, and for keys and values the write to the cache. A block has a row, whose sines and cosines its heads
+// share; a warp has a head at a time. Heads are counted q first, then k, then v; with few rows they are spread over
+// several blocks (gridDim.x), so that none waits for another.
 #define FINISH_WARPS 8
 
 static CU_DEV float
@@ -296,11 +228,12 @@ warp_sum (float v)
 }
 
 static __global__ void __launch_bounds__ (FINISH_WARPS * 32)
-qkv_finish_rows_kernel (CuQkv a, CuMeta m)
+qkv_finish_kernel (CuQkv a, CuMeta m)
 {
+  wait_for_input ();
   __shared__ float2 turn[ENG_CUDA_HEAD_MAX / 2];
   __shared__ float heads[FINISH_WARPS][ENG_CUDA_HEAD_MAX];
-  const int row = blockIdx.x, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const int row = blockIdx.y, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int position = m.position[row], n_pairs = a.rope_kind == ENG_ROPE_NONE ? 0 : a.n_rot / 2;
   for (int i = threadIdx.x; i < n_pairs; i += blockDim.x)
     {
@@ -312,7 +245,7 @@ qkv_finish_rows_kernel (CuQkv a, CuMeta m)
   const int block
       = m.table[a.group][(size_t) m.sequence[row] * m.table_stride[a.group] + position / ENG_KV_BLOCK];
   float *head = heads[warp];
-  for (int all = warp; all < a.n_head + 2 * a.n_head_kv; all += FINISH_WARPS)
+  for (int all = blockIdx.x * FINISH_WARPS + warp; all < a.n_head + 2 * a.n_head_kv; all += gridDim.x * FINISH_WARPS)
     {
       const int kind = all < a.n_head ? 0 : all < a.n_head + a.n_head_kv ? 1 : 2;
       const int h = all - (kind == 0 ? 0 : kind == 1 ? a.n_head : a.n_head + a.n_head_kv);
@@ -371,12 +304,9 @@ qkv_finish_rows_kernel (CuQkv a, CuMeta m)
 cudaError_t
 cu_qkv_finish (CuStream s, const CuQkv *a, const CuMeta *m, int n_rows, int pdl)
 {
-  if (n_rows > ENG_CUDA_GEMV_ROWS)
-    {
-      qkv_finish_rows_kernel<<<n_rows, FINISH_WARPS * 32, 0, s>>> (*a, *m);
-      return cudaGetLastError ();
-    }
-  return launch_kernel (qkv_finish_kernel, dim3 (a->n_head + 2 * a->n_head_kv, n_rows), 64, 0, s, pdl, *a, *m);
+  const int n_heads = a->n_head + 2 * a->n_head_kv;
+  const int n_blocks = n_rows > ENG_CUDA_GEMV_ROWS ? 1 : (n_heads + FINISH_WARPS - 1) / FINISH_WARPS;
+  return launch_kernel (qkv_finish_kernel, dim3 (n_blocks, n_rows), FINISH_WARPS * 32, 0, s, pdl, *a, *m);
 }
 
 __global__ void
