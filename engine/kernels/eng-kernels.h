@@ -77,13 +77,14 @@ typedef void (*EngProductFunc) (const uint8_t *panel, size_t n_cols, const EngQu
 /* --- products of 16-bit and 32-bit floats as the file stores them --- */
 
 /* y[r * y_stride + j] = sum of w[j] * x[r] for j < n_j rows of weights, @w_stride elements apart, and
- * r < n_r rows of float32 activations. @scratch: n_cols * ENG_FLOAT_PANEL floats, aligned to 64 bytes.
+ * r < n_r rows of float32 activations. @scratch: ENG_FLOAT_SCRATCH (n_cols) floats, aligned to 64 bytes.
  * Where EngKernels.rounds_to_bf16, the product with BF16 weights rounds the activations to BF16 (to the
  * nearest, each by at most 2^-8 of itself), whatever n_r is. */
 typedef void (*EngProductFloatFunc) (const void *w, size_t w_stride, size_t n_j, size_t n_cols,
                                      const float *x, size_t x_stride, size_t n_r, float *y,
                                      size_t y_stride, float *scratch);
 #define ENG_FLOAT_PANEL 16u
+#define ENG_FLOAT_SCRATCH(n_cols) ((n_cols) * ENG_FLOAT_PANEL + 43008u)
 typedef enum
 {
   ENG_FLOAT_F32,

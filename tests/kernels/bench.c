@@ -70,7 +70,7 @@ make_job (const EngKernels *k, size_t n_cols, uint32_t t)
   job.x = aligned_alloc (64, n_cols * t * 4);
   job.y = aligned_alloc (64, 16 * t * 4);
   job.panel = aligned_alloc (64, n_cols * 64);
-  job.scratch = aligned_alloc (64, n_cols * ENG_FLOAT_PANEL * 4);
+  job.scratch = aligned_alloc (64, ENG_FLOAT_SCRATCH (n_cols) * 4);
   memset (job.panel, 0x11, n_cols * 64);
   check_fill (job.x, n_cols * t, VALUES_RANDOM);
   job.tile = (EngQuantTile){ aligned_alloc (64, n_cols * t), malloc (n_cols * t * 2),

@@ -231,7 +231,7 @@ check_float_product (const EngKernels *k, EngFloatFormat format, size_t n_cols, 
   uint8_t *w = check_guarded ((w_stride * (n_j - 1) + n_cols) * size);
   float *x = check_guarded ((x_stride * (n_r - 1) + n_cols) * 4), *row = malloc (n_cols * 4 + 4);
   float *y = check_output ((y_stride * (n_r - 1) + n_j) * 4, 4);
-  float *scratch = check_output (n_cols * ENG_FLOAT_PANEL * 4, 0);
+  float *scratch = check_output (ENG_FLOAT_SCRATCH (n_cols) * 4, 0);
   float *wide = malloc (n_j * n_cols * 4 + 4);
   for (size_t j = 0; j < n_j; j++)
     {

@@ -21,7 +21,7 @@ cut_product (const EngCpuRun *run, const EngCpuWeight *a, const EngCpuWeight *b,
   uint32_t most = ENG_CPU_MAX_CHUNK, parts = 4 * n_threads;
   bool packed = a->pack != ENG_PACK_NONE || (b != NULL && b->pack != ENG_PACK_NONE);
   if (!packed && n_rows > ENG_CPU_ROW_TILE)
-    most = 64; /* all rows in one tile: see eng_cpu_tile_rows */
+    most = 96; /* all rows in one tile: see eng_cpu_tile_rows; six panels of the kernels of floats */
   uint64_t width = ((a->n_rows + parts - 1) / parts + 31) / 32 * 32;
   if (width > most)
     width = most;

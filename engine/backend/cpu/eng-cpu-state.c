@@ -52,7 +52,7 @@ scratch_bytes (const EngProgram *program)
     if (program->weights[i].n_cols > widest)
       widest = program->weights[i].n_cols;
   uint64_t tile = (uint64_t) ENG_CPU_PARTS * ENG_CPU_PART_FLOATS;
-  return (tile + widest * ENG_FLOAT_PANEL + 16) * sizeof (float);
+  return (tile + ENG_FLOAT_SCRATCH (widest) + 16) * sizeof (float);
 }
 
 /* What the expert steps need at most. */

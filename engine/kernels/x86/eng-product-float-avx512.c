@@ -6,14 +6,12 @@
  * as a row, and brought 21 of 35 GB/s (Zen 4, two threads, F16, 576 and 1,536 columns; one row: 34).
  *
  * More rows: panels of 16 rows of weights as float32 [n_cols][16], shared by all rows of activations. */
-#include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "eng-block-avx512.h"
 #include "eng-product-float.h"
 #include "eng-tiers.h"
-
-#define INLINE static inline __attribute__ ((always_inline))
 
 /* Elements [i, i + 16) under @mask; the rest is zero. */
 INLINE __m512
@@ -25,12 +23,6 @@ load_weights (EngFloatFormat format, const void *w, size_t i, __mmask16 mask)
   if (format == ENG_FLOAT_F16)
     return _mm512_cvtph_ps (h);
   return _mm512_castsi512_ps (_mm512_slli_epi32 (_mm512_cvtepu16_epi32 (h), 16));
-}
-
-INLINE __mmask16
-first_of (size_t n)
-{
-  return n < 16 ? (__mmask16) ((1u << n) - 1u) : 0xffff;
 }
 
 /* One row of weights against @n <= 4 rows of activations. Two sums each: four or eight for one row, so
@@ -61,50 +53,30 @@ dots (EngFloatFormat format, const void *w, size_t n_cols, const float *x, size_
     y[(size_t) i * y_stride] = _mm512_reduce_add_ps (_mm512_add_ps (s[i][0], s[i][1]));
 }
 
-/* r[j] = (row j, columns 0 … 15) to r[c] = (column c, rows 0 … 15). */
+/* @n_j rows, 16 or fewer, as float32 [n_cols][16]; missing rows are zero. */
 INLINE void
-transpose (__m512 r[16])
-{
-  __m512 t[16], u[16];
-  for (int i = 0; i < 16; i += 2)
-    {
-      t[i] = _mm512_unpacklo_ps (r[i], r[i + 1]);
-      t[i + 1] = _mm512_unpackhi_ps (r[i], r[i + 1]);
-    }
-  /* u[4 g + c], 128 bits number l: rows 4 g … 4 g + 3 of column 4 l + c. */
-  for (int i = 0; i < 16; i += 4)
-    for (int c = 0; c < 4; c++)
-      {
-        __m512d a = _mm512_castps_pd (t[i + c / 2]), b = _mm512_castps_pd (t[i + 2 + c / 2]);
-        u[i + c] = _mm512_castpd_ps (c % 2 ? _mm512_unpackhi_pd (a, b) : _mm512_unpacklo_pd (a, b));
-      }
-  for (int c = 0; c < 4; c++)
-    {
-      __m512 even0 = _mm512_shuffle_f32x4 (u[c], u[4 + c], 0x88);
-      __m512 even1 = _mm512_shuffle_f32x4 (u[8 + c], u[12 + c], 0x88);
-      __m512 odd0 = _mm512_shuffle_f32x4 (u[c], u[4 + c], 0xdd);
-      __m512 odd1 = _mm512_shuffle_f32x4 (u[8 + c], u[12 + c], 0xdd);
-      r[c] = _mm512_shuffle_f32x4 (even0, even1, 0x88);
-      r[4 + c] = _mm512_shuffle_f32x4 (odd0, odd1, 0x88);
-      r[8 + c] = _mm512_shuffle_f32x4 (even0, even1, 0xdd);
-      r[12 + c] = _mm512_shuffle_f32x4 (odd0, odd1, 0xdd);
-    }
-}
-
-/* Sixteen rows as float32 [n_cols][16]; missing rows are zero. */
-INLINE void
-pack_floats (EngFloatFormat format, const void *w, size_t w_stride, size_t n_j, size_t n_cols, float *out)
+pack_rows (EngFloatFormat format, const void *w, size_t w_stride, size_t n_j, size_t n_cols, float *out)
 {
   for (size_t c = 0; c < n_cols; c += 16)
     {
-      size_t m = n_cols - c < 16 ? n_cols - c : 16;
+      __mmask16 mask = first_of (n_cols - c);
       __m512 r[16];
-      for (size_t j = 0; j < ENG_FLOAT_PANEL; j++)
-        r[j] = j < n_j ? load_weights (format, w, j * w_stride + c, first_of (m)) : _mm512_setzero_ps ();
+      UNROLLED (16) for (size_t j = 0; j < 16; j++)
+        r[j] = j < n_j ? load_weights (format, w, j * w_stride + c, mask) : _mm512_setzero_ps ();
       transpose (r);
-      for (size_t k = 0; k < m; k++)
+      for (size_t k = 0; k < 16 && c + k < n_cols; k++)
         _mm512_store_ps (out + (c + k) * ENG_FLOAT_PANEL, r[k]);
     }
+}
+
+/* The usual number of rows as a constant: the block stays in registers. */
+INLINE void
+pack_floats (EngFloatFormat format, const void *w, size_t w_stride, size_t n_j, size_t n_cols, float *out)
+{
+  if (n_j == 16)
+    pack_rows (format, w, w_stride, 16, n_cols, out);
+  else
+    pack_rows (format, w, w_stride, n_j, n_cols, out);
 }
 
 INLINE void
