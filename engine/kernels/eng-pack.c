@@ -87,100 +87,159 @@ eng_pack_panel_bytes (const EngPackInfo *info, uint32_t p, uint64_t n_cols)
   return n_cols / (32u * info->n_sub) * eng_pack_block_bytes (info, p);
 }
 
-/* --- from the file's blocks to codes and scales of one row --- */
+/* --- from the file's blocks to codes, four in a word, each in its own byte --- */
 
-typedef struct
-{
-  uint8_t codes[256];
-  uint8_t groups[16]; /* scale bytes, in the order of the packed form, per 16 or per 32 */
-  uint8_t minima[8];  /* SM32 only */
-  uint16_t d, m;      /* bits of f16, or of bf16 */
-} Decoded;
+#define INLINE static inline __attribute__ ((always_inline))
 
-static void
-nibbles (const uint8_t *qs, uint8_t *codes)
+INLINE uint32_t
+load32 (const uint8_t *p)
 {
-  for (int j = 0; j < 16; j++)
+  uint32_t v;
+  memcpy (&v, p, 4);
+  return v;
+}
+
+INLINE void
+store32 (uint8_t *p, uint32_t v)
+{
+  memcpy (p, &v, 4);
+}
+
+#define EACH_BYTE(x) ((x) * 0x01010101u)
+
+/* Bits 0 … 3 to the lowest bits of four bytes. */
+INLINE uint32_t
+spread_bits (uint32_t bits)
+{
+  return bits * 0x00204081u & EACH_BYTE (1u);
+}
+
+/* Byte j: code j | code 16 + j << 4. */
+INLINE void
+nibbles (const uint8_t qs[16], uint32_t w[8])
+{
+  for (int u = 0; u < 4; u++)
     {
-      codes[j] = qs[j] & 15;
-      codes[j + 16] = qs[j] >> 4;
+      uint32_t q = load32 (qs + 4 * u);
+      w[u] = q & EACH_BYTE (15u);
+      w[u + 4] = q >> 4 & EACH_BYTE (15u);
     }
 }
 
-static void
-fifth_bits (const uint8_t qh[4], uint8_t *codes)
+/* Bit j of @qh: the fifth bit of code j. */
+INLINE void
+fifth_bits (const uint8_t qh[4], uint32_t w[8])
 {
-  for (int j = 0; j < 32; j++)
-    codes[j] |= (uint8_t) ((qh[j / 8] >> (j % 8) & 1) << 4);
+  uint32_t bits = load32 (qh);
+  for (int v = 0; v < 8; v++)
+    w[v] |= spread_bits (bits >> (4 * v) & 15) << 4;
 }
 
-static void
-decode_q2k (const EngBlockQ2K *b, Decoded *out)
+/* Code l: the bits of @mask, @shift up in byte l of @from. */
+INLINE void
+bytes_of (const uint8_t from[32], unsigned shift, uint32_t mask, uint32_t w[8])
 {
-  out->d = b->d;
-  out->m = b->dmin;
-  memcpy (out->groups, b->scales, 16);
-  for (int h = 0; h < 2; h++)
-    for (int s = 0; s < 4; s++)
-      for (int l = 0; l < 32; l++)
-        out->codes[128 * h + 32 * s + l] = b->qs[32 * h + l] >> (2 * s) & 3;
+  for (int v = 0; v < 8; v++)
+    w[v] = load32 (from + 4 * v) >> shift & EACH_BYTE (mask);
 }
 
-static void
-decode_q3k (const EngBlockQ3K *b, Decoded *out)
+INLINE void
+or_bytes_of (const uint8_t from[32], unsigned shift, uint32_t mask, unsigned place, uint32_t w[8])
 {
-  out->d = b->d;
+  for (int v = 0; v < 8; v++)
+    w[v] |= (load32 (from + 4 * v) >> shift & EACH_BYTE (mask)) << place;
+}
+
+/* The 32 codes of sub-block @i of the block @b. Inlined with @pack a constant. */
+INLINE void
+sub_codes (EngPack pack, const void *b, unsigned i, uint32_t w[8])
+{
+  unsigned half = i / 4, quarter = i % 4;
+  switch (pack)
+    {
+    case ENG_PACK_Q4_0:
+    case ENG_PACK_IQ4_NL:
+      nibbles (((const EngBlockQ4_0 *) b)->qs, w);
+      break;
+    case ENG_PACK_Q4_1:
+      nibbles (((const EngBlockQ4_1 *) b)->qs, w);
+      break;
+    case ENG_PACK_MXFP4:
+      nibbles (((const EngBlockMxfp4 *) b)->qs, w);
+      break;
+    case ENG_PACK_IQ4_XS:
+      nibbles (((const EngBlockIq4Xs *) b)->qs + 16 * i, w);
+      break;
+    case ENG_PACK_Q5_0:
+      nibbles (((const EngBlockQ5_0 *) b)->qs, w);
+      fifth_bits (((const EngBlockQ5_0 *) b)->qh, w);
+      break;
+    case ENG_PACK_Q5_1:
+      nibbles (((const EngBlockQ5_1 *) b)->qs, w);
+      fifth_bits (((const EngBlockQ5_1 *) b)->qh, w);
+      break;
+    case ENG_PACK_Q8_0:
+      for (int v = 0; v < 8; v++)
+        w[v] = load32 ((const uint8_t *) ((const EngBlockQ8_0 *) b)->qs + 4 * v);
+      break;
+    case ENG_PACK_Q2_K:
+      bytes_of (((const EngBlockQ2K *) b)->qs + 32 * half, 2 * quarter, 3, w);
+      break;
+    case ENG_PACK_Q3_K:
+      bytes_of (((const EngBlockQ3K *) b)->qs + 32 * half, 2 * quarter, 3, w);
+      or_bytes_of (((const EngBlockQ3K *) b)->hmask, i, 1, 2, w);
+      break;
+    case ENG_PACK_Q4_K:
+      bytes_of (((const EngBlockQ4K *) b)->qs + 32 * (i / 2), 4 * (i % 2), 15, w);
+      break;
+    case ENG_PACK_Q5_K:
+      bytes_of (((const EngBlockQ5K *) b)->qs + 32 * (i / 2), 4 * (i % 2), 15, w);
+      or_bytes_of (((const EngBlockQ5K *) b)->qh, i, 1, 4, w);
+      break;
+    case ENG_PACK_Q6_K:
+      bytes_of (((const EngBlockQ6K *) b)->ql + 64 * half + 32 * (quarter % 2), quarter < 2 ? 0 : 4, 15, w);
+      or_bytes_of (((const EngBlockQ6K *) b)->qh + 32 * half, 2 * quarter, 3, 4, w);
+      break;
+    case ENG_PACK_N:
+      break;
+    }
+}
+
+/* --- scales of one row --- */
+
+typedef struct
+{
+  uint8_t groups[16]; /* scale bytes, in the order of the packed form, per 16 or per 32 */
+  uint8_t minima[8];  /* SM32 only */
+  uint16_t d, m;      /* bits of f16, or of bf16 */
+} Scales;
+
+static void
+scales_q3k (const EngBlockQ3K *b, uint8_t groups[16])
+{
   for (int g = 0; g < 16; g++)
     {
       int low = g < 8 ? b->scales[g] & 15 : b->scales[g - 8] >> 4;
       int high = b->scales[8 + g % 4] >> (2 * (g / 4)) & 3;
-      out->groups[g] = (uint8_t) ((low | high << 4) - 32);
+      groups[g] = (uint8_t) ((low | high << 4) - 32);
     }
-  for (int h = 0; h < 2; h++)
-    for (int s = 0; s < 4; s++)
-      for (int l = 0; l < 32; l++)
-        out->codes[128 * h + 32 * s + l] = (uint8_t) ((b->qs[32 * h + l] >> (2 * s) & 3)
-                                                      | (b->hmask[l] >> (4 * h + s) & 1) << 2);
 }
 
 static void
-decode_q4k (const uint8_t *scales, const uint8_t *qs, Decoded *out)
+scales_iq4xs (const EngBlockIq4Xs *b, uint8_t groups[16])
 {
-  for (unsigned g = 0; g < 8; g++)
-    eng_scale_min_get (scales, g, &out->groups[g], &out->minima[g]);
-  for (int p = 0; p < 4; p++)
-    for (int l = 0; l < 32; l++)
-      {
-        out->codes[64 * p + l] = qs[32 * p + l] & 15;
-        out->codes[64 * p + 32 + l] = qs[32 * p + l] >> 4;
-      }
-}
-
-static void
-decode_q6k (const EngBlockQ6K *b, Decoded *out)
-{
-  out->d = b->d;
-  memcpy (out->groups, b->scales, 16);
-  for (int h = 0; h < 2; h++)
-    for (int k = 0; k < 4; k++)
-      for (int l = 0; l < 32; l++)
-        {
-          int low = b->ql[64 * h + 32 * (k % 2) + l] >> (k < 2 ? 0 : 4) & 15;
-          int high = b->qh[32 * h + l] >> (2 * k) & 3;
-          out->codes[128 * h + 32 * k + l] = (uint8_t) (low | high << 4);
-        }
-}
-
-static void
-decode_iq4xs (const EngBlockIq4Xs *b, Decoded *out)
-{
-  out->d = b->d;
   for (int g = 0; g < 8; g++)
     {
       int low = b->scales_l[g / 2] >> (4 * (g % 2)) & 15, high = b->scales_h >> (2 * g) & 3;
-      out->groups[g] = (uint8_t) ((low | high << 4) - 32);
-      nibbles (b->qs + 16 * g, out->codes + 32 * g);
+      groups[g] = (uint8_t) ((low | high << 4) - 32);
     }
+}
+
+static void
+scales_q4k (const uint8_t *scales, Scales *out)
+{
+  for (unsigned g = 0; g < 8; g++)
+    eng_scale_min_get (scales, g, &out->groups[g], &out->minima[g]);
 }
 
 /* 2^(e - 128) as bf16: a normal number has exponent field e - 1, the two smallest are subnormal. */
@@ -190,66 +249,58 @@ e8m0_to_bf16 (uint8_t e)
   return e >= 2 ? (uint16_t) ((e - 1u) << 7) : (uint16_t) (0x20u << e);
 }
 
-static void
-decode (EngPack pack, const uint8_t *src, Decoded *out)
+INLINE void
+read_scales (EngPack pack, const void *b, Scales *out)
 {
-  const void *b = src;
   switch (pack)
     {
     case ENG_PACK_Q4_0:
     case ENG_PACK_IQ4_NL:
       out->d = ((const EngBlockQ4_0 *) b)->d;
-      nibbles (((const EngBlockQ4_0 *) b)->qs, out->codes);
       break;
     case ENG_PACK_Q4_1:
       out->d = ((const EngBlockQ4_1 *) b)->d;
       out->m = ((const EngBlockQ4_1 *) b)->m;
-      nibbles (((const EngBlockQ4_1 *) b)->qs, out->codes);
       break;
     case ENG_PACK_Q5_0:
       out->d = ((const EngBlockQ5_0 *) b)->d;
-      nibbles (((const EngBlockQ5_0 *) b)->qs, out->codes);
-      fifth_bits (((const EngBlockQ5_0 *) b)->qh, out->codes);
       break;
     case ENG_PACK_Q5_1:
       out->d = ((const EngBlockQ5_1 *) b)->d;
       out->m = ((const EngBlockQ5_1 *) b)->m;
-      nibbles (((const EngBlockQ5_1 *) b)->qs, out->codes);
-      fifth_bits (((const EngBlockQ5_1 *) b)->qh, out->codes);
       break;
     case ENG_PACK_Q8_0:
       out->d = ((const EngBlockQ8_0 *) b)->d;
-      memcpy (out->codes, ((const EngBlockQ8_0 *) b)->qs, 32);
       break;
     case ENG_PACK_MXFP4:
       out->d = e8m0_to_bf16 (((const EngBlockMxfp4 *) b)->e);
-      nibbles (((const EngBlockMxfp4 *) b)->qs, out->codes);
       break;
     case ENG_PACK_Q2_K:
-      decode_q2k (b, out);
+      out->d = ((const EngBlockQ2K *) b)->d;
+      out->m = ((const EngBlockQ2K *) b)->dmin;
+      memcpy (out->groups, ((const EngBlockQ2K *) b)->scales, 16);
       break;
     case ENG_PACK_Q3_K:
-      decode_q3k (b, out);
+      out->d = ((const EngBlockQ3K *) b)->d;
+      scales_q3k (b, out->groups);
       break;
     case ENG_PACK_Q4_K:
       out->d = ((const EngBlockQ4K *) b)->d;
       out->m = ((const EngBlockQ4K *) b)->dmin;
-      decode_q4k (((const EngBlockQ4K *) b)->scales, ((const EngBlockQ4K *) b)->qs, out);
+      scales_q4k (((const EngBlockQ4K *) b)->scales, out);
       break;
     case ENG_PACK_Q5_K:
       out->d = ((const EngBlockQ5K *) b)->d;
       out->m = ((const EngBlockQ5K *) b)->dmin;
-      decode_q4k (((const EngBlockQ5K *) b)->scales, ((const EngBlockQ5K *) b)->qs, out);
-      for (int g = 0; g < 8; g++)
-        for (int l = 0; l < 32; l++)
-          out->codes[32 * g + l]
-              |= (uint8_t) ((((const EngBlockQ5K *) b)->qh[l] >> g & 1) << 4);
+      scales_q4k (((const EngBlockQ5K *) b)->scales, out);
       break;
     case ENG_PACK_Q6_K:
-      decode_q6k (b, out);
+      out->d = ((const EngBlockQ6K *) b)->d;
+      memcpy (out->groups, ((const EngBlockQ6K *) b)->scales, 16);
       break;
     case ENG_PACK_IQ4_XS:
-      decode_iq4xs (b, out);
+      out->d = ((const EngBlockIq4Xs *) b)->d;
+      scales_iq4xs (b, out->groups);
       break;
     case ENG_PACK_N:
       break;
@@ -258,39 +309,22 @@ decode (EngPack pack, const uint8_t *src, Decoded *out)
 
 /* --- from codes to planes --- */
 
-static inline uint32_t
-load32 (const uint8_t *p)
+/* Row @row of the planes at @dst. */
+INLINE void
+pack_planes (const EngPackInfo *info, uint32_t p, uint32_t row, const uint32_t w[8], uint8_t *dst)
 {
-  uint32_t v;
-  memcpy (&v, p, 4);
-  return v;
-}
-
-static inline void
-store32 (uint8_t *p, uint32_t v)
-{
-  memcpy (p, &v, 4);
-}
-
-/* Row @row of the planes at @dst; four codes at a time, each in its own byte of a word. */
-static void
-pack_planes (const EngPackInfo *info, uint32_t p, uint32_t row, const uint8_t *codes, uint8_t *dst)
-{
-  uint32_t w[8];
-  for (int v = 0; v < 8; v++)
-    w[v] = load32 (codes + 4 * v);
   if (info->has4)
     {
       for (uint32_t u = 0; u < 4; u++)
         store32 (dst + (u * p + row) * 4,
-                 (w[u] & 0x0f0f0f0fu) | (w[u + 4] & 0x0f0f0f0fu) << 4);
+                 (w[u] & EACH_BYTE (15u)) | (w[u + 4] & EACH_BYTE (15u)) << 4);
       dst += 16 * p;
     }
   if (info->has1)
     {
       uint32_t bits = 0;
       for (int v = 0; v < 8; v++)
-        bits |= (w[v] >> info->shift1 & 0x01010101u) << v;
+        bits |= (w[v] >> info->shift1 & EACH_BYTE (1u)) << v;
       store32 (dst + row * 4, bits);
       dst += 4 * p;
     }
@@ -300,7 +334,7 @@ pack_planes (const EngPackInfo *info, uint32_t p, uint32_t row, const uint8_t *c
         {
           uint32_t bits = 0;
           for (int v = 0; v < 4; v++)
-            bits |= (w[4 * u + v] >> info->shift2 & 0x03030303u) << (2 * v);
+            bits |= (w[4 * u + v] >> info->shift2 & EACH_BYTE (3u)) << (2 * v);
           store32 (dst + (u * p + row) * 4, bits);
         }
       dst += 8 * p;
@@ -316,8 +350,8 @@ put16 (uint8_t *dst, uint32_t row, uint16_t value)
   memcpy (dst + 2 * (size_t) row, &value, 2);
 }
 
-static void
-pack_scales (const EngPackInfo *info, uint32_t p, uint32_t row, const Decoded *in, uint8_t *dst)
+INLINE void
+pack_scales (const EngPackInfo *info, uint32_t p, uint32_t row, const Scales *in, uint8_t *dst)
 {
   bool by16 = info->scales == ENG_PACK_SCALES_S16 || info->scales == ENG_PACK_SCALES_SM16;
   if (info->n_sub == 8)
@@ -333,24 +367,59 @@ pack_scales (const EngPackInfo *info, uint32_t p, uint32_t row, const Decoded *i
     put16 (dst + 2 * p, row, in->m);
 }
 
-void
-eng_pack_panel (EngPack pack, uint32_t p, const uint8_t *src, uint64_t row_bytes, uint32_t n_rows,
-                uint64_t n_cols, uint8_t *dst)
+/* A model's load waits for this, so each format has a copy of its own in which nothing of it is decided at run time. */
+INLINE void
+pack_panel (EngPack pack, uint32_t p, const uint8_t *src, uint64_t row_bytes, uint32_t n_rows, uint64_t n_cols,
+            uint8_t *dst)
 {
   const EngPackInfo *info = &infos[pack];
   size_t sub = eng_pack_sub_bytes (info, p), block = eng_pack_block_bytes (info, p);
   uint64_t n_blocks = n_cols / (32u * info->n_sub), source_bytes = n_blocks ? row_bytes / n_blocks : 0;
-  Decoded decoded = { 0 };
   if (n_rows < p)
     memset (dst, 0, n_blocks * block);
   for (uint64_t b = 0; b < n_blocks; b++, dst += block)
     for (uint32_t row = 0; row < n_rows; row++)
       {
-        decode (pack, src + row * row_bytes + b * source_bytes, &decoded);
+        const uint8_t *from = src + row * row_bytes + b * source_bytes;
+        Scales scales;
         for (uint32_t i = 0; i < info->n_sub; i++)
-          pack_planes (info, p, row, decoded.codes + 32 * i, dst + i * sub);
-        pack_scales (info, p, row, &decoded, dst + info->n_sub * sub);
+          {
+            uint32_t w[8];
+            sub_codes (pack, from, i, w);
+            pack_planes (info, p, row, w, dst + i * sub);
+          }
+        read_scales (pack, from, &scales);
+        pack_scales (info, p, row, &scales, dst + info->n_sub * sub);
       }
+}
+
+void
+eng_pack_panel (EngPack pack, uint32_t p, const uint8_t *src, uint64_t row_bytes, uint32_t n_rows,
+                uint64_t n_cols, uint8_t *dst)
+{
+#define CASE(name)                                                                                 \
+  case ENG_PACK_##name:                                                                            \
+    pack_panel (ENG_PACK_##name, p, src, row_bytes, n_rows, n_cols, dst);                          \
+    break
+  switch (pack)
+    {
+      CASE (Q4_0);
+      CASE (Q4_1);
+      CASE (Q5_0);
+      CASE (Q5_1);
+      CASE (Q8_0);
+      CASE (Q2_K);
+      CASE (Q3_K);
+      CASE (Q4_K);
+      CASE (Q5_K);
+      CASE (Q6_K);
+      CASE (IQ4_NL);
+      CASE (IQ4_XS);
+      CASE (MXFP4);
+    case ENG_PACK_N:
+      break;
+    }
+#undef CASE
 }
 
 /* --- back --- */
