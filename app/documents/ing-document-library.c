@@ -649,6 +649,39 @@ ing_document_library_fill (IngDocumentLibrary *self)
   g_list_model_items_changed (G_LIST_MODEL (self), 0, n_before, self->documents->len);
 }
 
+gint64
+ing_document_library_reserve (IngDocumentLibrary *self, guint n)
+{
+  gint64 last = self->last_id;
+  self->last_id += n;
+  return last;
+}
+
+void
+ing_document_library_adopt (IngDocumentLibrary *self, GPtrArray *rows, GArray *pairs)
+{
+  guint n_before = self->documents->len;
+  for (guint i = 0; i < rows->len; i++)
+    g_ptr_array_add (self->documents, ing_document_new (ing_document_row_copy (rows->pdata[i])));
+  for (guint i = 0; i < pairs->len; i++)
+    {
+      const gint64 *pair = (const gint64 *) (gpointer) (pairs->data + i * 2 * sizeof (gint64));
+      IngDocument *document = ing_document_library_lookup (self, pair[1]);
+      if (document == NULL || find_owner (self, pair[0], pair[1]) >= 0)
+        continue;
+      g_array_append_vals (self->owners, pair, 1);
+      update_lists (self, pair[0], document, TRUE);
+    }
+  if (rows->len > 0)
+    g_list_model_items_changed (G_LIST_MODEL (self), n_before, 0, rows->len);
+}
+
+IngDatabase *
+ing_document_library_get_database (IngDocumentLibrary *self)
+{
+  return self->database;
+}
+
 gboolean
 ing_document_library_close (IngDocumentLibrary *self)
 {

@@ -31,6 +31,12 @@ void ing_document_library_fill (IngDocumentLibrary *self);
 /* After it: documents of conversations (owners > 0) that are not there any more are erased. */
 void ing_document_library_keep_owners (IngDocumentLibrary *self, gboolean (*is_there) (gint64 owner, gpointer data),
                                        gpointer data);
+/* Numbers for @n documents that a merge (ing-document-merge.h) writes behind the library's back: those above the one that is
+ * returned. Main thread, like the next. */
+gint64 ing_document_library_reserve (IngDocumentLibrary *self, guint n);
+/* …which are there now: of @rows (IngDocumentRow, copied), used as @pairs (gint64[2], owner and document) say. */
+void ing_document_library_adopt (IngDocumentLibrary *self, GPtrArray *rows, GArray *pairs);
+IngDatabase *ing_document_library_get_database (IngDocumentLibrary *self);
 /* Stop reading; TRUE when nothing runs any more. */
 gboolean ing_document_library_close (IngDocumentLibrary *self);
 void ing_document_library_close_database_sync (IngDocumentLibrary *self);

@@ -7,10 +7,14 @@
  *    which is checked (program, schema version, integrity) like any file of a stranger.
  * 2. Nothing here is overwritten: a conversation that is here already, with every message, is left; one that differs comes
  *    as another conversation; a setting that has a value here keeps it; a model of the same name gets a number.
- * 3. Only what was compared is removed, and only while it is still what was compared; with a database go the older
- *    states of it that its program kept (backups), which are not compared.
+ * 3. Only what was brought and compared, or found to be here, is removed, and only while it is still what was compared:
+ *    model files each by itself, the databases of conversations and documents together or not at all. Backups, settings,
+ *    unfinished downloads and whatever else lies there stay.
  *
- * Not brought: the index of documents (they are added again), settings that name paths or servers, links to models.
+ * Documents come as they were read there (text, words, vectors); their files stay where they are. Of models in other folders
+ * comes what is known of them; the files stay. Not brought: settings that name paths or servers, links to models, unfinished
+ * work, a draft without a conversation (both are counted), what only a terminal's questions read (a cache). An index of
+ * documents that is damaged is left.
  * Main thread only; disks are read on threads of its own. One run an object. */
 #pragma once
 
@@ -25,7 +29,10 @@ typedef struct
 {
   guint n_conversations, n_known_conversations; /* brought; here already */
   guint n_models, n_known_models;
+  guint n_documents, n_known_documents;
+  guint n_models_elsewhere; /* whose rows came, whose files are in other folders */
   guint n_settings;
+  guint n_jobs_left, n_drafts_left; /* not brought; they go with the database there */
   guint64 bytes; /* of models brought */
 } IngBrought;
 
@@ -48,8 +55,8 @@ void ing_bring_run_async (IngBring *self, const char *folder, GCancellable *canc
 gboolean ing_bring_run_finish (IngBring *self, GAsyncResult *result, IngBrought *moved, GError **error);
 double ing_bring_get_fraction (IngBring *self); /* 0 … 1 of the run under way */
 
-/* Remove what was brought, or found to be here: database with its backups, model files. ING_ERROR_BUSY if any of it has
- * changed since; what has not is removed all the same. */
+/* Remove what was brought, or found to be here: databases, model files. ING_ERROR_BUSY if any of it has changed since or is
+ * not all here; what is is removed all the same. */
 void ing_bring_remove_async (IngBring *self, GAsyncReadyCallback callback, gpointer user_data);
 gboolean ing_bring_remove_finish (IngBring *self, GAsyncResult *result, GError **error);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Both databases number their rows from 1, so a number says nothing about identity: a conversation is known by the
- * microsecond it began, a message by that, its role and its text. */
+/* Both databases number their rows from 1, so a number says nothing about identity: a conversation
+ * is known by the microsecond it began, a message by that, its role and its text. */
 #include "ing-bring-merge.h"
 
 #include <string.h>
@@ -37,7 +37,8 @@ write_func (IngDatabase *db, gpointer data, GError **error)
   for (guint i = 0; ok && i < whole->messages->len; i++)
     {
       const IngMessageRow *message = g_ptr_array_index (whole->messages, i);
-      ok = ing_message_table_write (db, message, 0, error) && ing_message_table_index (db, message->id, error);
+      ok = ing_message_table_write (db, message, 0, error)
+           && ing_message_table_index (db, message->id, error);
     }
   return ing_database_end (db, ok, error) ? db : NULL;
 }
@@ -85,16 +86,33 @@ holds_all (GPtrArray *ours, GPtrArray *theirs)
     {
       gboolean found = FALSE;
       for (guint j = 0; j < ours->len && !found; j++)
-        found = is_same_message (g_ptr_array_index (ours, (i + j) % ours->len), g_ptr_array_index (theirs, i));
+        found = is_same_message (g_ptr_array_index (ours, (i + j) % ours->len),
+                                 g_ptr_array_index (theirs, i));
       if (!found)
         return FALSE;
     }
   return TRUE;
 }
 
-/* -1 = error */
-static int
-is_known (IngMerge *merge, GPtrArray *here, const Whole *whole, GError **error)
+/* What was being typed there is here: as it was, or sent meanwhile. */
+static gboolean
+holds_draft (const IngConversationRow *ours, GPtrArray *messages, const char *draft)
+{
+  if (*draft == '\0' || strcmp (ours->draft, draft) == 0)
+    return TRUE;
+  for (guint i = 0; i < messages->len; i++)
+    {
+      const IngMessageRow *message = messages->pdata[i];
+      for (guint j = 0; message->role == ING_ROLE_USER && j < message->parts->len; j++)
+        if (strcmp (((const IngPartRow *) message->parts->pdata[j])->text, draft) == 0)
+          return TRUE;
+    }
+  return FALSE;
+}
+
+/* Its number here; 0 = it is not here, -1 = error */
+static gint64
+find_known (IngMerge *merge, GPtrArray *here, const Whole *whole, GError **error)
 {
   for (guint i = 0; i < here->len; i++)
     {
@@ -102,11 +120,12 @@ is_known (IngMerge *merge, GPtrArray *here, const Whole *whole, GError **error)
       if (row->created_us != whole->row->created_us)
         continue;
       gint64 id = row->id;
-      g_autoptr (GPtrArray) messages = ing_database_run_sync (merge->to, read_messages_func, &id, error);
+      g_autoptr (GPtrArray) messages
+          = ing_database_run_sync (merge->to, read_messages_func, &id, error);
       if (messages == NULL)
         return -1;
-      if (holds_all (messages, whole->messages))
-        return 1;
+      if (holds_all (messages, whole->messages) && holds_draft (row, messages, whole->row->draft))
+        return id;
     }
   return 0;
 }
@@ -120,10 +139,12 @@ move_path (const IngMerge *merge, char *path)
   g_autofree char *base = own != NULL ? g_path_get_basename (own) : NULL;
   if (base == NULL || !g_str_has_suffix (base, ".gguf"))
     return g_steal_pointer (&own);
-  /* Where the other sees its models is not where this one sees them, so the name alone is looked for. */
+  /* Where the other sees its models is not where this one sees them, so the name alone is looked
+   * for. */
   g_autofree char *there = g_build_filename (merge->from_models, base, NULL);
-  return g_file_test (there, G_FILE_TEST_IS_REGULAR) ? g_build_filename (merge->to_models, base, NULL)
-                                                     : g_steal_pointer (&own);
+  return g_file_test (there, G_FILE_TEST_IS_REGULAR)
+             ? g_build_filename (merge->to_models, base, NULL)
+             : g_steal_pointer (&own);
 }
 
 static gint64
@@ -133,7 +154,8 @@ look_up (GHashTable *ids, gint64 id)
   return found != NULL ? *found : 0;
 }
 
-/* A stranger's numbers may say anything: a parent must come before its child, a choice must be a message of this one. */
+/* A stranger's numbers may say anything: a parent must come before its child, a choice must be a
+ * message of this one. */
 static void
 give_numbers (IngMerge *merge, Whole *whole)
 {
@@ -146,7 +168,8 @@ give_numbers (IngMerge *merge, Whole *whole)
   for (guint i = 0; i < whole->messages->len; i++)
     {
       IngMessageRow *message = g_ptr_array_index (whole->messages, i);
-      gint64 parent = look_up (ids, message->parent_id), theirs = message->id, ours = ++merge->message_id;
+      gint64 parent = look_up (ids, message->parent_id), theirs = message->id,
+             ours = ++merge->message_id;
       g_hash_table_insert (ids, g_memdup2 (&theirs, sizeof theirs), g_memdup2 (&ours, sizeof ours));
       message->id = ours;
       message->parent_id = parent;
@@ -167,26 +190,41 @@ give_numbers (IngMerge *merge, Whole *whole)
 
 /* ------------------------------------------------------------------ all */
 
+static void
+note_here (IngMerge *merge, gint64 theirs, gint64 ours)
+{
+  g_hash_table_insert (merge->ids, g_memdup2 (&theirs, sizeof theirs),
+                       g_memdup2 (&ours, sizeof ours));
+}
+
 static gboolean
 bring (IngMerge *merge, GPtrArray *here, Whole *whole, GError **error)
 {
-  int known = is_known (merge, here, whole, error);
-  merge->n_known += known > 0;
+  gint64 known = find_known (merge, here, whole, error);
   if (known != 0)
-    return known > 0;
+    {
+      merge->n_known += known > 0;
+      if (known > 0)
+        note_here (merge, whole->id, known);
+      return known > 0;
+    }
   give_numbers (merge, whole);
   if (ing_database_run_sync (merge->to, write_func, whole, error) == NULL)
     return FALSE;
-  g_autoptr (GPtrArray) again = ing_database_run_sync (merge->to, read_messages_func, &whole->row->id, error);
+  gint64 ours = whole->row->id;
+  g_ptr_array_add (merge->rows,
+                   g_steal_pointer (&whole->row)); /* it is here, whatever comparing says of it */
+  note_here (merge, whole->id, ours);
+  g_autoptr (GPtrArray) again = ing_database_run_sync (merge->to, read_messages_func, &ours, error);
   if (again == NULL)
     return FALSE;
   if (again->len != whole->messages->len || !holds_all (again, whole->messages))
     {
-      g_propagate_error (error, ing_error_new (ING_ERROR_HASH, whole->row->title, 0, 0,
-                                               "a conversation reads otherwise than it was written"));
+      g_propagate_error (error,
+                         ing_error_new (ING_ERROR_HASH, NULL, 0, 0,
+                                        "a conversation reads otherwise than it was written"));
       return FALSE;
     }
-  g_ptr_array_add (merge->rows, g_steal_pointer (&whole->row));
   return TRUE;
 }
 
@@ -194,7 +232,8 @@ gboolean
 ing_merge_conversations (IngMerge *merge, GCancellable *cancellable, GError **error)
 {
   g_autoptr (GPtrArray) theirs = ing_database_run_sync (merge->from, read_rows_func, NULL, error);
-  g_autoptr (GPtrArray) here = theirs != NULL ? ing_database_run_sync (merge->to, read_rows_func, NULL, error) : NULL;
+  g_autoptr (GPtrArray) here
+      = theirs != NULL ? ing_database_run_sync (merge->to, read_rows_func, NULL, error) : NULL;
   gboolean ok = here != NULL;
   for (guint i = 0; ok && i < theirs->len; i++)
     {
@@ -205,7 +244,8 @@ ing_merge_conversations (IngMerge *merge, GCancellable *cancellable, GError **er
       whole.id = whole.row->id;
       whole.messages = ing_database_run_sync (merge->from, read_messages_func, &whole.id, error);
       /* One that was never written in is not worth a place on the list. */
-      ok = whole.messages != NULL && (whole.messages->len == 0 || bring (merge, here, &whole, error));
+      ok = whole.messages != NULL
+           && (whole.messages->len == 0 || bring (merge, here, &whole, error));
       g_clear_pointer (&whole.row, ing_conversation_row_free);
       g_clear_pointer (&whole.messages, g_ptr_array_unref);
       merge->tell (merge->data, i + 1, theirs->len);

@@ -12,6 +12,7 @@ typedef struct
   void (*tell) (gpointer data, guint done, guint total);
   gpointer data;
   GPtrArray *rows;                      /* out: IngConversationRow of those that came */
+  GHashTable *ids;                      /* out: gint64 * of there → gint64 * of here, of all that are here now */
   guint n_known;                        /* out: those that were there with every message */
 } IngMerge;
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Flatpak's data brought to the program outside, and the other way round by choosing a folder's copy: menu, dialogs,
-what is on the list afterwards, what is left there.
+"""The Flatpak's data brought to the program outside: menu, dialogs, what is on the list afterwards, what is left there.
+The other direction begins at a file chooser and is tested without a window (tests/app/test-bring.c, "layouts").
 
     test-bring.py PROGRAM      (inside gui-env)
 """
@@ -38,6 +38,9 @@ def make_flatpak_data(program, home, log):
         connection.execute("INSERT INTO parts(message_id, position, kind, text) VALUES (91, 0, 1, 'Which tea?')")
     connection.close()
     os.makedirs(folder + "/data/inglenook/models", exist_ok=True)
+    os.makedirs(folder + "/data/inglenook/backups", exist_ok=True)
+    with open(folder + "/data/inglenook/backups/inglenook-1.sqlite", "wb") as out:
+        out.write(b"an older state")
     with open(folder + "/data/inglenook/models/small.gguf", "wb") as out:
         out.write(b"GGUF" + bytes(5000))
     return folder
@@ -101,6 +104,7 @@ def main():
                 answer(running, "Remove it there")
                 atspi.wait(lambda: not os.path.exists(theirs + "/inglenook.sqlite")
                            and not os.path.exists(theirs + "/models/small.gguf"), "the files to go")
+                assert os.path.exists(theirs + "/backups/inglenook-1.sqlite")
             status = running.close()
             with open(log, encoding="utf-8", errors="replace") as lines:
                 print("".join("# " + line for line in lines.readlines()[-5:]), end="")

@@ -89,7 +89,7 @@ removed_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   if (!ing_bring_remove_finish (ING_BRING (source), result, &error) && self->parent != NULL)
     {
       if (g_error_matches (error, ING_ERROR, ING_ERROR_BUSY))
-        say (self, _("Some of it was left there"), _("It has changed since it was copied."));
+        say (self, _("Some of it was left there"), _("It has changed since it was copied, or not all of it could be brought."));
       else
         say_problem (self, error);
     }
@@ -116,18 +116,27 @@ offer_to_remove (Moving *self, const IngBrought *moved)
   g_autofree char *conversations
       = g_strdup_printf (ngettext ("%u conversation", "%u conversations", moved->n_conversations), moved->n_conversations);
   g_autofree char *models = g_strdup_printf (ngettext ("%u model", "%u models", moved->n_models), moved->n_models);
+  g_autofree char *documents = g_strdup_printf (ngettext ("%u document", "%u documents", moved->n_documents), moved->n_documents);
   g_autofree char *known
-      = g_strdup_printf (_("Here already: %u conversations, %u models."), moved->n_known_conversations, moved->n_known_models);
-  g_autofree char *body = g_strdup_printf (
-      "%s, %s (%s). %s\n\n%s", conversations, models, size, known,
-      _("All of it was compared with what it came from and can be removed there. Documents are added again from their files."));
-  GtkWidget *dialog = new_dialog (self, _("The data is here"), body, _("_Keep it there too"));
+      = g_strdup_printf (_("Here already: %u conversations, %u models, %u documents."), moved->n_known_conversations,
+                         moved->n_known_models, moved->n_known_documents);
+  GString *body = g_string_new (NULL);
+
+  g_string_printf (body, "%s, %s (%s), %s. %s", conversations, models, size, documents, known);
+  if (moved->n_models_elsewhere > 0)
+    g_string_append_printf (body, "\n\n%s", _("Models in other folders stay where they are; those folders can be added on the page of models."));
+  if (moved->n_jobs_left + moved->n_drafts_left > 0)
+    g_string_append_printf (body, "\n\n%s", _("Unfinished downloads and drafts were not brought; removing takes them away."));
+  g_string_append_printf (body, "\n\n%s",
+                          _("All that came was compared with what it came from and can be removed there. Older backups and settings stay there."));
+  GtkWidget *dialog = new_dialog (self, _("The data is here"), body->str, _("_Keep it there too"));
 
   adw_message_dialog_add_response (ADW_MESSAGE_DIALOG (dialog), "remove", _("_Remove it there"));
   adw_message_dialog_set_response_appearance (ADW_MESSAGE_DIALOG (dialog), "remove", ADW_RESPONSE_DESTRUCTIVE);
   adw_message_dialog_set_default_response (ADW_MESSAGE_DIALOG (dialog), "close");
   g_signal_connect (dialog, "response", G_CALLBACK (remove_response_cb), self);
   gtk_window_present (GTK_WINDOW (dialog));
+  g_string_free (body, TRUE);
 }
 
 /* ---------------------------------------------------------------- coming */
@@ -243,10 +252,10 @@ ing_bring_dialog_start (GtkWindow *parent, IngWorkspace *workspace)
   GtkWidget *dialog = new_dialog (
       self, _("Bring data from another installation?"),
       ing_bring_is_sandboxed ()
-          ? _("Conversations, settings and models of an Inglenook outside the Flatpak are copied here. Its folder is usually "
+          ? _("Conversations, documents, settings and models of an Inglenook outside the Flatpak are copied here. Its folder is usually "
               "~/.local/share/inglenook; it can be seen once you choose it.")
-      : flatpak ? _("Conversations, settings and models of the Flatpak are copied here.")
-                : _("Conversations, settings and models of another Inglenook, a Flatpak or one of another user, are copied here."),
+      : flatpak ? _("Conversations, documents, settings and models of the Flatpak are copied here.")
+                : _("Conversations, documents, settings and models of another Inglenook, a Flatpak or one of another user, are copied here."),
       _("_Cancel"));
 
   adw_message_dialog_add_response (ADW_MESSAGE_DIALOG (dialog), "choose", _("Choose the _folder…"));
