@@ -382,6 +382,7 @@ pack_panel (EngPack pack, uint32_t p, const uint8_t *src, uint64_t row_bytes, ui
       {
         const uint8_t *from = src + row * row_bytes + b * source_bytes;
         Scales scales;
+#pragma GCC unroll 8
         for (uint32_t i = 0; i < info->n_sub; i++)
           {
             uint32_t w[8];
