@@ -3,7 +3,8 @@
  *
  *     download-tool DATA_FOLDER MODELS_FOLDER URI [SIZE [SHA256]]
  *
- * Starts the order, or goes on with it, and prints "STATE ERROR_CODE PATH" when it stands still. Little patience. */
+ * Starts the order, or goes on with it, and prints "STATE ERROR_CODE PATH" when it stands still. Little patience, unless
+ * DOWNLOAD_TOOL_PATIENCE is "usual", or says how many milliseconds pass before it tries again. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -48,6 +49,24 @@ is_still (IngJob *job)
   return state != ING_JOB_QUEUED && state != ING_JOB_RUNNING;
 }
 
+static void
+set_patience (const char *text)
+{
+  if (g_strcmp0 (text, "usual") == 0)
+    return;
+  ing_http_silence_s = 1;
+  ing_fetch_patience = (IngFetchPatience){
+    .backoff_ms = text != NULL ? (guint) g_ascii_strtoull (text, NULL, 10) : 5,
+    .max_tries = 6,
+    .slow_s = 1,
+    .slow_bytes = 4096,
+    .piece_bytes = 256 * 1024,
+    .min_split = 64 * 1024,
+    .checkpoint_bytes = 128 * 1024,
+    .checkpoint_ms = 20,
+  };
+}
+
 int
 main (int argc, char **argv)
 {
@@ -56,12 +75,7 @@ main (int argc, char **argv)
   gboolean hold = g_getenv ("DOWNLOAD_TOOL_HOLD") != NULL; /* wait for a paused one to go on by itself */
   if (argc < 4)
     return 2;
-  ing_http_silence_s = 1;
-  ing_fetch_patience = (IngFetchPatience){
-    .backoff_ms = 5, .max_tries = 6, .slow_s = 1, .slow_bytes = 4096, .piece_bytes = 256 * 1024, .min_split = 64 * 1024,
-    .checkpoint_bytes = 128 * 1024,
-    .checkpoint_ms = 20,
-  };
+  set_patience (g_getenv ("DOWNLOAD_TOOL_PATIENCE"));
   ing_http_authorities = g_getenv ("DOWNLOAD_TOOL_CA");
   if (g_getenv ("DOWNLOAD_TOOL_TOKEN") != NULL)
     {

