@@ -318,7 +318,8 @@ fetch_more (Peek *peek, GCancellable *cancellable, GError **error)
   g_autoptr (IngHttpReply) reply = ask_range (peek, http, end, cancellable, error);
   if (reply == NULL)
     return FALSE;
-  GError *refused = ing_http_reply_error (reply, peek->uri, peek->uri);
+  g_autoptr (IngHubAddress) address = ing_hub_parse (peek->uri, NULL);
+  GError *refused = ing_http_reply_error (reply, peek->uri, address != NULL ? address->page : peek->uri);
   gboolean whole = reply->status == 200 && peek->fetched == 0 && reply->length != ING_HTTP_UNKNOWN;
   if (refused == NULL && !whole && (reply->status != 206 || reply->start != peek->fetched || reply->total == ING_HTTP_UNKNOWN
                                     || (peek->size != 0 && peek->size != reply->total)))

@@ -119,6 +119,9 @@ main (int argc, char **argv)
   const GError *why = ing_job_get_error (job);
   printf ("%d %d %s\n", (int) ing_job_get_state (job), why != NULL && why->domain == ING_ERROR ? why->code : -1,
           path != NULL ? path : "-");
+  g_autofree char *sentence = why != NULL ? ing_error_to_sentence (why) : NULL;
+  if (sentence != NULL)
+    fprintf (stderr, "%s\n", sentence);
   if (why != NULL)
     fprintf (stderr, "%s [%" G_GUINT64_FORMAT " needed, %" G_GUINT64_FORMAT " free]\n", why->message,
              ing_error_get_needed (why), ing_error_get_available (why));

@@ -453,6 +453,78 @@ test_search (void)
   ing_hub_set_base (ING_HUB_MODELSCOPE, NULL);
 }
 
+/* Both hubs want a token for their lists; each gets its own, and its page is named where there is none. */
+static void
+answer_gated (SoupServer *server, SoupServerMessage *message, const char *path, GHashTable *query, gpointer data)
+{
+  static const char list[] = "[{\"type\":\"file\",\"path\":\"x.gguf\",\"size\":9}]";
+  static const char wrapped[] = "{\"Data\":{\"Files\":[{\"Path\":\"y.gguf\",\"Size\":9}]}}";
+  SoupMessageHeaders *heads = soup_server_message_get_request_headers (message);
+  gboolean first = g_str_has_prefix (path, "/api/models/");
+  const char *wanted = first ? "Bearer hf_one" : "Bearer ms_two";
+  const char *given = soup_message_headers_get_one (heads, "Authorization");
+  const char *answer = first ? list : wrapped;
+  if (g_strcmp0 (given, wanted) != 0)
+    {
+      g_assert_null (given); /* one hub's token, seen by the other */
+      soup_server_message_set_status (message, first ? 401 : 403, NULL);
+      return;
+    }
+  soup_server_message_set_response (message, "application/json", SOUP_MEMORY_STATIC, answer, strlen (answer));
+  soup_server_message_set_status (message, 200, NULL);
+}
+
+static GPtrArray *
+find (const char *text, GError **error)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+  ing_remote_find_async (text, NULL, NULL, app_test_keep_result, &result);
+  app_test_wait (result != NULL);
+  return ing_remote_find_finish (result, error);
+}
+
+static void
+test_hub_tokens (void)
+{
+  static const char *const tokens[] = { "hf_one", "ms_two" };
+  static const char *const token_hosts[] = { "127.0.0.1", "localhost" };
+  static const char *const names[] = { "x.gguf", "y.gguf" };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoupServer) server = soup_server_new (NULL, NULL);
+  soup_server_add_handler (server, "/", answer_gated, NULL, NULL);
+  g_assert_true (soup_server_listen_local (server, 0, SOUP_SERVER_LISTEN_IPV4_ONLY, &error));
+  GSList *uris = soup_server_get_uris (server);
+  int port = g_uri_get_port (uris->data);
+  g_slist_free_full (uris, (GDestroyNotify) g_uri_unref);
+  g_setenv ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent", TRUE);
+  for (int i = 0; i < 2; i++)
+    {
+      g_autofree char *base = g_strdup_printf ("http://%s:%d", token_hosts[i], port);
+      ing_hub_set_base (i == 0 ? ING_HUB_HUGGING_FACE : ING_HUB_MODELSCOPE, base);
+    }
+  for (int i = 0; i < 2; i++)
+    {
+      g_autofree char *page = g_strdup_printf ("http://%s:%d%s/a/b", token_hosts[i], port, i == 0 ? "" : "/models");
+      g_autoptr (GError) refused = NULL;
+      gboolean kept;
+      g_assert_null (find (page, &refused));
+      g_assert_error (refused, ING_ERROR, ING_ERROR_GATED);
+      g_autofree char *words = ing_error_to_sentence (refused);
+      g_assert_nonnull (strstr (words, page));
+      g_assert_nonnull (strstr (words, "licence"));
+      g_assert_true (ing_token_store (token_hosts[i], tokens[i], &kept, NULL, &error));
+      g_assert_false (kept);
+      g_autoptr (GPtrArray) files = find (page, &error);
+      g_assert_no_error (error);
+      g_assert_cmpuint (files->len, ==, 1);
+      const IngRemoteFile *file = g_ptr_array_index (files, 0);
+      g_assert_cmpstr (file->name, ==, names[i]);
+      g_assert_true (ing_token_store (token_hosts[i], NULL, &kept, NULL, &error));
+    }
+  ing_hub_set_base (ING_HUB_HUGGING_FACE, NULL);
+  ing_hub_set_base (ING_HUB_MODELSCOPE, NULL);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -468,5 +540,6 @@ main (int argc, char **argv)
   g_test_add_func ("/network/token", test_token);
   g_test_add_func ("/network/hubs/found", test_found);
   g_test_add_func ("/network/hubs/search", test_search);
+  g_test_add_func ("/network/hubs/tokens", test_hub_tokens);
   return g_test_run ();
 }

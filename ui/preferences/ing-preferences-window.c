@@ -270,7 +270,13 @@ token_stored_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   if (!ing_downloads_set_token_finish (ING_DOWNLOADS (source), result, &stored, &error))
     words = ing_error_to_sentence (error);
   else
-    words = g_strdup (stored ? _("Access token: kept in the keyring") : _("Access token: kept until the program ends"));
+    {
+      const char *hub = g_object_get_data (G_OBJECT (row), "hub");
+
+      words = g_strdup_printf (stored ? _("Access token for %s: kept in the keyring")
+                                      : _("Access token for %s: kept until the program ends"),
+                               hub);
+    }
   adw_preferences_row_set_title (row, words);
 }
 
@@ -282,6 +288,20 @@ token_cb (GtkEditable *row, IngPreferencesWindow *self)
   ing_downloads_set_token_async (downloads, g_object_get_data (G_OBJECT (row), "host"), gtk_editable_get_text (row), NULL,
                                  token_stored_cb, g_object_ref (row));
   gtk_editable_set_text (row, "");
+}
+
+static void
+add_token_row (IngPreferencesWindow *self, AdwPreferencesGroup *group, const char *hub, const char *host)
+{
+  GtkWidget *row = adw_password_entry_row_new ();
+  g_autofree char *title = g_strdup_printf (_("Access token for %s"), hub);
+
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
+  adw_entry_row_set_show_apply_button (ADW_ENTRY_ROW (row), TRUE);
+  g_object_set_data (G_OBJECT (row), "hub", (gpointer) hub);
+  g_object_set_data (G_OBJECT (row), "host", (gpointer) host);
+  g_signal_connect_object (row, "apply", G_CALLBACK (token_cb), self, 0);
+  adw_preferences_group_add (group, row);
 }
 
 static void
@@ -312,7 +332,6 @@ new_network_page (IngPreferencesWindow *self)
   AdwPreferencesGroup *group = ADW_PREFERENCES_GROUP (adw_preferences_group_new ());
   AdwPreferencesGroup *hubs = ADW_PREFERENCES_GROUP (adw_preferences_group_new ());
   GtkWidget *offline = gtk_switch_new ();
-  GtkWidget *token = adw_password_entry_row_new ();
 
   adw_preferences_page_set_title (page, _("Network"));
   adw_preferences_page_set_icon_name (page, "network-wireless-symbolic");
@@ -327,11 +346,8 @@ new_network_page (IngPreferencesWindow *self)
   adw_preferences_page_add (page, group);
 
   adw_preferences_group_set_title (hubs, _("Downloads"));
-  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (token), _("Access token for Hugging Face"));
-  adw_entry_row_set_show_apply_button (ADW_ENTRY_ROW (token), TRUE);
-  g_object_set_data (G_OBJECT (token), "host", (gpointer) "huggingface.co");
-  g_signal_connect_object (token, "apply", G_CALLBACK (token_cb), self, 0);
-  adw_preferences_group_add (hubs, token);
+  add_token_row (self, hubs, _("Hugging Face"), "huggingface.co");
+  add_token_row (self, hubs, _("ModelScope"), "www.modelscope.cn");
   add_text_setting (self, hubs, ING_SETTING_PROXY, _("Proxy (empty: as the desktop says)"));
   add_text_setting (self, hubs, ING_SETTING_HUB_MIRROR, _("Mirror of Hugging Face, from the next start on"));
   adw_preferences_page_add (page, hubs);
