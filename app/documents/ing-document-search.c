@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two arms (ing-search-state.h), each its first ARM_DEPTH chunks: BM25 over words (any of the question's words; the
- * prefix's count double), and the exact cosine of int8 vectors. Joined by reciprocal rank (Cormack, Clarke, Büttcher
- * 2009; k = 60). */
+ * prefix's count double), and the exact cosine of int8 vectors. Joined by their scores, each on a scale that does not
+ * depend on the model or the documents: by how many standard deviations a cosine is above the collection's mean, and the
+ * part of what BM25 could give at most. (Reciprocal ranks say nothing of how sure an arm is: docs/retrieval.md.) */
 #include "ing-document-search.h"
 
 #include <string.h>
 
+#include "ing-search-passages.h"
 #include "ing-search-state.h"
 #include "ing-search-text.h"
 
 #define ARM_DEPTH 60
-#define RANK_K 60.0
 #define COVER_DEPTH 10
 #define LONG_TERMS 10
-/* Words count by the square of how much of the question they found: where little of it stands anywhere it was asked in
- * other words, and their order says little. */
-#define LEAST_WORDS 0.1
+/* By the square: where a chunk has little of the question it was asked in other words, and which ones it shares says
+ * little. Half of what is possible counts as five standard deviations. */
+#define WORDS_WEIGHT 20.0
 /* Nothing relevant below both this and the model's cosine; fixed on the tuning half of tests/retrieval (docs/retrieval.md). By words alone, with a
  * model that does not know the script or with none, less can be asked: of Chinese pairs few stand anywhere. */
 #define FOUND_COVERAGE 0.80
@@ -49,8 +50,8 @@ static const char *const common[] = {
   "you", "your", "什么", "怎么", "如何", "哪些", "哪个", "为什", "么样", "怎样", "多少", "是否", "可以", "应该",
 };
 
-static gboolean
-is_common (const char *word)
+gboolean
+ing_search_is_common (const char *word)
 {
   for (guint i = 0; i < G_N_ELEMENTS (common); i++)
     if (strcmp (word, common[i]) == 0)
@@ -78,7 +79,7 @@ ing_search_make_terms (const char *text)
       g_autofree char *word = g_strndup (from, (gsize) (p - from));
       /* A single CJK character ends each run in the index's form: it finds too much. */
       gboolean lone = ing_search_is_cjk (g_utf8_get_char (word)) && g_utf8_strlen (word, -1) == 1;
-      if (is_common (word) || lone || g_hash_table_contains (seen, word))
+      if (ing_search_is_common (word) || lone || g_hash_table_contains (seen, word))
         continue;
       g_hash_table_add (seen, word);
       g_ptr_array_add (terms, g_steal_pointer (&word));
@@ -170,21 +171,30 @@ ing_search_make_standalone (const char *query, const char *earlier)
 
 /* ------------------------------------------------------------------ together */
 
-static void
-fuse (GHashTable *scores, GArray *hits, double weight)
+/* @words and @meaning in one, best first. A chunk without a vector counts as an average one. */
+static GArray *
+fuse (IngSearchState *state, GArray *words, double most, GArray *meaning, const IngSpread *spread)
 {
-  for (guint i = 0; i < hits->len; i++)
-    {
-      const IngHit *hit = &g_array_index (hits, IngHit, i);
-      double *score = g_hash_table_lookup (scores, &hit->chunk);
-      if (score == NULL)
-        {
-          gint64 *key = g_memdup2 (&hit->chunk, sizeof (gint64));
-          score = g_new0 (double, 1);
-          g_hash_table_insert (scores, key, score);
-        }
-      *score += weight / (RANK_K + i + 1);
-    }
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_int64_hash, g_int64_equal);
+  GArray *best = g_array_new (FALSE, FALSE, sizeof (IngHit));
+  GArray *arms[] = { words, meaning };
+  for (guint a = 0; a < G_N_ELEMENTS (arms); a++)
+    for (guint i = 0; i < arms[a]->len; i++)
+      {
+        IngHit *from = &g_array_index (arms[a], IngHit, i), hit = *from;
+        double cosine, part = a == 0 && most > 0 ? from->score / most : 0;
+        if (!g_hash_table_add (seen, &from->chunk))
+          continue;
+        hit.score = a == 0 ? from->score : 0;
+        if (meaning->len > 0)
+          hit.score = WORDS_WEIGHT * part * part;
+        if (meaning->len > 0 && spread->deviation > 0
+            && ing_search_state_get_cosine (state, hit.document, hit.chunk, &cosine))
+          hit.score += (cosine - spread->mean) / spread->deviation;
+        g_array_append_val (best, hit);
+      }
+  g_array_sort (best, ing_hit_compare);
+  return best;
 }
 
 /* How much of the question, its rare words counting most, stands in the words of the best passages. */
@@ -214,38 +224,6 @@ cover (GPtrArray *terms, GArray *words, GArray *best, const double *weights, con
   return total > 0 ? most / total : 0;
 }
 
-/* A passage that stands word for word in two documents is shown once. */
-static gboolean
-is_twice (GPtrArray *passages, const char *text)
-{
-  for (guint i = 0; i < passages->len; i++)
-    if (strcmp (((const IngPassage *) passages->pdata[i])->text, text) == 0)
-      return TRUE;
-  return FALSE;
-}
-
-static gboolean
-take_best (IngDatabase *db, const IngSearchRequest *r, GArray *best, IngFound *found, GError **error)
-{
-  /* One long document must not hide the others; with one or two there is nothing to share out. */
-  guint cap = r->documents->len > 2 ? MAX (3, r->n * 2 / 3) : r->n;
-  g_autoptr (GHashTable) taken = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
-  for (guint i = 0; i < best->len && found->passages->len < r->n; i++)
-    {
-      const IngHit *hit = &g_array_index (best, IngHit, i);
-      g_autoptr (IngPassage) passage = ing_document_table_dup_passage (db, hit->chunk, error);
-      if (passage == NULL)
-        return FALSE;
-      guint n = GPOINTER_TO_UINT (g_hash_table_lookup (taken, &passage->document_id));
-      if (n >= cap || is_twice (found->passages, passage->text))
-        continue;
-      g_hash_table_replace (taken, g_memdup2 (&passage->document_id, sizeof (gint64)), GUINT_TO_POINTER (n + 1));
-      passage->score = hit->score;
-      g_ptr_array_add (found->passages, g_steal_pointer (&passage));
-    }
-  return TRUE;
-}
-
 static int
 compare_ids (gconstpointer a, gconstpointer b)
 {
@@ -262,40 +240,33 @@ ing_document_search_func (IngDatabase *db, gpointer data, GError **error)
   g_autoptr (GPtrArray) terms = ing_search_make_terms (r->query);
   g_autoptr (GArray) words = g_array_new (FALSE, FALSE, sizeof (IngHit));
   g_autoptr (GArray) meaning = g_array_new (FALSE, FALSE, sizeof (IngHit));
-  g_autoptr (GArray) best = g_array_new (FALSE, FALSE, sizeof (IngHit));
+  IngSpread spread = { 0 };
+  double most = 0;
+  gboolean unknown = FALSE;
   IngSearchState *state = ing_search_state_get (db, error);
   g_array_sort (r->documents, compare_ids);
   if (state == NULL
       || ((r->arms & ING_SEARCH_WORDS) != 0
-          && !ing_search_state_find_words (state, r->documents, terms, ARM_DEPTH, words, weights, counts, error))
+          && !ing_search_state_find_words (state, r->documents, terms, ARM_DEPTH, words, weights, counts, &most, error))
       || ((r->arms & ING_SEARCH_MEANING) != 0 && r->vector != NULL
           && !ing_search_state_find_meaning (state, r->documents, r->embedder->number, r->vector, r->width, ARM_DEPTH,
-                                              meaning, error)))
+                                              meaning, &spread, error))
+      || !ing_search_has_unknown_name (state, r->documents, r->query, &unknown, error))
     return NULL;
-  g_autoptr (GHashTable) scores = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
-  double stands = cover (terms, words, words, weights, counts);
-  fuse (scores, words, meaning->len > 0 ? MAX (LEAST_WORDS, stands * stands) : 1);
-  fuse (scores, meaning, 1);
-  GHashTableIter iter;
-  gpointer chunk, score;
-  g_hash_table_iter_init (&iter, scores);
-  while (g_hash_table_iter_next (&iter, &chunk, &score))
-    {
-      IngHit hit = { *(gint64 *) chunk, *(double *) score, 0 };
-      g_array_append_val (best, hit);
-    }
-  g_array_sort (best, ing_hit_compare);
+  g_autoptr (GArray) best = fuse (state, words, most, meaning, &spread);
   g_autoptr (IngFound) found = g_new0 (IngFound, 1);
   found->passages = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_passage_free);
   found->by_meaning = meaning->len > 0;
   found->cosine = meaning->len > 0 ? g_array_index (meaning, IngHit, 0).score : -1;
-  if (!take_best (db, r, best, found, error))
+  if (!ing_search_take_passages (db, state, best, r->documents->len, r->n, found->passages, error))
     return NULL;
   found->coverage = cover (terms, words, best, weights, counts);
   double enough = found->by_meaning                   ? FOUND_COVERAGE
                   : ing_search_is_latin (r->query) ? FOUND_COVERAGE_WORDS
                                                    : FOUND_COVERAGE_PAIRS;
-  found->found = found->passages->len > 0 && (found->coverage >= enough || (found->by_meaning && found->cosine >= r->embedder->cosine));
+  gboolean near = found->by_meaning && found->cosine >= r->embedder->cosine;
+  gboolean sure = found->by_meaning && found->cosine >= r->embedder->sure;
+  found->found = found->passages->len > 0 && (found->coverage >= enough || near) && (!unknown || sure);
   return g_steal_pointer (&found);
 }
 

@@ -5,6 +5,7 @@
 #include "ing-document-library.h"
 #include "ing-document-table.h"
 #include "ing-embedder.h"
+#include "ing-search-state.h"
 
 typedef struct
 {
@@ -20,8 +21,14 @@ void ing_search_request_free (IngSearchRequest *request);
 
 /* Does MiniLM, which knows English alone, say something about @text? */
 gboolean ing_search_is_latin (const char *text);
+/* A word that says nothing about where an answer stands; folded. */
+gboolean ing_search_is_common (const char *word);
 /* Words and pairs of CJK characters of @text but common ones, folded, each once; strings. */
 GPtrArray *ing_search_make_terms (const char *text);
+/* Does @query name something (a word written as names are: "WireGuard", or a Latin word among Chinese) that stands in
+ * none of @documents (sorted ids)? FALSE on error. */
+gboolean ing_search_has_unknown_name (IngSearchState *state, GArray *documents, const char *query, gboolean *unknown,
+                                      GError **error);
 /* @query made to stand alone: joined to @earlier when it leans on it. Caller frees. */
 char *ing_search_make_standalone (const char *query, const char *earlier);
 

@@ -11,7 +11,8 @@ typedef struct
   const char *load_as; /* type of its weights while loaded; NULL = as they are stored */
   guint number;        /* marks its vectors in the index: no two models ever share one; below 16 */
   gboolean latin;      /* knows English alone */
-  double cosine;       /* of the best passage, from which on a question counts as answerable (docs/retrieval.md) */
+  double cosine;       /* of the best passage, from which on a question counts as answerable (docs/retrieval.md)… */
+  double sure;         /* …and although it names something that stands nowhere */
 } IngEmbedder;
 
 /* The one for text in Latin script (@latin) or in any other; NULL if none of those installed can read it. @path gets

@@ -34,6 +34,8 @@ struct _IngSearchState
   GByteArray *data;
   GArray *free_slots;
   guint32 n_slots;
+  GArray *query; /* of gint16, 127 times the last question's vector by its largest part */
+  double query_scale;
   /* of the query that runs */
   gboolean counted;
   gint64 n_rows;
@@ -214,11 +216,12 @@ drop_frequent (IngSearchState *self)
 }
 
 static gboolean
-stands_in (IngSearchState *self, gint64 chunk, GArray *documents, gboolean *there, GError **error)
+stands_in (IngSearchState *self, gint64 chunk, GArray *documents, gint64 *document, gboolean *there, GError **error)
 {
   sqlite3_stmt *s = ing_database_query (self->db, error, "SELECT document_id FROM chunks WHERE id = ?1", "i", chunk);
   int rc = s != NULL ? ing_database_step (self->db, s, error) : -1;
-  *there = rc == 1 && is_of (sqlite3_column_int64 (s, 0), documents);
+  *document = rc == 1 ? sqlite3_column_int64 (s, 0) : -1;
+  *there = rc == 1 && is_of (*document, documents);
   if (rc == 1)
     sqlite3_reset (s);
   return rc >= 0;
@@ -226,8 +229,9 @@ stands_in (IngSearchState *self, gint64 chunk, GArray *documents, gboolean *ther
 
 gboolean
 ing_search_state_find_words (IngSearchState *self, GArray *documents, GPtrArray *terms, guint n, GArray *hits,
-                             double *weights, gint64 *counts, GError **error)
+                             double *weights, gint64 *counts, double *most, GError **error)
 {
+  *most = 0;
   self->counted = FALSE;
   self->n_rows = 1;
   self->least = -1;
@@ -249,7 +253,7 @@ ing_search_state_find_words (IngSearchState *self, GArray *documents, GPtrArray 
         continue;
       memcpy (&hit, sqlite3_column_blob (s, 1), sizeof hit);
       hit.chunk = sqlite3_column_int64 (s, 0);
-      if (!stands_in (self, hit.chunk, documents, &there, error))
+      if (!stands_in (self, hit.chunk, documents, &hit.document, &there, error))
         {
           sqlite3_reset (s);
           return FALSE;
@@ -262,8 +266,25 @@ ing_search_state_find_words (IngSearchState *self, GArray *documents, GPtrArray 
     {
       counts[i] = self->counts[i];
       weights[i] = log (1 + (double) self->n_rows / ((double) self->counts[i] + 0.5));
+      *most += weights[i] * (BM25_K1 + 1);
     }
   return rc == 0;
+}
+
+gboolean
+ing_search_state_has_word (IngSearchState *self, GArray *documents, const char *term, gboolean *has, GError **error)
+{
+  g_autofree char *match = g_strdup_printf ("\"%s\"", term);
+  sqlite3_stmt *s = ing_database_query (self->db, error, "SELECT rowid FROM words WHERE words MATCH ?1", "t", match);
+  gint64 document;
+  int rc = -1;
+  *has = FALSE;
+  while (s != NULL && !*has && (rc = ing_database_step (self->db, s, error)) == 1)
+    if (!stands_in (self, sqlite3_column_int64 (s, 0), documents, &document, has, error))
+      rc = -1;
+  if (*has || rc == -1)
+    sqlite3_reset (s);
+  return rc >= 0;
 }
 
 /* ------------------------------------------------------------------ vectors */
@@ -378,19 +399,55 @@ dot (const gint8 *a, const gint16 *b, guint n)
   return sum;
 }
 
+static void
+keep_query (IngSearchState *self, const float *query)
+{
+  float most = 1e-12f;
+  g_array_set_size (self->query, self->width);
+  for (guint i = 0; i < self->width; i++)
+    most = MAX (most, fabsf (query[i]));
+  for (guint i = 0; i < self->width; i++)
+    g_array_index (self->query, gint16, i) = (gint16) lrintf (query[i] / most * 127);
+  self->query_scale = most / 127;
+}
+
+/* @row has a slot. */
+static double
+get_cosine (const IngSearchState *self, const Row *row)
+{
+  const gint8 *vector = (const gint8 *) self->data->data + (gsize) row->slot * self->width;
+  return (double) dot (vector, (const gint16 *) (gpointer) self->query->data, self->width) * row->scale * self->query_scale;
+}
+
+static int
+compare_rows (gconstpointer a, gconstpointer b)
+{
+  const Row *x = a, *y = b;
+  return x->document != y->document ? (x->document < y->document ? -1 : 1)
+                                    : x->chunk < y->chunk ? -1 : x->chunk > y->chunk;
+}
+
+gboolean
+ing_search_state_get_cosine (IngSearchState *self, gint64 document, gint64 chunk, double *cosine)
+{
+  Row row = { document, chunk, NO_SLOT, 0 };
+  guint at;
+  if (!g_array_binary_search (self->rows, &row, compare_rows, &at) || self->query->len != self->width
+      || g_array_index (self->rows, Row, at).slot == NO_SLOT)
+    return FALSE;
+  *cosine = get_cosine (self, &g_array_index (self->rows, Row, at));
+  return TRUE;
+}
+
 gboolean
 ing_search_state_find_meaning (IngSearchState *self, GArray *documents, guint embedder, const float *query,
-                               guint width, guint n, GArray *hits, GError **error)
+                               guint width, guint n, GArray *hits, IngSpread *spread, GError **error)
 {
   if (width == 0 || !update (self, embedder, width, error))
     return FALSE;
-  g_autofree gint16 *quantized = g_new (gint16, width);
-  float most = 1e-12f;
-  for (guint i = 0; i < width; i++)
-    most = MAX (most, fabsf (query[i]));
-  for (guint i = 0; i < width; i++)
-    quantized[i] = (gint16) lrintf (query[i] / most * 127);
-  double least = -2;
+  keep_query (self, query);
+  double least = -2, sum = 0, squares = 0;
+  guint n_seen = 0;
   gint64 document = -1;
   gboolean wanted = FALSE;
   for (guint i = 0; i < self->rows->len; i++)
@@ -401,12 +458,16 @@ ing_search_state_find_meaning (IngSearchState *self, GArray *documents, guint em
       document = row->document;
       if (!wanted || row->slot == NO_SLOT)
         continue;
-      gint32 sum = dot ((const gint8 *) self->data->data + (gsize) row->slot * width, quantized, width);
-      IngHit hit = { row->chunk, (double) sum * row->scale * most / 127, 0 };
+      IngHit hit = { row->document, row->chunk, get_cosine (self, row), 0 };
+      sum += hit.score;
+      squares += hit.score * hit.score;
+      n_seen++;
       if (hit.score >= least)
         least = keep_best (hits, &hit, n, least);
     }
   finish_best (hits, n);
+  spread->mean = n_seen > 0 ? sum / n_seen : 0;
+  spread->deviation = n_seen > 1 ? sqrt (MAX (0, squares / n_seen - spread->mean * spread->mean)) : 0;
   return TRUE;
 }
 
@@ -428,6 +489,7 @@ state_free (void *data)
   g_array_unref (self->rows);
   g_array_unref (self->free_slots);
   g_byte_array_unref (self->data);
+  g_array_unref (self->query);
   g_free (self);
 }
 
@@ -462,6 +524,7 @@ ing_search_state_get (IngDatabase *db, GError **error)
   self->rows = g_array_new (FALSE, TRUE, sizeof (Row));
   self->free_slots = g_array_new (FALSE, FALSE, sizeof (guint32));
   self->data = g_byte_array_new ();
+  self->query = g_array_new (FALSE, TRUE, sizeof (gint16));
   g_mutex_lock (&lock);
   g_hash_table_insert (states, handle, self);
   g_mutex_unlock (&lock);

@@ -48,16 +48,16 @@ def is_gold(gold, text):
     return any(solid(one) in solid(text) for one in gold.split("|"))
 
 
-def rank_of(gold, found):
-    for i, text in enumerate(found["texts"]):
+def rank_of(gold, found, part="texts"):
+    for i, text in enumerate(found[part]):
         if is_gold(gold, text):
             return i + 1
     return 0
 
 
-def recall(questions, arm, n, keep):
+def recall(questions, arm, keep, part="texts"):
     chosen = [q for q in questions if q["gold"] and keep(q)]
-    return sum(0 < rank_of(q["gold"], q["found"][arm]) <= n for q in chosen) / max(1, len(chosen)), len(chosen)
+    return sum(0 < rank_of(q["gold"], q["found"][arm], part) <= 5 for q in chosen) / max(1, len(chosen)), len(chosen)
 
 
 def unpack(path, folder):
@@ -94,13 +94,17 @@ def table(questions):
              ("Chinese", lambda q: q["group"].startswith("zh")), ("term", lambda q: q["kind"] == "term"),
              ("paraphrase", lambda q: q["kind"] == "paraphrase"), ("table", lambda q: q["kind"] == "table"),
              ("follow-up", lambda q: q["kind"] == "follow-up")]
-    print("| recall@5 of the reporting half | n | plain BM25 | words | meaning | fused | fused, recall@10 |")
+    print("| recall@5 of the reporting half | n | plain BM25 | words | meaning | fused | fused, chunks alone |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, keep in kinds:
-        figures = [recall(half, arm, 5, keep)[0] for arm in ARMS] + [recall(half, "fused", 10, keep)[0]]
-        print(f"| {name} | {recall(half, 'fused', 5, keep)[1]} | " + " | ".join(f"{x:.2f}" for x in figures) + " |")
-    print("\ntuning half: " + ", ".join(f"{arm} {recall([q for q in questions if q['half'] == 0], arm, 5, lambda q: True)[0]:.2f}"
-                                        for arm in ARMS))
+        figures = [recall(half, arm, keep)[0] for arm in ARMS] + [recall(half, "fused", keep, "chunks")[0]]
+        print(f"| {name} | {recall(half, 'fused', keep)[1]} | " + " | ".join(f"{x:.2f}" for x in figures) + " |")
+    for name, chosen in (("tuning half", [q for q in questions if q["half"] == 0]), ("both halves", questions)):
+        print(f"{name}: " + ", ".join(f"{arm} {recall(chosen, arm, lambda q: True)[0]:.3f}" for arm in ARMS)
+              + f", chunks alone {recall(chosen, 'fused', lambda q: True, 'chunks')[0]:.3f}")
+    for arm in ARMS:
+        n_tokens = sum(q["found"][arm]["tokens"] for q in questions) / len(questions)
+        print(f"{arm}: {n_tokens:.0f} tokens in five passages")
     for name, chosen in (("tuning", [q for q in questions if q["half"] == 0]), ("reporting", half)):
         none = [q for q in chosen if q["kind"] == "none"]
         near = [q for q in chosen if q["kind"] == "near"]
@@ -120,7 +124,7 @@ def check(questions):
     apart = 0
     for q in questions:
         ranks = [rank_of(q["gold"], q["found"][arm]) for arm in ARMS] if q["gold"] else []
-        gold = [t for arm in ARMS for t in q["found"][arm]["texts"] if q["gold"] and is_gold(q["gold"], t)]
+        gold = [t for arm in ARMS for t in q["found"][arm]["chunks"] if q["gold"] and is_gold(q["gold"], t)]
         passage = gold[0] if gold else q["gold"]
         shared = content_words(q["question"]) & content_words(passage) if q["gold"] else set()
         apart += q["kind"] == "paraphrase" and not shared

@@ -6,11 +6,12 @@
 #include <string.h>
 
 #include "app-test.h"
+#include "ing-chunker.h"
 #include "ing-document-private.h"
 #include "ing-document-search.h"
 #include "ing-search-text.h"
 
-#define N_PASSAGES 10
+#define N_PASSAGES 5
 
 typedef struct
 {
@@ -61,10 +62,18 @@ static void
 report (JsonObject *object, const char *arm, const IngFound *found, double ms)
 {
   JsonObject *o = json_object_new ();
-  JsonArray *texts = json_array_new ();
+  JsonArray *texts = json_array_new (), *ids = json_array_new ();
+  guint n_tokens = 0;
   for (guint i = 0; i < found->passages->len; i++)
-    json_array_add_string_element (texts, ((const IngPassage *) found->passages->pdata[i])->text);
+    {
+      const IngPassage *passage = found->passages->pdata[i];
+      json_array_add_string_element (texts, passage->text);
+      json_array_add_int_element (ids, passage->id);
+      n_tokens += ing_chunk_estimate_tokens (passage->text, strlen (passage->text));
+    }
   json_object_set_array_member (o, "texts", texts);
+  json_object_set_array_member (o, "ids", ids);
+  json_object_set_int_member (o, "tokens", n_tokens);
   json_object_set_boolean_member (o, "found", found->found);
   json_object_set_boolean_member (o, "by_meaning", found->by_meaning);
   json_object_set_double_member (o, "coverage", found->coverage);
@@ -109,6 +118,22 @@ ask_all (Tool *tool, const char *list, GError **error)
   return TRUE;
 }
 
+/* The chunks that were found, without the neighbours that passages have. */
+static gboolean
+add_chunks (IngDatabase *db, JsonObject *arm, GError **error)
+{
+  JsonArray *ids = json_object_get_array_member (arm, "ids"), *chunks = json_array_new ();
+  json_object_set_array_member (arm, "chunks", chunks);
+  for (guint i = 0; i < json_array_get_length (ids); i++)
+    {
+      g_autoptr (IngPassage) chunk = ing_document_table_dup_passage (db, json_array_get_int_element (ids, i), error);
+      if (chunk == NULL)
+        return FALSE;
+      json_array_add_string_element (chunks, chunk->text);
+    }
+  return TRUE;
+}
+
 /* Plain BM25 for comparison: all words of the question over the text alone, as SQLite ranks them; pairs for CJK, since
  * there are no words at all without. */
 static gpointer
@@ -146,6 +171,10 @@ plain (IngDatabase *db, gpointer data, GError **error)
                          ing_document_table_dup_passage (db, g_array_index (chunks, gint64, j), error));
       report (tool->reported->pdata[i], "plain", &found, 0);
       g_ptr_array_unref (found.passages);
+      static const char *const arms[] = { "plain", "words", "meaning", "fused" };
+      for (guint j = 0; j < G_N_ELEMENTS (arms); j++)
+        if (!add_chunks (db, json_object_get_object_member (tool->reported->pdata[i], arms[j]), error))
+          return NULL;
     }
   return tool;
 }
