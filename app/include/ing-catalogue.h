@@ -23,10 +23,10 @@ guint ing_catalogue_entry_get_context (IngCatalogueEntry *self);
 gboolean ing_catalogue_entry_get_is_embedding (IngCatalogueEntry *self);
 /* TRUE if every fact shown has been compared with its source. */
 gboolean ing_catalogue_entry_get_checked (IngCatalogueEntry *self);
-/* About how many bytes a file of "Q4_K_M", "Q8_0" or "F16" has, computed; 0 = not one of these. */
-guint64 ing_catalogue_entry_estimate_bytes (IngCatalogueEntry *self, const char *type);
-/* An address for ing_remote_find_async(): on ModelScope if @modelscope and it is there, else on Hugging Face. NULL if not
- * there. */
+/* Bytes of its tensors as "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0" or "F16", by the engine's plan; the vocabulary adds a few
+ * megabytes. 0 = not known. */
+guint64 ing_catalogue_entry_get_bytes (IngCatalogueEntry *self, const char *type);
+/* An address for ing_remote_find_async(), on ModelScope or on Hugging Face. NULL if it is not there. */
 char *ing_catalogue_entry_dup_address (IngCatalogueEntry *self, gboolean modelscope);
 
 G_END_DECLS

@@ -15,6 +15,7 @@ struct _IngCatalogueEntry
   char *name, *architecture, *licence, *languages, *hugging_face, *modelscope;
   guint64 parameters;
   guint context, chinese; /* chinese: 2 good, 1 some, 0 none */
+  JsonObject *sizes;      /* type → bytes; NULL */
   gboolean is_embedding, checked;
 };
 
@@ -30,6 +31,7 @@ ing_catalogue_entry_finalize (GObject *object)
   g_free (self->languages);
   g_free (self->hugging_face);
   g_free (self->modelscope);
+  g_clear_pointer (&self->sizes, json_object_unref);
   G_OBJECT_CLASS (ing_catalogue_entry_parent_class)->finalize (object);
 }
 
@@ -95,6 +97,9 @@ read_entry (JsonObject *model, GError **error)
   self->languages = join_languages (self, model);
   self->hugging_face = dup_fact (self, model, "huggingface");
   self->modelscope = dup_fact (self, model, "modelscope");
+  JsonObject *sizes = get_fact (self, model, "sizes");
+  sizes = sizes != NULL ? ing_json_get_object (sizes, "value") : NULL;
+  self->sizes = sizes != NULL ? json_object_ref (sizes) : NULL;
   self->parameters = (guint64) get_number (self, model, "parameters");
   self->context = (guint) MIN (get_number (self, model, "context"), G_MAXINT);
   self->chinese = strcmp (chinese, "yes") == 0 ? 2 : strcmp (chinese, "some") == 0 ? 1 : 0;
@@ -208,14 +213,9 @@ ing_catalogue_entry_get_checked (IngCatalogueEntry *self)
 }
 
 guint64
-ing_catalogue_entry_estimate_bytes (IngCatalogueEntry *self, const char *type)
+ing_catalogue_entry_get_bytes (IngCatalogueEntry *self, const char *type)
 {
-  /* Bytes of a block by elements of it; a mix of Q4_K and, for the sixth part that it keeps finer, Q6_K. */
-  double bytes = strcmp (type, "F16") == 0      ? 2
-                 : strcmp (type, "Q8_0") == 0   ? 34.0 / 32
-                 : strcmp (type, "Q4_K_M") == 0 ? (5 * 144.0 / 256 + 210.0 / 256) / 6
-                                                : 0;
-  return (guint64) ((double) self->parameters * bytes);
+  return self->sizes != NULL ? (guint64) MAX (0, ing_json_get_int (self->sizes, type, 0)) : 0;
 }
 
 char *
@@ -223,5 +223,5 @@ ing_catalogue_entry_dup_address (IngCatalogueEntry *self, gboolean modelscope)
 {
   if (modelscope && self->modelscope != NULL)
     return g_strconcat ("https://modelscope.cn/models/", self->modelscope, NULL);
-  return self->hugging_face != NULL ? g_strconcat ("https://huggingface.co/", self->hugging_face, NULL) : NULL;
+  return !modelscope && self->hugging_face != NULL ? g_strconcat ("https://huggingface.co/", self->hugging_face, NULL) : NULL;
 }

@@ -137,17 +137,34 @@ test_catalogue (void)
   g_autoptr (IngCatalogueEntry) small = g_list_model_get_item (english, 0);
   g_assert_cmpuint (ing_catalogue_entry_get_parameters (small), <, 200 * 1000 * 1000);
   /* Only what the engine can run: its own list, asked of its own program. */
+  guint n_both = 0;
   for (guint i = 0; i < n; i++)
     {
+      static const char *const types[] = { "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "F16" };
       g_autoptr (IngCatalogueEntry) entry = g_list_model_get_item (chinese, i);
-      g_autofree char *address = ing_catalogue_entry_dup_address (entry, TRUE);
-      g_assert_nonnull (address);
+      g_autofree char *there = ing_catalogue_entry_dup_address (entry, TRUE);
+      g_autofree char *here = ing_catalogue_entry_dup_address (entry, FALSE);
+      g_assert_true (g_str_has_prefix (here, "https://huggingface.co/"));
+      g_assert_true (there == NULL || g_str_has_prefix (there, "https://modelscope.cn/models/"));
+      n_both += there != NULL;
       g_assert_nonnull (eng_arch_find (ing_catalogue_entry_get_architecture (entry),
                                        strlen (ing_catalogue_entry_get_architecture (entry))));
-      guint64 q4 = ing_catalogue_entry_estimate_bytes (entry, "Q4_K_M");
-      g_assert_cmpuint (q4, >, ing_catalogue_entry_get_parameters (entry) / 2);
-      g_assert_cmpuint (q4, <, ing_catalogue_entry_estimate_bytes (entry, "Q8_0"));
+      g_assert_cmpuint (ing_catalogue_entry_get_context (entry), >=, 512);
+      g_assert_cmpstr (ing_catalogue_entry_get_languages (entry), !=, "");
+      /* Sizes of the engine's plan: finer types are larger, and F16 has two bytes for each number. */
+      guint64 before = ing_catalogue_entry_get_parameters (entry) * 2 / 5;
+      for (gsize k = 0; k < G_N_ELEMENTS (types); k++)
+        {
+          guint64 bytes = ing_catalogue_entry_get_bytes (entry, types[k]);
+          g_assert_cmpuint (bytes, >, before);
+          before = bytes;
+        }
+      g_assert_cmpfloat ((double) before / 2 / (double) ing_catalogue_entry_get_parameters (entry), >, 0.88);
+      g_assert_cmpfloat ((double) before / 2 / (double) ing_catalogue_entry_get_parameters (entry), <, 1.12);
+      if (i < 15)
+        g_assert_nonnull (strstr (ing_catalogue_entry_get_languages (entry), "zh"));
     }
+  g_assert_cmpuint (n_both, >=, n - 1);
   static const char *const bad[] = { "", "{}", "{\"models\":5}", "{\"models\":[5]}", "{\"models\":[{\"name\":\"x\"}]}" };
   for (gsize i = 0; i < G_N_ELEMENTS (bad); i++)
     {

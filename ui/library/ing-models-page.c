@@ -32,6 +32,7 @@ struct _IngModelsPage
   AdwToastOverlay *toasts;
   IngWorkspace *workspace;
   GCancellable *finding;
+  char *second; /* address to look at if the hub does not have what is being looked for; NULL */
 };
 
 G_DEFINE_FINAL_TYPE (IngModelsPage, ing_models_page, GTK_TYPE_WIDGET)
@@ -162,6 +163,8 @@ new_offer (IngModelsPage *self, IngRemoteFile *file)
   return row;
 }
 
+static void address_cb (IngModelsPage *self, const char *address);
+
 static void
 found_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -171,6 +174,13 @@ found_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) || self->box == NULL)
     return;
+  g_autofree char *second = g_steal_pointer (&self->second);
+
+  if (second != NULL && g_error_matches (error, ING_ERROR, ING_ERROR_NOT_FOUND))
+    {
+      address_cb (self, second);
+      return;
+    }
   gtk_spinner_stop (GTK_SPINNER (self->spinner));
   ing_problem_box_set_error (self->problem, error);
   for (guint i = 0; files != NULL && i < MIN (files->len, MAX_FOUND); i++)
@@ -190,6 +200,7 @@ find_address (IngModelsPage *self, const char *text)
   g_cancellable_cancel (self->finding);
   g_clear_object (&self->finding);
   self->finding = g_cancellable_new ();
+  g_clear_pointer (&self->second, g_free);
   clear_rows (self->found, self->found_rows);
   gtk_widget_set_visible (self->found, FALSE);
   ing_problem_box_set_error (self->problem, NULL);
@@ -373,19 +384,23 @@ entry_cb (AdwActionRow *row, IngModelsPage *self)
   IngCatalogueEntry *entry = g_object_get_data (G_OBJECT (row), "entry");
   gboolean chinese = g_str_has_prefix (g_get_language_names ()[0], "zh");
   g_autofree char *address = ing_catalogue_entry_dup_address (entry, chinese);
+  g_autofree char *other = ing_catalogue_entry_dup_address (entry, !chinese);
 
-  address_cb (self, address);
+  address_cb (self, address != NULL ? address : other);
+  if (address != NULL)
+    self->second = g_steal_pointer (&other);
 }
 
 static char *
 dup_entry_words (IngCatalogueEntry *entry)
 {
-  g_autofree char *size = g_format_size (ing_catalogue_entry_estimate_bytes (entry, "Q4_K_M"));
+  g_autofree char *small = g_format_size (ing_catalogue_entry_get_bytes (entry, "Q4_K_M"));
+  g_autofree char *large = g_format_size (ing_catalogue_entry_get_bytes (entry, "Q8_0"));
   g_autofree char *context = ing_numbers_dup_count (ing_catalogue_entry_get_context (entry));
   double billions = (double) ing_catalogue_entry_get_parameters (entry) / 1e9;
 
-  return g_strdup_printf (_("%.2g billion parameters · about %s as Q4_K_M · %s tokens · %s · %s %s"), billions, size, context,
-                          ing_catalogue_entry_get_licence (entry), ing_catalogue_entry_get_languages (entry),
+  return g_strdup_printf (_("%.2g billion parameters · %s as Q4_K_M, %s as Q8_0 · %s tokens · %s · %s %s"), billions, small,
+                          large, context, ing_catalogue_entry_get_licence (entry), ing_catalogue_entry_get_languages (entry),
                           ing_catalogue_entry_get_checked (entry) ? "" : _("· not checked"));
 }
 
@@ -473,6 +488,7 @@ ing_models_page_dispose (GObject *object)
 
   g_cancellable_cancel (self->finding);
   g_clear_object (&self->finding);
+  g_clear_pointer (&self->second, g_free);
   g_clear_weak_pointer (&self->toasts);
   g_clear_pointer (&self->found_rows, g_ptr_array_unref);
   g_clear_pointer (&self->download_rows, g_ptr_array_unref);
