@@ -20,7 +20,7 @@ _inglenook_engine ()
     inspect) words="--devices --threads --device --gpu-layers --cpu-experts --gpu-memory --ctx --kv --load-as --force --exact --no-mmap --json" ;;
     tokenize) words="--text-file --parse-special --json" ;;
     template) words="--template-file --bos --eos --messages --vars --no-generation-prompt --json" ;;
-    generate) words="--prompt --prompt-file --messages --vars --parse-special -n --greedy --seed --temperature --top-k --top-p --min-p --repetition-penalty --penalty-window --stop --ignore-eog --threads --device --gpu-layers --cpu-experts --gpu-memory --ctx --kv --load-as --force --exact --no-mmap --json" ;;
+    generate) words="--prompt --prompt-file --messages --vars --parse-special -n --greedy --seed --temperature --top-k --top-p --min-p --repetition-penalty --penalty-window --stop --cpu-sampling --ignore-eog --threads --device --gpu-layers --cpu-experts --gpu-memory --ctx --kv --load-as --force --exact --no-mmap --json" ;;
     logits) words="--prompt --out --batch --threads --device --gpu-layers --cpu-experts --gpu-memory --ctx --kv --load-as --force --exact --no-mmap --json" ;;
     bench) words="-p -n -d -b -r --without --batch --threads --device --gpu-layers --cpu-experts --gpu-memory --ctx --kv --load-as --force --exact --no-mmap --json" ;;
     perplexity) words="--text-file --reference --reference-exact --chunks --threads --device --gpu-layers --cpu-experts --gpu-memory --ctx --kv --load-as --force --exact --no-mmap --json" ;;

@@ -53,6 +53,7 @@ complete -c inglenook-engine -n "__fish_seen_subcommand_from generate" -l min-p 
 complete -c inglenook-engine -n "__fish_seen_subcommand_from generate" -l repetition-penalty -r -F -d "(1 = off)"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from generate" -l penalty-window -r -F -d "tokens it looks back (64)"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from generate" -l stop -r -F -d "end before this text; may be repeated"
+complete -c inglenook-engine -n "__fish_seen_subcommand_from generate" -l cpu-sampling -d "the CPU chooses tokens, also where a GPU could"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from generate" -l ignore-eog -d "go on past the end of the turn"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from generate" -l threads -r -F -d "threads (default: physical cores)"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from generate" -l device -x -a "auto cpu cuda" -d "auto, cpu or cuda[:N]"

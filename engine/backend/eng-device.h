@@ -26,7 +26,7 @@ extern "C" {
 #define ENG_ATOMIC_FLAG atomic_int
 #endif
 
-#define ENG_DEVICE_ABI 3u
+#define ENG_DEVICE_ABI 4u
 /* The one symbol a module exports: const EngDeviceApi *inglenook_device_api (void); */
 #define ENG_DEVICE_SYMBOL "inglenook_device_api"
 
@@ -137,6 +137,26 @@ typedef struct
   ENG_ATOMIC_FLAG *cancel; /* non-zero: stop with ENG_ERR_CANCELLED within one layer; may be NULL */
 } EngRun;
 
+/* A device goes on by itself from one row: it samples a token from the row's logits, runs the row of that token, samples
+ * from its logits, and so on. What eng-sampler.h says of each number and of the order holds; with equal logits
+ * and numbers the tokens are those of eng_sampler_sample (). */
+#define ENG_DEVICE_TOP_K 64u   /* largest top_k */
+#define ENG_DEVICE_SAMPLES 64u /* most tokens of a call */
+typedef struct
+{
+  bool greedy;
+  float temperature, top_p, min_p, repetition_penalty;
+  uint32_t top_k;          /* 1 … ENG_DEVICE_TOP_K, unless greedy */
+  uint32_t penalty_window; /* 0: no penalty */
+  const int32_t *seen;     /* [n_seen] the last tokens, oldest first; n_seen <= penalty_window */
+  uint32_t n_seen;
+  uint32_t n_samples;      /* tokens wanted, 1 … ENG_DEVICE_SAMPLES */
+  const double *draws;     /* [n_samples] numbers in [0, 1), one a token; NULL if greedy */
+  /* Every token in its turn, while the next is being computed. @drew: it took its number. False: no more are wanted. */
+  bool (*take) (void *data, int32_t token, bool drew);
+  void *data;
+} EngSampling;
+
 typedef struct
 {
   uint32_t abi;         /* ENG_DEVICE_ABI, checked first */
@@ -186,7 +206,14 @@ typedef struct
   void *(*host_alloc) (EngDevice *device, uint64_t n_bytes);
   void (*host_free) (EngDevice *device, void *memory);
 
-  /* Optional (NULL): sampling on the device, adapters, backward entries come with later ABIs. */
+  /* Optional (NULL): run all steps for @batch, one row that wants its output, and sample as EngSampling says. The
+   * sequence's tables hold room for n_samples - 1 positions behind n_positions; what stands there afterwards, behind the
+   * rows of the tokens taken but the last, means nothing. ENG_ERR_UNSUPPORTED, with nothing done, where
+   * the device cannot. After ENG_ERR_CANCELLED the tokens taken so far stay good. */
+  EngStatus (*sample) (EngBound *bound, EngState *state, const EngBatch *batch, const EngSampling *sampling,
+                       ENG_ATOMIC_FLAG *cancel, EngError *error);
+
+  /* Optional (NULL): adapters, backward entries come with later ABIs. */
 } EngDeviceApi;
 
 typedef const EngDeviceApi *(*EngDeviceApiFunc) (void);

@@ -388,6 +388,14 @@ eng_kv_cache_cut (EngKvCache *c, uint32_t sequence, uint32_t n, EngError *error)
   return ENG_OK;
 }
 
+void
+eng_kv_cache_set_tokens (EngKvCache *c, uint32_t sequence, uint32_t first, const int32_t *tokens, uint32_t n)
+{
+  Sequence *q = &c->sequences[sequence];
+  ENG_ASSERT (first <= q->n_positions && n <= q->n_positions - first);
+  memcpy (q->tokens + first, tokens, n * sizeof *tokens);
+}
+
 uint32_t
 eng_kv_cache_get_n_positions (const EngKvCache *c, uint32_t sequence)
 {

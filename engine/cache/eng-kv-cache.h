@@ -77,6 +77,9 @@ uint32_t eng_kv_cache_match (const EngKvCache *cache, uint32_t sequence, const i
  * ENG_ERR_ARGUMENT and nothing changed. */
 EngStatus eng_kv_cache_cut (EngKvCache *cache, uint32_t sequence, uint32_t n, EngError *error);
 
+/* Say which tokens stand at positions [@first, @first + @n), all of which the sequence holds. */
+void eng_kv_cache_set_tokens (EngKvCache *cache, uint32_t sequence, uint32_t first, const int32_t *tokens, uint32_t n);
+
 uint32_t eng_kv_cache_get_n_positions (const EngKvCache *cache, uint32_t sequence);
 /* [n_positions], valid until the next call that changes the sequence. */
 const int32_t *eng_kv_cache_get_tokens (const EngKvCache *cache, uint32_t sequence);

@@ -225,7 +225,7 @@ inglenook_device_api (void)
     ENG_DEVICE_ABI, sizeof (EngDeviceApi), "cuda",      cu_enumerate,  cu_open,
     cu_close,       cu_plan,               cu_bind,     cu_unbind,     cu_state_new,
     cu_state_free,  cu_run,                cu_copy_block, cu_block_bytes, cu_read_block,
-    cu_write_block, NULL,                  cu_host_alloc, cu_host_free,
+    cu_write_block, NULL,                  cu_host_alloc, cu_host_free, cu_sample,
   };
   return &api;
 }

@@ -2,7 +2,7 @@
 /* Host-side objects of the CUDA module. */
 #pragma once
 
-#include "eng-cuda.h"
+#include "eng-cuda-sample.h"
 
 /* cuBLAS, opened when the first large product needs it; without it products of many rows go
  * through the matrix-vector kernels, four rows at a time. */
@@ -71,7 +71,7 @@ struct EngBound
 typedef struct
 {
   uint32_t first_step, n_steps, n_rows, n_outputs, n_sequences;
-  bool deep;
+  bool deep, samples;
   cudaGraphExec_t exec;
 } CuGraph;
 
@@ -102,6 +102,8 @@ struct EngState
   float *partial;
   int *counters, *route_counters;
   void *workspace;
+  CuSampling *sampling; /* NULL: the vocabulary is too large */
+  unsigned long long *sample_groups;
   /* experts of many rows, slots sorted by expert: inputs, gate and up, their product, outputs */
   __nv_bfloat16 *slot_x16, *slot_h16;
   float *slot_gate, *slot_up, *slot_y;
@@ -116,6 +118,8 @@ struct EngState
   float *route_host;
   int *expert_host;
   CuTile *tile_host;
+  CuSampling *sampling_host;
+  cudaEvent_t sampled[2]; /* every other sample has arrived */
   CuGraph graphs[CU_MAX_GRAPHS];
   uint32_t n_graphs;
 };
@@ -177,6 +181,7 @@ EngStatus cu_plan (EngDevice *, const EngProgram *, const EngBindOptions *, cons
 EngStatus cu_state_new (EngBound *, const EngStateOptions *, EngState **, EngError *);
 void cu_state_free (EngState **);
 EngStatus cu_run (EngBound *, EngState *, const EngBatch *, const EngRun *, EngError *);
+EngStatus cu_sample (EngBound *, EngState *, const EngBatch *, const EngSampling *, int *cancel, EngError *);
 EngStatus cu_copy_block (EngBound *, EngState *, uint32_t, uint32_t, uint32_t, EngError *);
 uint64_t cu_block_bytes (EngBound *, EngState *, uint32_t);
 EngStatus cu_read_block (EngBound *, EngState *, uint32_t, uint32_t, void *, EngError *);

@@ -7,10 +7,12 @@
 #include "eng-cuda-run.h"
 
 // Describe the rows for the device, in the order of set_views ().
-static void
-fill_meta (EngState *s, const EngBatch *batch, CuRun *r)
+void
+cu_fill_meta (CuRun *r)
 {
-  const EngProgram *p = s->bound->program;
+  EngState *s = r->s;
+  const EngBatch *batch = r->batch;
+  const EngProgram *p = r->p;
   const EngStateOptions *o = &s->options;
   int32_t *w = (int32_t *) s->meta_host;
   int32_t *token = w, *position = w += o->max_rows, *sequence = w += o->max_rows;
@@ -36,7 +38,7 @@ fill_meta (EngState *s, const EngBatch *batch, CuRun *r)
         row++;
       const int n = (int) row - first[q];
       r->max_rows_of_sequence = n > r->max_rows_of_sequence ? n : r->max_rows_of_sequence;
-      const uint32_t n_blocks = (batch->sequences[q].n_positions + ENG_KV_BLOCK - 1) / ENG_KV_BLOCK;
+      const uint32_t n_blocks = (batch->sequences[q].n_positions + r->n_ahead + ENG_KV_BLOCK - 1) / ENG_KV_BLOCK;
       uint64_t table = 0;
       for (uint32_t g = 0; g < p->n_groups; g++)
         {
@@ -51,8 +53,8 @@ fill_meta (EngState *s, const EngBatch *batch, CuRun *r)
   first[batch->n_sequences] = (int32_t) row;
 }
 
-static EngStatus
-check_batch (const EngState *s, const EngBatch *batch, EngError *error)
+EngStatus
+cu_check_batch (const EngState *s, const EngBatch *batch, EngError *error)
 {
   const EngProgram *p = s->bound->program;
   const EngStateOptions *o = &s->options;
@@ -89,19 +91,22 @@ run_few (CuRun *r, uint32_t first, uint32_t n)
 {
   for (uint32_t i = first; i < first + n; i++)
     TRY (cu_step_few (r, i));
-  return cudaSuccess;
+  if (!r->samples)
+    return cudaSuccess;
+  EngState *s = r->s;
+  return cu_sample_launch (r->stream, s->sampling, s->logits, (int) r->p->n_vocab, s->sample_groups, &s->view, r->pdl);
 }
 
 // Runs of one row repeat: captured once, launched as a graph after that.
-static cudaError_t
-run_graph (CuRun *r, uint32_t first, uint32_t n)
+cudaError_t
+cu_run_graph (CuRun *r, uint32_t first, uint32_t n)
 {
   EngState *s = r->s;
   for (uint32_t i = 0; i < s->n_graphs; i++)
     {
       const CuGraph *g = &s->graphs[i];
       if (g->first_step == first && g->n_steps == n && g->n_rows == (uint32_t) r->n_rows
-          && g->n_outputs == (uint32_t) r->n_outputs && g->deep == r->deep)
+          && g->n_outputs == (uint32_t) r->n_outputs && g->deep == r->deep && g->samples == r->samples)
         return cudaGraphLaunch (g->exec, r->stream);
     }
   if (s->n_graphs == CU_MAX_GRAPHS)
@@ -121,6 +126,7 @@ run_graph (CuRun *r, uint32_t first, uint32_t n)
   g->n_rows = r->n_rows;
   g->n_outputs = r->n_outputs;
   g->deep = r->deep;
+  g->samples = r->samples;
   s->n_graphs++;
   return cudaGraphLaunch (g->exec, r->stream);
 }
@@ -187,7 +193,7 @@ run_all (CuRun *r, const EngBatch *batch, const EngRun *run, bool *cancelled)
       TRY (e);
     }
   else if (r->n_rows <= ENG_CUDA_GEMV_ROWS || !r->b->device->blas)
-    TRY (r->n_rows == 1 ? run_graph (r, run->first_step, run->n_steps)
+    TRY (r->n_rows == 1 ? cu_run_graph (r, run->first_step, run->n_steps)
                         : run_few (r, run->first_step, run->n_steps));
   else
     TRY (run_many (r, run->first_step, run->n_steps, run->cancel, cancelled));
@@ -213,13 +219,27 @@ run_all (CuRun *r, const EngBatch *batch, const EngRun *run, bool *cancelled)
   return cudaSuccess;
 }
 
+void
+cu_run_init (CuRun *r, EngBound *b, EngState *s, const EngBatch *batch)
+{
+  *r = CuRun{};
+  r->b = b;
+  r->s = s;
+  r->p = b->program;
+  r->batch = batch;
+  r->stream = b->device->stream;
+  r->pdl = b->device->pdl;
+  r->end = b->program->n_steps;
+  r->in_x16 = ENG_BUFFER_NONE;
+}
+
 EngStatus
 cu_run (EngBound *b, EngState *s, const EngBatch *batch, const EngRun *run, EngError *error)
 {
   EngDevice *d = b->device;
   if (d->lost)
     return cu_error (error, ENG_ERR_DEVICE, "device", 0, 0, "the GPU was lost");
-  EngStatus status = check_batch (s, batch, error);
+  EngStatus status = cu_check_batch (s, batch, error);
   if (status != ENG_OK)
     return status;
   if (run->first_step < b->first_step || run->n_steps > b->first_step + b->n_steps - run->first_step)
@@ -234,19 +254,13 @@ cu_run (EngBound *b, EngState *s, const EngBatch *batch, const EngRun *run, EngE
     }
   if (run->streamed && (!b->streamer || !d->blas))
     return cu_error (error, ENG_ERR_UNSUPPORTED, "streamed", 0, 0, "this GPU cannot be sent layers");
-  CuRun r = {};
-  r.batch = batch;
+  CuRun r;
+  cu_run_init (&r, b, s, batch);
   r.run = run;
   r.error = error;
-  r.b = b;
-  r.s = s;
-  r.p = b->program;
-  r.stream = d->stream;
-  r.pdl = d->pdl;
   r.first = run->first_step;
   r.end = run->first_step + run->n_steps;
-  r.in_x16 = ENG_BUFFER_NONE;
-  fill_meta (s, batch, &r);
+  cu_fill_meta (&r);
   bool cancelled = false;
   const cudaError_t e = run_all (&r, batch, run, &cancelled);
   if (r.blas_error)

@@ -15,6 +15,8 @@ typedef struct
   int n_rows, n_outputs, n_sequences, max_rows_of_sequence;
   int pdl;
   bool deep; // CU_DEEP
+  bool samples; // what the last step gave is sampled from
+  uint32_t n_ahead; // positions behind the batch's that its tables have room for
   uint32_t first, end; // steps of the run: end is behind the last
   EngBufferId in_x16; // buffer whose bf16 form x16 holds now, or ENG_BUFFER_NONE
   int blas_error;
@@ -39,6 +41,13 @@ cu_vector_of (const CuRun *r, EngWeightId w)
 {
   return w == ENG_WEIGHT_NONE ? NULL : r->b->vectors[w];
 }
+
+/* eng-cuda-run.cu: a run of @batch before anything is checked; whether the batch can be run here; its description for
+ * the device; steps of one row, as a graph. */
+void cu_run_init (CuRun *, EngBound *, EngState *, const EngBatch *);
+EngStatus cu_check_batch (const EngState *, const EngBatch *, EngError *);
+void cu_fill_meta (CuRun *);
+cudaError_t cu_run_graph (CuRun *, uint32_t first, uint32_t n);
 
 /* eng-cuda-step.cu */
 CuQkv cu_qkv_arguments (const CuRun *, const EngStep *);

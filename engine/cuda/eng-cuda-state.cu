@@ -167,6 +167,11 @@ lay_out (const EngBound *b, const EngStateOptions *o, EngState *s, Carver *c, En
       c, cu_attention_scratch ((int) rows, (int) w.heads, (int) w.head_width) / 4 + 1);
   s->counters = carve<int> (c, ENG_CUDA_GEMV_ROWS * (w.heads_kv + 1));
   s->route_counters = carve<int> (c, ENG_CUDA_GEMV_ROWS);
+  if (p->causal && p->n_vocab <= CU_SAMPLE_VOCAB)
+    {
+      s->sampling = carve<CuSampling> (c, 1);
+      s->sample_groups = carve<unsigned long long> (c, cu_sample_groups (p->n_vocab));
+    }
   if (rows > ENG_CUDA_GEMV_ROWS)
     {
       s->x16 = carve<__nv_bfloat16> (c, rows * w.x16);
@@ -202,6 +207,10 @@ state_clear (EngState *s)
       if (s->guest_moved[k])
         cudaEventDestroy (s->guest_moved[k]);
     }
+  for (int k = 0; k < 2; k++)
+    if (s->sampled[k])
+      cudaEventDestroy (s->sampled[k]);
+  cudaFreeHost (s->sampling_host);
   cudaFreeHost (s->meta_host);
   cudaFreeHost (s->logits_host);
   cudaFreeHost (s->io_host);
@@ -346,6 +355,10 @@ cu_state_new (EngBound *b, const EngStateOptions *o, EngState **out, EngError *e
         e = cudaHostAlloc ((void **) &s->tile_host,
                            most_tiles (o->max_rows * widths.slots, widths.scores) * sizeof *s->tile_host,
                            cudaHostAllocDefault);
+      if (e == cudaSuccess && s->sampling)
+        e = cudaHostAlloc ((void **) &s->sampling_host, sizeof *s->sampling_host, cudaHostAllocDefault);
+      for (int k = 0; k < 2 && s->sampling && e == cudaSuccess; k++)
+        e = cudaEventCreateWithFlags (&s->sampled[k], cudaEventDisableTiming);
       if (e != cudaSuccess)
         status = cu_fail (d, e, "conversation memory", error);
     }

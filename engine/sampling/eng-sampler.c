@@ -66,6 +66,12 @@ next_random (uint64_t s[4])
   return result;
 }
 
+static double
+next_draw (uint64_t random[4])
+{
+  return (double) (next_random (random) >> 11) * 0x1p-53;
+}
+
 /* --- life --- */
 
 static EngStatus
@@ -306,9 +312,42 @@ eng_sampler_sample (EngSampler *s, const float *logits)
   double largest = c[0].logit, sum = 0.0;
   for (uint32_t i = 0; i < n; i++)
     sum += exp ((c[i].logit - largest) / s->options.temperature);
-  double wanted = (double) (next_random (s->random) >> 11) * 0x1p-53 * sum;
+  double wanted = next_draw (s->random) * sum;
   for (uint32_t i = 0; i < n; i++)
     if ((wanted -= exp ((c[i].logit - largest) / s->options.temperature)) < 0.0)
       return c[i].token;
   return c[n - 1].token;
+}
+
+/* --- devices that sample --- */
+
+const EngSamplerOptions *
+eng_sampler_get_options (const EngSampler *s)
+{
+  return &s->options;
+}
+
+uint32_t
+eng_sampler_get_seen (const EngSampler *s, int32_t *seen)
+{
+  uint32_t window = s->options.penalty_window;
+  uint32_t first = s->n_ring == window ? s->i_ring : 0;
+  for (uint32_t i = 0; i < s->n_ring; i++)
+    seen[i] = s->ring[(first + i) % window];
+  return s->n_ring;
+}
+
+void
+eng_sampler_peek (const EngSampler *s, double *draws, uint32_t n)
+{
+  uint64_t random[4];
+  memcpy (random, s->random, sizeof random);
+  for (uint32_t i = 0; i < n; i++)
+    draws[i] = next_draw (random);
+}
+
+void
+eng_sampler_drop_draw (EngSampler *s)
+{
+  next_random (s->random);
 }

@@ -54,3 +54,13 @@ int32_t eng_sampler_sample (EngSampler *sampler, const float *logits);
 
 /* Index of the largest (the first of equals); NaN never wins unless all are. */
 int32_t eng_argmax (const float *logits, uint32_t n);
+
+/* --- for a device that samples by itself (eng-device.h): what it has to know --- */
+
+const EngSamplerOptions *eng_sampler_get_options (const EngSampler *sampler);
+/* The tokens that the penalty looks at, oldest first: @seen [penalty_window]; returns how many. */
+uint32_t eng_sampler_get_seen (const EngSampler *sampler, int32_t *seen);
+/* The next @n numbers that _sample would draw; they stay undrawn … */
+void eng_sampler_peek (const EngSampler *sampler, double *draws, uint32_t n);
+/* … until one is dropped. */
+void eng_sampler_drop_draw (EngSampler *sampler);

@@ -622,6 +622,19 @@ eng_executor_run (EngExecutorState *s, const EngBatch *batch, float *output,
 }
 
 EngStatus
+eng_executor_sample (EngExecutorState *s, const EngBatch *batch, const EngSampling *sampling, ENG_ATOMIC_FLAG *cancel,
+                     EngError *error)
+{
+  const EngExecutor *e = s->executor;
+  const uint8_t d = e->pieces[0].i_device;
+  const EngDeviceApi *api = e->devices[d].api;
+  if (e->n_pieces != 1 || !api->sample || s->observer)
+    return eng_error_set (error, ENG_ERR_UNSUPPORTED, "sampling", ENG_OFFSET_NONE,
+                          "no device samples for this model");
+  return api->sample (e->parts[d].bound, s->states[d], batch, sampling, cancel, error);
+}
+
+EngStatus
 eng_executor_copy_block (EngExecutorState *s, uint32_t group, uint32_t from, uint32_t to,
                          EngError *error)
 {

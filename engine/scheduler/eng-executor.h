@@ -56,6 +56,11 @@ void eng_executor_state_free (EngExecutorState **state);
 EngStatus eng_executor_run (EngExecutorState *state, const EngBatch *batch, float *output,
                             ENG_ATOMIC_FLAG *cancel, EngError *error);
 
+/* Sample on the device, as EngDeviceApi.sample says; ENG_ERR_UNSUPPORTED, with nothing done, where the program is on several
+ * devices or the one it is on cannot. */
+EngStatus eng_executor_sample (EngExecutorState *state, const EngBatch *batch, const EngSampling *sampling,
+                               ENG_ATOMIC_FLAG *cancel, EngError *error);
+
 /* Called on the runner's thread before each step that multiplies by weights (QKV, PRODUCT, GATE_UP, ROUTE, EXPERTS) with
  * what it is about to read: @src [n_rows, width of step->src]; @aux [n_rows, width of step->aux] for EXPERTS (the
  * router's choice), else NULL. Borrowed for the call. */

@@ -231,6 +231,47 @@ eng_runner_run (EngRunner *r, const EngRunnerSpan *spans, uint32_t n_spans,
   return status;
 }
 
+typedef struct
+{
+  const EngSampling *sampling;
+  int32_t tokens[ENG_DEVICE_SAMPLES + 1]; /* of the rows: the first one's, then what was sampled */
+  uint32_t n_taken;
+} Taking;
+
+static bool
+take_cb (void *data, int32_t token, bool drew)
+{
+  Taking *t = data;
+  t->tokens[++t->n_taken] = token;
+  return t->sampling->take (t->sampling->data, token, drew) && t->n_taken < t->sampling->n_samples;
+}
+
+EngStatus
+eng_runner_sample (EngRunner *r, uint32_t sequence, int32_t token, const EngSampling *sampling,
+                   ENG_ATOMIC_FLAG *cancel, EngError *error)
+{
+  Taking taking = { .sampling = sampling };
+  uint32_t n = sampling->n_samples, before = eng_kv_cache_get_n_positions (r->cache, sequence);
+  if (n == 0 || n > ENG_DEVICE_SAMPLES || token < 0 || (uint32_t) token >= r->program->n_vocab)
+    return eng_error_set (error, ENG_ERR_ARGUMENT, "samples", ENG_OFFSET_NONE, "a number of tokens out of range");
+  taking.tokens[0] = token;
+  for (uint32_t i = 1; i < n; i++)
+    taking.tokens[i] = -1; /* not known yet */
+  if (eng_kv_cache_append (r->cache, sequence, taking.tokens, n, error) != ENG_OK)
+    return ENG_ERR_UNSUPPORTED;
+  r->rows[0] = (EngRow) { .token = token, .position = { before }, .adapter = ENG_ADAPTER_NONE, .wants_output = true };
+  r->sequences[0] = (EngSequenceView) { .tables = eng_kv_cache_get_tables (r->cache, sequence),
+                                        .n_positions = before + 1 };
+  const EngBatch batch = { .rows = r->rows, .n_rows = 1, .sequences = r->sequences, .n_sequences = 1 };
+  EngSampling own = *sampling;
+  own.take = take_cb;
+  own.data = &taking;
+  EngStatus status = eng_executor_sample (r->state, &batch, &own, cancel, error);
+  eng_kv_cache_set_tokens (r->cache, sequence, before, taking.tokens, taking.n_taken);
+  eng_kv_cache_cut (r->cache, sequence, before + taking.n_taken, NULL);
+  return status;
+}
+
 EngStatus
 eng_runner_observe (EngRunner *r, EngStepObserver observer, void *data, EngError *error)
 {

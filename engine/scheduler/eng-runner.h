@@ -55,6 +55,12 @@ typedef struct
  * gave. */
 EngStatus eng_runner_run (EngRunner *runner, const EngRunnerSpan *spans, uint32_t n_spans,
                           ENG_ATOMIC_FLAG *cancel, EngError *error);
+/* Run @token behind what @sequence holds and go on by itself, as EngSampling says. Afterwards the sequence is longer by
+ * as many tokens as were taken: @token and all of them but the last. ENG_ERR_UNSUPPORTED, with nothing done, where no device can or the
+ * cache lacks room for all of it at once; after another failure what was taken stays. */
+EngStatus eng_runner_sample (EngRunner *runner, uint32_t sequence, int32_t token, const EngSampling *sampling,
+                             ENG_ATOMIC_FLAG *cancel, EngError *error);
+
 /* Output row @i of the last run, in the order of the spans: [n_output] of the program; for an encoder one of each
  * span. Valid until the next run; the caller may change it. */
 float *eng_runner_get_output (EngRunner *runner, uint32_t i);

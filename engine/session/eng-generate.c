@@ -127,52 +127,150 @@ emit (Loop *l, int32_t token, bool *ended, EngError *error)
   return ENG_OK;
 }
 
+/* One token made: show it, count it; *ended: generation ends here, result->reason says why. */
+static EngStatus
+accept_token (Loop *l, int32_t token, bool *ended, EngError *error)
+{
+  EngSession *s = l->s;
+  EngGenerateResult *r = l->result;
+  const EngGenerateRequest *request = l->request;
+  *ended = true;
+  if (r->n_generated == 0)
+    r->time_to_first_token_us = now_us () - l->start_us;
+  if (!request->ignore_eog && eng_tokenizer_is_end_of_generation (s->tokenizer, token))
+    {
+      r->reason = ENG_STOP_EOG;
+      return ENG_OK;
+    }
+  eng_sampler_accept (s->sampler, token);
+  s->generated[r->n_generated++] = token;
+  EngStatus status = emit (l, token, ended, error);
+  if (status != ENG_OK || *ended)
+    return status;
+  *ended = true;
+  if (request->max_tokens && r->n_generated == request->max_tokens)
+    r->reason = ENG_STOP_LENGTH;
+  else if (r->n_context == eng_runner_get_options (s->runner)->n_ctx)
+    r->reason = ENG_STOP_CONTEXT;
+  else
+    *ended = false;
+  return ENG_OK;
+}
+
+/* Tokens that a device samples by itself, as they come. */
+typedef struct
+{
+  Loop *loop;
+  int32_t token; /* the newest */
+  bool ended;
+  EngStatus status;
+  EngError *error;
+} Arriving;
+
+static bool
+take_cb (void *data, int32_t token, bool drew)
+{
+  Arriving *a = data;
+  if (drew)
+    eng_sampler_drop_draw (a->loop->s->sampler);
+  a->loop->result->n_context++;
+  a->token = token;
+  if (is_cancelled (a->loop))
+    {
+      a->loop->result->reason = ENG_STOP_CANCEL;
+      a->ended = true;
+      return false;
+    }
+  a->status = accept_token (a->loop, token, &a->ended, a->error);
+  return a->status == ENG_OK && !a->ended;
+}
+
+static uint32_t
+least (uint32_t a, uint32_t b)
+{
+  return a < b ? a : b;
+}
+
+/* The device goes on from *token, for as many tokens as it takes at once. ENG_ERR_UNSUPPORTED: nothing was done. */
+static EngStatus
+decode_ahead (Loop *l, int32_t *token, bool *ended, EngError *error)
+{
+  EngSession *s = l->s;
+  const EngGenerateResult *r = l->result;
+  const EngSamplerOptions *o = eng_sampler_get_options (s->sampler);
+  if (!o->greedy && (o->top_k == 0 || o->top_k > ENG_DEVICE_TOP_K))
+    return ENG_ERR_UNSUPPORTED;
+  double draws[ENG_DEVICE_SAMPLES];
+  int32_t seen[ENG_SAMPLER_MAX_WINDOW];
+  bool penalty = o->repetition_penalty != 1.0f && o->penalty_window > 0;
+  uint32_t n = least (ENG_DEVICE_SAMPLES, eng_runner_get_options (s->runner)->n_ctx - r->n_context);
+  if (l->request->max_tokens)
+    n = least (n, l->request->max_tokens - r->n_generated);
+  eng_sampler_peek (s->sampler, draws, n);
+  Arriving arriving = { .loop = l, .token = *token, .status = ENG_OK, .error = error };
+  const EngSampling sampling = { .greedy = o->greedy,
+                                 .temperature = o->temperature,
+                                 .top_p = o->top_p,
+                                 .min_p = o->min_p,
+                                 .repetition_penalty = o->repetition_penalty,
+                                 .top_k = least (o->top_k, eng_runner_get_program (s->runner)->n_vocab),
+                                 .penalty_window = penalty ? o->penalty_window : 0,
+                                 .seen = seen,
+                                 .n_seen = penalty ? eng_sampler_get_seen (s->sampler, seen) : 0,
+                                 .n_samples = n,
+                                 .draws = draws,
+                                 .take = take_cb,
+                                 .data = &arriving };
+  EngStatus status = eng_runner_sample (s->runner, l->sequence, *token, &sampling, l->request->cancel, error);
+  *token = arriving.token;
+  *ended = arriving.ended;
+  if (status == ENG_ERR_CANCELLED && !*ended)
+    {
+      l->result->reason = ENG_STOP_CANCEL;
+      *ended = true;
+    }
+  if (arriving.status != ENG_OK)
+    return arriving.status;
+  return status == ENG_ERR_CANCELLED ? ENG_OK : status;
+}
+
+/* The next token, by way of the host. */
+static EngStatus
+decode_one (Loop *l, int32_t *token, bool *ended, EngError *error)
+{
+  EngSession *s = l->s;
+  const EngRunnerSpan span
+      = { .sequence = l->sequence, .tokens = token, .n = 1, .outputs = ENG_OUTPUT_LAST };
+  EngStatus status = eng_runner_run (s->runner, &span, 1, l->request->cancel, error);
+  if (status == ENG_ERR_CANCELLED || (status == ENG_OK && is_cancelled (l)))
+    {
+      l->result->reason = ENG_STOP_CANCEL;
+      *ended = true;
+      return ENG_OK;
+    }
+  if (status != ENG_OK)
+    return status;
+  l->result->n_context++;
+  *token = eng_sampler_sample (s->sampler, eng_runner_get_output (s->runner, 0));
+  return accept_token (l, *token, ended, error);
+}
+
 /* From the logits of the prompt's last row to the end. */
 static EngStatus
 decode (Loop *l, EngError *error)
 {
   EngSession *s = l->s;
-  EngGenerateResult *r = l->result;
-  const EngGenerateRequest *request = l->request;
-  uint32_t n_ctx = eng_runner_get_options (s->runner)->n_ctx;
-  for (;;)
+  int32_t token = eng_sampler_sample (s->sampler, eng_runner_get_output (s->runner, 0));
+  bool ended, ahead = !s->host_sampling;
+  EngStatus status = accept_token (l, token, &ended, error);
+  while (status == ENG_OK && !ended)
     {
-      int32_t token = eng_sampler_sample (s->sampler, eng_runner_get_output (s->runner, 0));
-      if (r->n_generated == 0)
-        r->time_to_first_token_us = now_us () - l->start_us;
-      if (!request->ignore_eog && eng_tokenizer_is_end_of_generation (s->tokenizer, token))
-        {
-          r->reason = ENG_STOP_EOG;
-          return ENG_OK;
-        }
-      eng_sampler_accept (s->sampler, token);
-      s->generated[r->n_generated++] = token;
-      bool ended;
-      EngStatus status = emit (l, token, &ended, error);
-      if (status != ENG_OK || ended)
-        return status;
-      if (request->max_tokens && r->n_generated == request->max_tokens)
-        {
-          r->reason = ENG_STOP_LENGTH;
-          return ENG_OK;
-        }
-      if (r->n_context == n_ctx)
-        {
-          r->reason = ENG_STOP_CONTEXT;
-          return ENG_OK;
-        }
-      const EngRunnerSpan span
-          = { .sequence = l->sequence, .tokens = &token, .n = 1, .outputs = ENG_OUTPUT_LAST };
-      status = eng_runner_run (s->runner, &span, 1, request->cancel, error);
-      if (status == ENG_ERR_CANCELLED || (status == ENG_OK && is_cancelled (l)))
-        {
-          r->reason = ENG_STOP_CANCEL;
-          return ENG_OK;
-        }
-      if (status != ENG_OK)
-        return status;
-      r->n_context++;
+      status = ahead ? decode_ahead (l, &token, &ended, error) : ENG_ERR_UNSUPPORTED;
+      ahead = ahead && status == ENG_OK;
+      if (status == ENG_ERR_UNSUPPORTED)
+        status = decode_one (l, &token, &ended, error);
     }
+  return status;
 }
 
 /* What was held back as a possible stop string, and half a character, at an end that is no stop string. */

@@ -40,6 +40,7 @@ struct EngSession
   EngTokenBuffer prompt;   /* of the call at work */
   int32_t *generated;      /* [n_ctx] */
   EngSampler *sampler;
+  bool host_sampling; /* ENG_SESSION_WITHOUT_DEVICE_SAMPLING */
   EngBuffer pushed;    /* characters of the newest token */
   EngStopFilter filter;
   EngConversation conversations[ENG_MAX_CONVERSATIONS];

@@ -423,10 +423,17 @@ load_text (EngSession *s, EngError *error)
   return ENG_OK;
 }
 
+static bool
+drop_cb (void *data, int32_t token, bool drew)
+{
+  return false;
+}
+
 /* A GPU makes its kernels ready at their first use, which takes tens of milliseconds: here, not in the first answer. */
 static EngStatus
 warm_up (EngSession *s, EngError *error)
 {
+  const EngSampling sampling = { .greedy = true, .top_k = 1, .n_samples = 1, .take = drop_cb };
   EngKvCache *cache = eng_runner_get_cache (s->runner);
   const int32_t token = 0;
   uint32_t sequence;
@@ -435,8 +442,10 @@ warm_up (EngSession *s, EngError *error)
     return status;
   for (int i = 0; i < 2 && status == ENG_OK; i++)
     status = eng_runner_prefill (s->runner, sequence, &token, 1, 0, NULL, NULL, NULL, error);
+  if (status == ENG_OK)
+    status = eng_runner_sample (s->runner, sequence, token, &sampling, NULL, error);
   eng_kv_cache_remove (cache, sequence);
-  return status;
+  return status == ENG_ERR_UNSUPPORTED ? ENG_OK : status;
 }
 
 static EngStatus
@@ -459,6 +468,7 @@ load (EngSession *s, Loading *l, EngError *error)
     {
       EngSamplerOptions sampling;
       eng_sampler_options_init (&sampling);
+      s->host_sampling = (l->options->disabled & ENG_SESSION_WITHOUT_DEVICE_SAMPLING) != 0;
       status = eng_sampler_new (l->program->n_vocab, &sampling, &s->sampler, error);
       s->generated = eng_alloc_array ((size_t) l->runner.n_ctx + 1, sizeof *s->generated);
       if (status == ENG_OK && !s->generated)

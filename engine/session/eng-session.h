@@ -14,6 +14,8 @@
 
 /* EngSessionOptions.disabled: long prompts are not computed wholly on the GPU, with the layers of main memory sent along. */
 #define ENG_SESSION_WITHOUT_STREAMING ((uint64_t) 1)
+/* Tokens are sampled by the CPU, from logits that come to it. */
+#define ENG_SESSION_WITHOUT_DEVICE_SAMPLING ((uint64_t) 2)
 
 typedef struct EngSession EngSession;
 

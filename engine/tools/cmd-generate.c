@@ -12,7 +12,7 @@
 typedef struct
 {
   const char *prompt, *prompt_file, *messages_file, *vars_file;
-  bool parse_special, greedy, json, ignore_eog;
+  bool parse_special, greedy, json, ignore_eog, cpu_sampling;
   uint64_t n_tokens, top_k, penalty_window;
   int64_t seed;
   double temperature, top_p, min_p, repetition_penalty;
@@ -130,6 +130,7 @@ run (const char *path, const Arguments *a, const EngToolModelOptions *model_opti
   EngGenerateResult result;
   EngStatus status = eng_tool_session_options (model_options, &session_options, error);
   session_options.max_sequences = 1;
+  session_options.disabled = a->cpu_sampling ? ENG_SESSION_WITHOUT_DEVICE_SAMPLING : 0;
   if (status == ENG_OK)
     status = read_prompt (a, &arena, &text, &request.prompt, error);
   if (status == ENG_OK)
@@ -180,6 +181,7 @@ eng_cmd_generate (int argc, char **argv)
     { "--repetition-penalty", ENG_TOOL_FLOAT, &a.repetition_penalty, "X  (1 = off)" },
     { "--penalty-window", ENG_TOOL_UINT, &a.penalty_window, "N  tokens it looks back (64)" },
     { "--stop", ENG_TOOL_STRINGS, &a.stops, "S  end before this text; may be repeated" },
+    { "--cpu-sampling", ENG_TOOL_FLAG, &a.cpu_sampling, "  the CPU chooses tokens, also where a GPU could" },
     { "--ignore-eog", ENG_TOOL_FLAG, &a.ignore_eog, "  go on past the end of the turn" },
     { NULL },
   };

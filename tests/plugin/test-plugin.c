@@ -20,7 +20,7 @@ static const Case cases[] = {
   { "absent", "no-module", "not installed" },
   { "text", "module-abi", "cannot be loaded" },
   { "1", "module-abi", "no module of this program" },
-  { "2", "module-abi", "another version: it speaks version 4, this program version 3" },
+  { "2", "module-abi", "another version: it speaks version 5, this program version 4" },
   { "3", "module-abi", "incomplete" },
   { "4", "module-abi", "incomplete" },
   { "5", "module-abi", "no module of this program" },

@@ -135,6 +135,26 @@ test_window (void)
   eng_kv_cache_free (&cache);
 }
 
+/* Room first, tokens when they are known: what was not known matches nothing. */
+static void
+test_tokens_later (void)
+{
+  Device device;
+  EngKvCache *cache = make_cache (&device, 16, 16, 1);
+  const int32_t first[] = { 1, 2, 3 }, unknown[] = { 4, -1, -1, -1, -1 }, all[] = { 1, 2, 3, 4, 5, 6, 7 };
+  uint32_t a;
+  g_assert_cmpint (eng_kv_cache_add (cache, &a, NULL), ==, ENG_OK);
+  append (cache, &device, a, first, 3);
+  append (cache, &device, a, unknown, 5);
+  g_assert_cmpuint (eng_kv_cache_match (cache, a, all, 7), ==, 4);
+  eng_kv_cache_set_tokens (cache, a, 3, all + 3, 3);
+  g_assert_cmpuint (eng_kv_cache_match (cache, a, all, 7), ==, 6);
+  g_assert_cmpint (eng_kv_cache_cut (cache, a, 6, NULL), ==, ENG_OK);
+  g_assert_true (eng_kv_cache_check (cache));
+  g_assert_cmpmem (eng_kv_cache_get_tokens (cache, a), 6 * sizeof (int32_t), all, 6 * sizeof (int32_t));
+  eng_kv_cache_free (&cache);
+}
+
 static void
 test_full (void)
 {
@@ -215,6 +235,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/cache/fork", test_fork);
+  g_test_add_func ("/cache/tokens-later", test_tokens_later);
   g_test_add_func ("/cache/window", test_window);
   g_test_add_func ("/cache/full", test_full);
   g_test_add_func ("/cache/random", test_random);
