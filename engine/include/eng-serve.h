@@ -15,6 +15,9 @@ extern "C" {
  * them all before it returns. Takes ownership of @fd and closes it. Blocks: give it a thread or a
  * process of its own. Several may run in one process; each has its own models.
  *
+ * A request that fails because the GPU behind a model was lost (ENG_ERR_DEVICE) is answered, and the service ends:
+ * only a new process has the device back.
+ *
  * Returns ENG_OK after an orderly end, ENG_ERR_FORMAT after a bad frame, ENG_ERR_IO if the socket
  * failed, ENG_ERR_NO_MEMORY if not even the service could be made. */
 EngStatus eng_serve (int fd, EngError *error);

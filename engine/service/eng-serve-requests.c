@@ -2,6 +2,7 @@
 /* Requests about models: HELLO, LOAD, UNLOAD, INSPECT; and which handler takes which request. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #ifdef __GLIBC__ /* known once a standard header was read */
 #include <malloc.h>
 #endif
@@ -333,5 +334,8 @@ eng_service_handle (EngService *s, EngRequest *request)
     status = handlers[request->type](s, request, &error);
   if (status != ENG_OK)
     eng_service_send_failed (s, request, &error);
+  /* The device behind the model is lost, and with it all that is loaded: whoever asks next starts a service anew. */
+  if (status == ENG_ERR_DEVICE && request->type != ENG_WIRE_LOAD && request->type != ENG_WIRE_INSPECT)
+    shutdown (s->fd, SHUT_RDWR);
   eng_service_drop (s, request);
 }
