@@ -18,7 +18,7 @@ _inglenook ()
   case $command in
     ask) words="--model --document --conversation --json --help" ;;
     search) words="--document -k --history-file --json --help" ;;
-    *) words="ask search --offline --new-conversation --version --help" ;;
+    *) words="ask search --offline --new-conversation --ask-about-file --version --help" ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Invariant: the application is held from the moment the workspace is made until it is closed, so that
- * nothing is lost when the window goes first. */
+/* Invariants:
+ * 1. The application is held from the moment the workspace is made until it is closed, so that nothing is lost when the
+ *    window goes first.
+ * 2. Started by the bus and without a window (a search of the desktop's, a question of a terminal) it ends by itself when
+ *    nothing has come for a while, and begins no work of its own: downloads go on when there is a window. */
 #include "ing-application.h"
 
+#include "ing-search-provider.h"
 #include "ing-ui-resources.h"
 #include "ing-window.h"
 
@@ -12,6 +16,9 @@
 #include <string.h>
 #include <glib/gi18n-lib.h>
 #include <locale.h>
+#include <stdlib.h>
+
+#define IDLE_SECONDS 60
 
 struct _IngApplication
 {
@@ -19,8 +26,13 @@ struct _IngApplication
 
   IngWorkspace *workspace;
   GtkWidget *window; /* weak */
+  IngSearchProvider *provider;
   gboolean opened;
+  gboolean resumed; /* jobs of the last run */
   gboolean closing;
+  gboolean again, again_window; /* started once more, for a window, while it was closing */
+  guint n_questions; /* of terminals, under way */
+  guint idle_id;
   gboolean quitting; /* by the person's word: downloads stop for now */
   guint inhibit;     /* cookie while something is fetched or written */
   guint signal_sources[2];
@@ -56,12 +68,26 @@ ing_application_register_resources (void)
   done = TRUE;
 }
 
+static void start_workspace (IngApplication *self);
+static void ensure_window (IngApplication *self);
+static void stay_a_while (IngApplication *self);
+
 static void
 closed_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (IngApplication) self = user_data;
 
   ing_workspace_close_finish (ING_WORKSPACE (source), result, NULL);
+  if (self->again)
+    {
+      self->again = self->closing = self->opened = self->resumed = self->quitting = FALSE;
+      g_clear_object (&self->workspace);
+      start_workspace (self);
+      if (self->again_window)
+        ensure_window (self);
+      self->again_window = FALSE;
+      stay_a_while (self);
+    }
   g_application_release (G_APPLICATION (self));
 }
 
@@ -72,6 +98,8 @@ close_workspace (IngApplication *self)
   if (self->closing || self->workspace == NULL)
     return;
   self->closing = TRUE;
+  g_clear_handle_id (&self->idle_id, g_source_remove);
+  ing_search_provider_set_conversations (self->provider, NULL);
   ing_workspace_close_async (self->workspace, closed_cb, g_object_ref (self));
 }
 
@@ -140,6 +168,45 @@ jobs_cb (GListModel *jobs, guint position, guint n_removed, guint n_added, IngAp
     }
 }
 
+/* ---------------------------------------------------------------- without a window */
+
+static gboolean
+idle_cb (gpointer user_data)
+{
+  IngApplication *self = user_data;
+
+  if (self->window == NULL
+      && (!self->opened || self->n_questions > 0 || ing_search_provider_get_n_calls (self->provider) > 0
+          || count_long_work (self) > 0))
+    return G_SOURCE_CONTINUE;
+  self->idle_id = 0;
+  if (self->window == NULL)
+    close_workspace (self);
+  return G_SOURCE_REMOVE;
+}
+
+/* Somebody asked for something: count from now. [2] */
+static void
+stay_a_while (IngApplication *self)
+{
+  const char *seconds = g_getenv ("INGLENOOK_IDLE_SECONDS"); /* for tests */
+
+  g_clear_handle_id (&self->idle_id, g_source_remove);
+  self->again |= self->closing;
+  if (self->window == NULL && !self->closing)
+    self->idle_id = g_timeout_add_seconds (seconds != NULL ? (guint) CLAMP (atoi (seconds), 1, 3600) : IDLE_SECONDS, idle_cb, self);
+}
+
+static void
+question_done_cb (gpointer user_data, GObject *command_line)
+{
+  g_autoptr (IngApplication) self = user_data;
+
+  self->n_questions--;
+  if (!self->closing)
+    stay_a_while (self);
+}
+
 static void
 window_gone_cb (gpointer user_data, GObject *window)
 {
@@ -151,6 +218,15 @@ window_gone_cb (gpointer user_data, GObject *window)
 }
 
 static void
+show_workspace (IngApplication *self)
+{
+  if (!self->resumed)
+    ing_job_queue_resume (ing_workspace_get_jobs (self->workspace));
+  self->resumed = TRUE;
+  ing_window_workspace_opened (ING_WINDOW (self->window));
+}
+
+static void
 opened_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (IngApplication) self = user_data;
@@ -158,20 +234,32 @@ opened_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   if (!ing_workspace_open_finish (ING_WORKSPACE (source), result, NULL))
     return;
   self->opened = TRUE;
-  ing_job_queue_resume (ing_workspace_get_jobs (self->workspace));
   if (self->window != NULL)
-    ing_window_workspace_opened (ING_WINDOW (self->window));
+    show_workspace (self);
+  if (!self->closing)
+    ing_search_provider_set_conversations (self->provider, ing_workspace_get_conversations (self->workspace));
+}
+
+static void
+start_workspace (IngApplication *self)
+{
+  g_application_hold (G_APPLICATION (self));
+  self->workspace = ing_workspace_new (NULL, "window");
+  g_signal_connect_object (ing_workspace_get_jobs (self->workspace), "items-changed", G_CALLBACK (jobs_cb), self, 0);
+  ing_workspace_open_async (self->workspace, NULL, opened_cb, g_object_ref (self));
 }
 
 static void
 ensure_window (IngApplication *self)
 {
+  self->again = self->again_window = self->closing;
   if (self->window == NULL && !self->closing)
     {
       self->window = ing_window_new (GTK_APPLICATION (self), self->workspace);
       g_object_weak_ref (G_OBJECT (self->window), window_gone_cb, self);
+      g_clear_handle_id (&self->idle_id, g_source_remove);
       if (self->opened)
-        ing_window_workspace_opened (ING_WINDOW (self->window));
+        show_workspace (self);
     }
   if (self->window != NULL)
     gtk_window_present (GTK_WINDOW (self->window));
@@ -187,6 +275,42 @@ quit_cb (GSimpleAction *action, GVariant *parameter, gpointer user_data)
     gtk_window_close (GTK_WINDOW (self->window));
   else
     close_workspace (self);
+}
+
+static void
+new_conversation_cb (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  IngApplication *self = user_data;
+
+  ensure_window (self);
+  if (self->window != NULL)
+    ing_window_begin (ING_WINDOW (self->window), FALSE);
+}
+
+static void
+ask_about_file_cb (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  IngApplication *self = user_data;
+
+  ensure_window (self);
+  if (self->window != NULL)
+    ing_window_begin (ING_WINDOW (self->window), TRUE);
+}
+
+static void
+result_opened_cb (IngApplication *self, gint64 conversation, gint64 message, const char *needle)
+{
+  ensure_window (self);
+  if (self->window != NULL)
+    ing_window_show (ING_WINDOW (self->window), conversation, message, needle);
+}
+
+static void
+search_launched_cb (IngApplication *self, const char *text)
+{
+  ensure_window (self);
+  if (self->window != NULL)
+    ing_window_search (ING_WINDOW (self->window), text);
 }
 
 /* `inglenook --offline` beside a window that is not: the person means that one. */
@@ -241,7 +365,9 @@ ing_application_startup (GApplication *application)
 {
   IngApplication *self = ING_APPLICATION (application);
   static const GActionEntry entries[] = { { .name = "quit", .activate = quit_cb },
-                                          { .name = "go-offline", .activate = go_offline_cb } };
+                                          { .name = "go-offline", .activate = go_offline_cb },
+                                          { .name = "new-conversation", .activate = new_conversation_cb },
+                                          { .name = "ask-about-file", .activate = ask_about_file_cb } };
 
   ing_application_register_resources ();
   G_APPLICATION_CLASS (ing_application_parent_class)->startup (application);
@@ -252,10 +378,8 @@ ing_application_startup (GApplication *application)
   self->signal_sources[0] = g_unix_signal_add (SIGINT, signal_cb, self);
   self->signal_sources[1] = g_unix_signal_add (SIGTERM, signal_cb, self);
 
-  g_application_hold (application);
-  self->workspace = ing_workspace_new (NULL, "window");
-  g_signal_connect_object (ing_workspace_get_jobs (self->workspace), "items-changed", G_CALLBACK (jobs_cb), self, 0);
-  ing_workspace_open_async (self->workspace, NULL, opened_cb, g_object_ref (self));
+  start_workspace (self);
+  stay_a_while (self);
 }
 
 static void
@@ -276,6 +400,32 @@ open_path (IngApplication *self, const char *path, GStrvBuilder *documents)
     g_strv_builder_add (documents, path);
 }
 
+static void
+open_files (IngApplication *self, GFile **files, int n_files)
+{
+  g_autoptr (GStrvBuilder) documents = g_strv_builder_new ();
+  g_auto (GStrv) paths = NULL;
+
+  ensure_window (self);
+  for (int i = 0; self->window != NULL && i < n_files; i++)
+    {
+      g_autofree char *path = g_file_get_path (files[i]);
+
+      if (path != NULL)
+        open_path (self, path, documents);
+    }
+  paths = g_strv_builder_end (documents);
+  if (paths[0] != NULL)
+    ing_window_ask_about (ING_WINDOW (self->window), (const char *const *) paths);
+}
+
+/* Files that the desktop hands over on the bus; as arguments they come as a command line. */
+static void
+ing_application_open (GApplication *application, GFile **files, int n_files, const char *hint)
+{
+  open_files (ING_APPLICATION (application), files, n_files);
+}
+
 static int
 ing_application_command_line (GApplication *application, GApplicationCommandLine *command_line)
 {
@@ -285,31 +435,41 @@ ing_application_command_line (GApplication *application, GApplicationCommandLine
 
   if (self->workspace != NULL && ing_ask_wants_command_line (command_line))
     {
+      self->n_questions++;
+      g_object_weak_ref (G_OBJECT (command_line), question_done_cb, g_object_ref (self));
       ing_ask_run_command_line (command_line, self->workspace);
       return 0;
     }
-  g_autoptr (GStrvBuilder) documents = g_strv_builder_new ();
-  g_auto (GStrv) paths = NULL;
+  g_autoptr (GPtrArray) files = g_ptr_array_new_with_free_func (g_object_unref);
 
   ensure_window (self);
   for (int i = 1; i < argc; i++)
-    {
-      g_autoptr (GFile) file = NULL;
-      g_autofree char *path = NULL;
-
-      if (strcmp (argv[i], ING_APPLICATION_NEW_CONVERSATION) == 0 && self->window != NULL)
-        gtk_widget_activate_action (GTK_WIDGET (self->window), "win.new-conversation", NULL);
-      if (*argv[i] == '-')
-        continue;
-      file = g_application_command_line_create_file_for_arg (command_line, argv[i]);
-      path = g_file_get_path (file);
-      if (path != NULL && self->window != NULL)
-        open_path (self, path, documents);
-    }
-  paths = g_strv_builder_end (documents);
-  if (paths[0] != NULL)
-    ing_window_ask_about (ING_WINDOW (self->window), (const char *const *) paths);
+    if (strcmp (argv[i], ING_APPLICATION_NEW_CONVERSATION) == 0)
+      g_action_group_activate_action (G_ACTION_GROUP (self), "new-conversation", NULL);
+    else if (strcmp (argv[i], ING_APPLICATION_ASK_ABOUT_FILE) == 0)
+      g_action_group_activate_action (G_ACTION_GROUP (self), "ask-about-file", NULL);
+    else if (*argv[i] != '-')
+      g_ptr_array_add (files, g_application_command_line_create_file_for_arg (command_line, argv[i]));
+  if (files->len > 0)
+    open_files (self, (GFile **) files->pdata, (int) files->len);
   return 0;
+}
+
+static gboolean
+ing_application_dbus_register (GApplication *application, GDBusConnection *connection, const char *path, GError **error)
+{
+  IngApplication *self = ING_APPLICATION (application);
+  g_autofree char *provider_path = g_strconcat (path, "/SearchProvider", NULL);
+
+  return G_APPLICATION_CLASS (ing_application_parent_class)->dbus_register (application, connection, path, error)
+         && ing_search_provider_export (self->provider, connection, provider_path, error);
+}
+
+static void
+ing_application_dbus_unregister (GApplication *application, GDBusConnection *connection, const char *path)
+{
+  ing_search_provider_unexport (ING_APPLICATION (application)->provider);
+  G_APPLICATION_CLASS (ing_application_parent_class)->dbus_unregister (application, connection, path);
 }
 
 static void
@@ -317,6 +477,7 @@ ing_application_shutdown (GApplication *application)
 {
   IngApplication *self = ING_APPLICATION (application);
 
+  g_clear_handle_id (&self->idle_id, g_source_remove);
   for (gsize i = 0; i < G_N_ELEMENTS (self->signal_sources); i++)
     g_clear_handle_id (&self->signal_sources[i], g_source_remove);
   G_APPLICATION_CLASS (ing_application_parent_class)->shutdown (application);
@@ -332,6 +493,7 @@ ing_application_dispose (GObject *object)
     g_object_weak_unref (G_OBJECT (self->window), window_gone_cb, self);
   self->window = NULL;
   g_clear_object (&self->workspace);
+  g_clear_object (&self->provider);
   G_OBJECT_CLASS (ing_application_parent_class)->dispose (object);
 }
 
@@ -344,18 +506,25 @@ ing_application_class_init (IngApplicationClass *klass)
   application_class->startup = ing_application_startup;
   application_class->activate = ing_application_activate;
   application_class->command_line = ing_application_command_line;
+  application_class->dbus_register = ing_application_dbus_register;
+  application_class->dbus_unregister = ing_application_dbus_unregister;
+  application_class->open = ing_application_open;
   application_class->shutdown = ing_application_shutdown;
 }
 
 static void
 ing_application_init (IngApplication *self)
 {
+  self->provider = ing_search_provider_new ();
+  g_signal_connect_swapped (self->provider, "used", G_CALLBACK (stay_a_while), self);
+  g_signal_connect_swapped (self->provider, "opened", G_CALLBACK (result_opened_cb), self);
+  g_signal_connect_swapped (self->provider, "launched", G_CALLBACK (search_launched_cb), self);
 }
 
 IngApplication *
 ing_application_new (void)
 {
   return g_object_new (ING_TYPE_APPLICATION, "application-id", ING_APP_ID, "flags",
-                       G_APPLICATION_HANDLES_COMMAND_LINE, "resource-base-path",
+                       G_APPLICATION_HANDLES_COMMAND_LINE | G_APPLICATION_HANDLES_OPEN, "resource-base-path",
                        "/io/github/inglenook_app/Inglenook", NULL);
 }

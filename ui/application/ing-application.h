@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program with a window: one instance, one workspace, one window. A second start raises the first;
- * `inglenook ask` beside it is answered by it. Main thread only. */
+ * `inglenook ask` beside it is answered by it. The session bus can start it, too (--gapplication-service): for a window, an
+ * action of the desktop file, or the desktop's search, which needs no window. Main thread only. */
 #pragma once
 
 #include "ing-app.h"
@@ -9,8 +10,11 @@
 
 G_BEGIN_DECLS
 
-/* The option with which a menu of the desktop begins a new conversation. */
+/* What menus of the desktop start where they do not speak to the bus. */
 #define ING_APPLICATION_NEW_CONVERSATION "--new-conversation"
+#define ING_APPLICATION_ASK_ABOUT_FILE "--ask-about-file"
+/* What the bus starts: GApplication's own option. */
+#define ING_APPLICATION_SERVICE "--gapplication-service"
 
 #define ING_TYPE_APPLICATION (ing_application_get_type ())
 G_DECLARE_FINAL_TYPE (IngApplication, ing_application, ING, APPLICATION, AdwApplication)

@@ -14,6 +14,8 @@ print_help (void)
   g_print ("%s",
            _("Usage: inglenook [MODEL.gguf]       open the window (and this model)\n"
              "       inglenook FILE…              ask about documents in the window\n"
+             "       inglenook --new-conversation  begin a new one in the window\n"
+             "       inglenook --ask-about-file    choose files to ask about\n"
              "       inglenook ask [QUESTION]     answer in the terminal; see inglenook ask --help\n"
              "       inglenook search QUERY       find passages of documents\n"
              "       inglenook --offline …        no network socket can be opened, whatever happens\n"
@@ -46,7 +48,8 @@ main (int argc, char **argv)
       g_print ("inglenook %s\n", ING_UI_VERSION);
       return 0;
     }
-  if (argc > 1 && argv[1][0] == '-' && strcmp (argv[1], ING_APPLICATION_NEW_CONVERSATION) != 0)
+  if (argc > 1 && argv[1][0] == '-' && strcmp (argv[1], ING_APPLICATION_NEW_CONVERSATION) != 0
+      && strcmp (argv[1], ING_APPLICATION_ASK_ABOUT_FILE) != 0 && strcmp (argv[1], ING_APPLICATION_SERVICE) != 0)
     {
       g_printerr (_("Unknown option %s\n"), argv[1]);
       return 2;

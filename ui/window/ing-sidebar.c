@@ -248,6 +248,13 @@ ing_sidebar_focus_search (IngSidebar *self)
   gtk_editable_select_region (self->search_entry, 0, -1);
 }
 
+void
+ing_sidebar_search (IngSidebar *self, const char *text)
+{
+  g_return_if_fail (ING_IS_SIDEBAR (self));
+  gtk_editable_set_text (self->search_entry, text);
+}
+
 /* ---------------------------------------------------------------- class */
 
 static void

@@ -22,6 +22,8 @@ void ing_sidebar_set_conversations (IngSidebar *self, IngConversationList *conve
 void ing_sidebar_set_current (IngSidebar *self, IngConversation *conversation);
 
 void ing_sidebar_focus_search (IngSidebar *self);
+/* Search for @text as if it had been typed. */
+void ing_sidebar_search (IngSidebar *self, const char *text);
 /* Close the search. FALSE if none was open. */
 gboolean ing_sidebar_escape (IngSidebar *self);
 

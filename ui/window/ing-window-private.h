@@ -38,6 +38,8 @@ struct _IngWindow
   AdwToast *undo_toast;     /* borrowed while shown */
   char *wanted_model;       /* path asked for last */
   char **wanted_documents;  /* asked for before the workspace was open; NULL = none */
+  gboolean wanted_new;      /* …and a new conversation */
+  gboolean wanted_choice;   /* …and the choice of files */
   gboolean show_sidebar;
   guint panes_source;
   GtkFileChooserNative *chooser;

@@ -232,6 +232,21 @@ ing_window_ask_about (IngWindow *self, const char *const *paths)
   ing_chat_view_add_documents (self->chat_view, paths);
 }
 
+void
+ing_window_begin (IngWindow *self, gboolean choose)
+{
+  g_return_if_fail (ING_IS_WINDOW (self));
+  if (get_conversation (self) == NULL) /* not opened yet */
+    {
+      self->wanted_new = TRUE;
+      self->wanted_choice |= choose;
+      return;
+    }
+  gtk_widget_activate_action (GTK_WIDGET (self), "win.new-conversation", NULL);
+  if (choose)
+    gtk_widget_activate_action (GTK_WIDGET (self->chat_view), "chat.attach", NULL);
+}
+
 static void
 selected_cb (IngWindow *self, IngConversation *conversation)
 {
@@ -247,6 +262,17 @@ hit_cb (IngWindow *self, IngConversation *conversation, gint64 message_id, const
   show_content (self);
   if (message_id != 0)
     ing_chat_view_show_message (self->chat_view, message_id, needle);
+}
+
+void
+ing_window_show (IngWindow *self, gint64 conversation_id, gint64 message_id, const char *needle)
+{
+  IngConversation *conversation;
+
+  g_return_if_fail (ING_IS_WINDOW (self));
+  conversation = ing_conversation_list_lookup (ing_workspace_get_conversations (self->workspace), conversation_id);
+  if (conversation != NULL)
+    hit_cb (self, conversation, message_id, needle);
 }
 
 static void
@@ -386,6 +412,14 @@ search_cb (GtkWidget *widget, const char *name, GVariant *parameter)
   else if (!self->show_sidebar)
     toggle_sidebar_cb (widget, NULL, NULL);
   ing_sidebar_focus_search (self->sidebar);
+}
+
+void
+ing_window_search (IngWindow *self, const char *text)
+{
+  g_return_if_fail (ING_IS_WINDOW (self));
+  search_cb (GTK_WIDGET (self), NULL, NULL);
+  ing_sidebar_search (self->sidebar, text);
 }
 
 static void
@@ -682,4 +716,6 @@ ing_window_workspace_opened (IngWindow *self)
 
       ing_window_ask_about (self, (const char *const *) paths);
     }
+  else if (self->wanted_new)
+    ing_window_begin (self, self->wanted_choice);
 }

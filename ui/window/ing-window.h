@@ -25,4 +25,14 @@ void ing_window_open_model (IngWindow *self, const char *path);
 /* A new conversation about these files (NULL-terminated), once the workspace is open. */
 void ing_window_ask_about (IngWindow *self, const char *const *paths);
 
+/* A new conversation, once the workspace is open; @choose: and the choice of files to ask about. */
+void ing_window_begin (IngWindow *self, gboolean choose);
+
+/* With an open workspace: the conversation of this id, at @message_id where @needle stands (0: as it is). Nothing if it
+ * is gone. */
+void ing_window_show (IngWindow *self, gint64 conversation_id, gint64 message_id, const char *needle);
+
+/* With an open workspace: everything that was said, searched for @text. */
+void ing_window_search (IngWindow *self, const char *text);
+
 G_END_DECLS
