@@ -15,6 +15,7 @@
 #include "ing-generation-service.h"
 #include "ing-job-queue.h"
 #include "ing-library.h"
+#include "ing-machine.h"
 #include "ing-log.h"
 #include "ing-message.h"
 #include "ing-model-defaults.h"

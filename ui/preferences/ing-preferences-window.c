@@ -12,6 +12,7 @@ struct _IngPreferencesWindow
   IngWorkspace *workspace;
   IngConversation *conversation;
   IngSampling sampling;
+  GtkWidget *gpu_row; /* of a page of it */
 };
 
 G_DEFINE_FINAL_TYPE (IngPreferencesWindow, ing_preferences_window, ADW_TYPE_PREFERENCES_WINDOW)
@@ -354,6 +355,57 @@ new_network_page (IngPreferencesWindow *self)
   return page;
 }
 
+/* ---------------------------------------------------------------- the machine */
+
+static void
+gpus_cb (IngPreferencesWindow *self)
+{
+  g_autofree char *text
+      = ing_machine_describe_gpus (ing_generation_service_get_devices (ing_workspace_get_generation (self->workspace)),
+                                   ing_bring_is_sandboxed ());
+
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (self->gpu_row), text);
+}
+
+static void
+reader_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GtkWidget) row = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *text = ing_machine_describe_reader_finish (result, &error);
+
+  if (text == NULL)
+    text = ing_error_to_sentence (error);
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (row), text);
+}
+
+static AdwPreferencesPage *
+new_machine_page (IngPreferencesWindow *self)
+{
+  AdwPreferencesPage *page = ADW_PREFERENCES_PAGE (adw_preferences_page_new ());
+  AdwPreferencesGroup *cards = ADW_PREFERENCES_GROUP (adw_preferences_group_new ());
+  AdwPreferencesGroup *reader = ADW_PREFERENCES_GROUP (adw_preferences_group_new ());
+  GtkWidget *row = ing_form_new_plain_row (_("How it is held"), _("Looking"));
+
+  adw_preferences_page_set_title (page, _("Machine"));
+  adw_preferences_page_set_icon_name (page, "computer-symbolic");
+  adw_preferences_group_set_title (cards, _("Graphics card"));
+  self->gpu_row = ing_form_new_plain_row (_("What was found"), NULL);
+  adw_preferences_group_add (cards, self->gpu_row);
+  adw_preferences_page_add (page, cards);
+  g_signal_connect_object (ing_workspace_get_generation (self->workspace), "notify::model-path", G_CALLBACK (gpus_cb), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (ing_workspace_get_generation (self->workspace), "notify::state", G_CALLBACK (gpus_cb), self,
+                           G_CONNECT_SWAPPED);
+  gpus_cb (self);
+  adw_preferences_group_set_title (reader, _("The process that reads documents"));
+  adw_preferences_group_set_description (reader, _("A document may be made to attack what reads it. So a process of its own does that, which is held from outside."));
+  adw_preferences_group_add (reader, row);
+  adw_preferences_page_add (page, reader);
+  ing_machine_describe_reader_async (NULL, reader_cb, g_object_ref (row));
+  return page;
+}
+
 /* ---------------------------------------------------------------- class */
 
 static void
@@ -394,5 +446,6 @@ ing_preferences_window_new (IngWorkspace *workspace, IngConversation *conversati
   adw_preferences_window_add (ADW_PREFERENCES_WINDOW (self), new_instructions_page (self));
   adw_preferences_window_add (ADW_PREFERENCES_WINDOW (self), new_words_page (self));
   adw_preferences_window_add (ADW_PREFERENCES_WINDOW (self), new_network_page (self));
+  adw_preferences_window_add (ADW_PREFERENCES_WINDOW (self), new_machine_page (self));
   return GTK_WIDGET (self);
 }
