@@ -15,9 +15,10 @@ typedef struct
   char *data, *models, *config, *cache, *engine, *reader;
 } Paths;
 
-/* A program of ours: as the environment names it, beside this one, in the build, or where it is installed. */
+/* A program of ours: as the environment names it, beside this one, in the build, in @moved from here (an installation that
+ * may have been moved as a whole), or where it was configured to be installed. */
 static char *
-find_program (const char *variable, const char *name, const char *built, const char *installed)
+find_program (const char *variable, const char *name, const char *built, const char *moved, const char *installed)
 {
   const char *named = g_getenv (variable);
   if (named != NULL && *named != '\0')
@@ -25,6 +26,7 @@ find_program (const char *variable, const char *name, const char *built, const c
   g_autofree char *self = g_file_read_link ("/proc/self/exe", NULL);
   g_autofree char *folder = self != NULL ? g_path_get_dirname (self) : g_strdup ("/");
   char *candidates[] = { g_build_filename (folder, name, NULL), g_build_filename (folder, built, name, NULL),
+                         g_path_is_absolute (moved) ? g_build_filename (moved, name, NULL) : g_build_filename (folder, moved, name, NULL),
                          g_build_filename (installed, name, NULL) };
   char *found = NULL;
   for (guint i = 0; i < G_N_ELEMENTS (candidates); i++)
@@ -50,8 +52,8 @@ get_paths (void)
                          ? g_canonicalize_filename (models, NULL)
                          : g_build_filename (paths.data, "models", NULL);
       /* build/ui/inglenook, build/engine/tools/inglenook-engine and build/reader/inglenook-reader */
-      paths.engine = find_program ("INGLENOOK_ENGINE", "inglenook-engine", "../engine/tools", ING_BINDIR);
-      paths.reader = find_program ("INGLENOOK_READER", "inglenook-reader", "../reader", ING_LIBEXECDIR);
+      paths.engine = find_program ("INGLENOOK_ENGINE", "inglenook-engine", "../engine/tools", ".", ING_BINDIR);
+      paths.reader = find_program ("INGLENOOK_READER", "inglenook-reader", "../reader", ING_LIBEXECDIR_BESIDE, ING_LIBEXECDIR);
       g_once_init_leave (&once, 1);
     }
   return &paths;

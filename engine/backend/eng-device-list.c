@@ -13,6 +13,7 @@
 
 #ifndef ENG_MODULE_DIR
 #define ENG_MODULE_DIR "/usr/lib/inglenook"
+#define ENG_MODULE_DIR_BESIDE "../lib/inglenook"
 #endif
 
 static const char *const module_apis[] = { "cuda" };
@@ -114,7 +115,7 @@ static void
 find_module (const char *name, char *path, size_t size)
 {
   const char *folders = getenv ("INGLENOOK_MODULE_PATH");
-  char own[4096], beside[4096 + 128] = "";
+  char own[4096], beside[2 * 4096 + 512] = "";
   if (!folders || !*folders)
     {
       ssize_t n = readlink ("/proc/self/exe", own, sizeof own - 1);
@@ -126,10 +127,11 @@ find_module (const char *name, char *path, size_t size)
         }
       if (slash)
         *slash = 0;
-      snprintf (beside, sizeof beside, "%s%s%s", ENG_MODULE_DIR, slash ? ":" : "",
-                slash ? own : "");
+      /* Beside it first: an installation that was moved does not take another one's module. */
       if (slash)
-        strncat (beside, "/../lib/inglenook", sizeof beside - strlen (beside) - 1);
+        snprintf (beside, sizeof beside, "%s/%s:%s/../lib/inglenook:%s", own, ENG_MODULE_DIR_BESIDE, own, ENG_MODULE_DIR);
+      else
+        snprintf (beside, sizeof beside, "%s", ENG_MODULE_DIR);
       folders = beside;
     }
   path[0] = 0;

@@ -7,8 +7,8 @@
  * start threads that outlive a close.
  *
  * Modules are looked for as inglenook-<api>.so in the folders of $INGLENOOK_MODULE_PATH (colons
- * between) if it is set, else in ENG_MODULE_DIR (<libdir>/inglenook) and in ../lib/inglenook beside
- * the program.
+ * between) if it is set, else beside the program (../<libdir>/inglenook, ../lib/inglenook) and in
+ * ENG_MODULE_DIR (<prefix>/<libdir>/inglenook).
  *
  * The list is plain data after _fill: any thread may read it. */
 #pragma once

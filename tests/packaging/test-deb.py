@@ -16,6 +16,9 @@ from tap import Tap
 
 STARTER = "SmolLM2-135M-Instruct-Q4_1.gguf"
 PERSON = "/home/person"
+# How apt says that nobody is there.
+UNREACHABLE = ("Could not resolve", "Temporary failure", "Could not connect", "Unable to connect", "Failed to fetch",
+               "Cannot initiate the connection", "Connection failed", "Connection timed out", "Network is unreachable")
 
 
 def run(*command, **options):
@@ -42,6 +45,11 @@ def main():
     for program in ("mmdebstrap", "dpkg-buildpackage", "dh"):
         if not shutil.which(program):
             Tap.skip_all("%s is not installed" % program)
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as nowhere:
+        probe = subprocess.run(["mmdebstrap", "--quiet", "--simulate", "--variant=minbase", "bookworm", nowhere + "/root"],
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if probe.returncode != 0 and any(words in probe.stdout for words in UNREACHABLE):
+            Tap.skip_all("no mirror of Debian can be reached")
     tap = Tap()
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         root = os.path.join(folder, "root")
