@@ -9,8 +9,11 @@ import gzip
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+
+import convert
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ARMS = ("plain", "words", "meaning", "fused")
@@ -60,7 +63,11 @@ def recall(questions, arm, keep, part="texts"):
     return sum(0 < rank_of(q["gold"], q["found"][arm], part) <= 5 for q in chosen) / max(1, len(chosen)), len(chosen)
 
 
-def unpack(path, folder):
+def prepare(name, path, kind, folder):
+    if kind:
+        out = os.path.join(folder, f"{name}.{kind}")
+        convert.convert(path, kind, out)
+        return out
     if not path.endswith(".gz"):
         return path
     out = os.path.join(folder, os.path.basename(path)[:-3])
@@ -71,14 +78,14 @@ def unpack(path, folder):
 
 
 def load(tool, folder):
-    documents = list(read_rows("documents.tsv", 4))
-    missing = sorted({d[2] for d in documents if not os.path.exists(d[3])})
+    documents = list(read_rows("documents.tsv", 5))
+    missing = sorted({d[2] for d in documents if not os.path.exists(d[3])} | {"pandoc"} - {"pandoc" if shutil.which("pandoc") else ""})
     if missing:
         print("skipped: these packages are not installed: " + " ".join(missing))
         sys.exit(77)
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "documents.list"), "w", encoding="utf-8") as f:
-        f.writelines(f"{group}\t{unpack(path, folder)}\n" for group, _, _, path in documents)
+        f.writelines(f"{group}\t{prepare(name, path, kind, folder)}\n" for group, name, _, path, kind in documents)
     rows = list(read_rows("questions.tsv", 5))
     with open(os.path.join(folder, "questions.list"), "w", encoding="utf-8") as f:
         f.writelines(f"{group}\t{question}\t{earlier}\n" for _, group, _, question, earlier in rows)
