@@ -4,6 +4,7 @@
  *  2. A block is in the free stack exactly when its count is 0.
  *  3. Entry i of a sequence's table names a block for first[g] <= i < ceil (n_positions / block)
  *     and is ENG_KV_NO_BLOCK everywhere else. first[g] is 0 in groups without a window.
+ *     In a recurrent group only the entries of positions n_positions - 1 and n_settled - 1 must name one.
  *  4. In a window group every position in [n_settled - window, n_positions) has its block. n_settled is where
  *     the newest append began: the rows behind it may not have run yet and look back from there.
  *  5. A block with a count above 1 is never written: append copies it first.
@@ -178,12 +179,79 @@ forget (EngKvCache *c, Sequence *q)
   q->used = q->busy = false;
 }
 
+/* --- checkpoints of recurrent groups --- */
+
+/* Whether entry @i of @q must stay: the newest, and the one that rows not yet run start from. */
+static bool
+is_needed (const EngKvCache *c, const Sequence *q, uint32_t i)
+{
+  return i + 1 == blocks_for (c, q->n_positions) || i + 1 == blocks_for (c, q->n_settled);
+}
+
+/* Entry of @q that is missed least: little lies between its neighbours, measured by how far it is from the end. */
+static uint32_t
+find_dense_checkpoint (const EngKvCache *c, const Sequence *q, uint32_t g, double *cost)
+{
+  uint32_t n = blocks_for (c, q->n_positions), best = n, before = 0, candidate = n;
+  *cost = 0;
+  for (uint32_t i = 0; i < n; i++)
+    {
+      if (q->tables[g][i] == ENG_KV_NO_BLOCK)
+        continue;
+      if (candidate < n)
+        {
+          double now = (double) (i + 1 - before) / (n - candidate);
+          if (best == n || now < *cost)
+            best = candidate, *cost = now;
+          before = candidate + 1;
+          candidate = n;
+        }
+      if (is_needed (c, q, i))
+        before = i + 1;
+      else
+        candidate = i;
+    }
+  return best;
+}
+
+/* False: there is none. A shared one that goes frees no block yet. */
+static bool
+drop_checkpoint (EngKvCache *c, uint32_t g)
+{
+  Sequence *from = NULL;
+  uint32_t entry = 0;
+  double least = 0;
+  for (uint32_t s = 0; s < c->options.max_sequences; s++)
+    {
+      Sequence *q = &c->sequences[s];
+      double cost;
+      uint32_t i = q->used ? find_dense_checkpoint (c, q, g, &cost) : 0;
+      if (!q->used || i == blocks_for (c, q->n_positions) || (from && cost >= least))
+        continue;
+      from = q;
+      entry = i;
+      least = cost;
+    }
+  if (from)
+    release_entries (c, from, g, entry, entry + 1);
+  return from != NULL;
+}
+
+static void
+drop_checkpoints (EngKvCache *c, uint32_t g, uint32_t n)
+{
+  while (c->n_free[g] < n && drop_checkpoint (c, g))
+    continue;
+}
+
 /* See that group @g has @n free blocks. */
 static bool
 make_free (EngKvCache *c, uint32_t g, uint32_t n)
 {
   if (c->n_free[g] < n && c->options.windows[g])
     drop_old_blocks (c, g);
+  if (c->options.recurrent[g])
+    drop_checkpoints (c, g, n);
   while (c->n_free[g] < n)
     {
       Sequence *q = find_longest_unused (c);
@@ -257,7 +325,8 @@ eng_kv_cache_fork (EngKvCache *c, uint32_t from, uint32_t n_positions, uint32_t 
       for (uint32_t i = q->first[g]; i < n; i++)
         {
           q->tables[g][i] = source->tables[g][i];
-          c->counts[g][q->tables[g][i]]++;
+          if (q->tables[g][i] != ENG_KV_NO_BLOCK)
+            c->counts[g][q->tables[g][i]]++;
         }
     }
   memcpy (q->tokens, source->tokens, n_positions * sizeof (int32_t));
@@ -306,6 +375,19 @@ unshare_last (EngKvCache *c, Sequence *q, uint32_t g, EngError *error)
   return ENG_OK;
 }
 
+/* Entry @n_whole - 1, behind the last whole block, if it is new (at or behind entry @first) and there is room. */
+static void
+add_checkpoints (EngKvCache *c, Sequence *q, uint32_t first, uint32_t n_whole)
+{
+  for (uint32_t g = 0; g < c->options.n_groups; g++)
+    if (c->options.recurrent[g] && n_whole > first && q->tables[g][n_whole - 1] == ENG_KV_NO_BLOCK)
+      {
+        drop_checkpoints (c, g, 1);
+        if (c->n_free[g] > 0)
+          q->tables[g][n_whole - 1] = take_block (c, g);
+      }
+}
+
 EngStatus
 eng_kv_cache_append (EngKvCache *c, uint32_t sequence, const int32_t *tokens, uint32_t n,
                      EngError *error)
@@ -326,7 +408,8 @@ eng_kv_cache_append (EngKvCache *c, uint32_t sequence, const int32_t *tokens, ui
   for (uint32_t g = 0; g < c->options.n_groups && status == ENG_OK; g++)
     {
       bool shared = inside && c->counts[g][q->tables[g][have - 1]] > 1;
-      if (!make_free (c, g, want - have + shared))
+      uint32_t n_new = c->options.recurrent[g] ? want > have : want - have;
+      if (!make_free (c, g, n_new + shared))
         status = eng_error_set_numbers (
             error, ENG_ERR_CONTEXT_FULL, "kv-cache", end,
             ((uint64_t) have + c->n_free[g]) * c->options.block_positions,
@@ -340,18 +423,39 @@ eng_kv_cache_append (EngKvCache *c, uint32_t sequence, const int32_t *tokens, ui
   if (status != ENG_OK)
     return status;
   for (uint32_t g = 0; g < c->options.n_groups; g++)
-    for (uint32_t i = have; i < want; i++)
+    for (uint32_t i = c->options.recurrent[g] && want > have ? want - 1 : have; i < want; i++)
       q->tables[g][i] = take_block (c, g);
   memcpy (q->tokens + q->n_positions, tokens, n * sizeof (int32_t));
   q->n_positions = end;
   q->last_use = ++c->clock;
+  add_checkpoints (c, q, have, end / c->options.block_positions);
   return ENG_OK;
+}
+
+/* The largest m <= @n at which every recurrent group has the state. */
+static uint32_t
+find_checkpoint (const EngKvCache *c, const Sequence *q, uint32_t n)
+{
+  uint32_t block = c->options.block_positions;
+  bool missing = false;
+  for (uint32_t g = 0; g < c->options.n_groups; g++)
+    missing |= c->options.recurrent[g];
+  if (!missing || n == q->n_positions)
+    return n;
+  for (n = n / block * block; n > 0 && missing; n -= missing ? block : 0)
+    {
+      missing = false;
+      for (uint32_t g = 0; g < c->options.n_groups; g++)
+        missing |= c->options.recurrent[g] && q->tables[g][n / block - 1] == ENG_KV_NO_BLOCK;
+    }
+  return n;
 }
 
 uint32_t
 eng_kv_cache_get_reusable (const EngKvCache *c, uint32_t sequence, uint32_t n)
 {
   const Sequence *q = &c->sequences[sequence];
+  n = find_checkpoint (c, q, n);
   for (uint32_t g = 0; g < c->options.n_groups; g++)
     if (q->first[g] > first_needed (c, g, n))
       return 0;
@@ -368,13 +472,9 @@ eng_kv_cache_match (const EngKvCache *c, uint32_t sequence, const int32_t *token
   return eng_kv_cache_get_reusable (c, sequence, same);
 }
 
-EngStatus
-eng_kv_cache_cut (EngKvCache *c, uint32_t sequence, uint32_t n, EngError *error)
+static void
+cut (EngKvCache *c, Sequence *q, uint32_t n)
 {
-  Sequence *q = &c->sequences[sequence];
-  if (n > q->n_positions || eng_kv_cache_get_reusable (c, sequence, n) != n)
-    return eng_error_set_numbers (error, ENG_ERR_ARGUMENT, "n", n, q->n_positions,
-                                  "the sequence cannot be cut there");
   uint32_t have = blocks_for (c, q->n_positions), keep = blocks_for (c, n);
   for (uint32_t g = 0; g < c->options.n_groups; g++)
     {
@@ -385,6 +485,16 @@ eng_kv_cache_cut (EngKvCache *c, uint32_t sequence, uint32_t n, EngError *error)
   q->n_positions = n;
   if (q->n_settled > n)
     q->n_settled = n;
+}
+
+EngStatus
+eng_kv_cache_cut (EngKvCache *c, uint32_t sequence, uint32_t n, EngError *error)
+{
+  Sequence *q = &c->sequences[sequence];
+  if (n > q->n_positions || eng_kv_cache_get_reusable (c, sequence, n) != n)
+    return eng_error_set_numbers (error, ENG_ERR_ARGUMENT, "n", n, q->n_positions,
+                                  "the sequence cannot be cut there");
+  cut (c, q, n);
   return ENG_OK;
 }
 
@@ -394,6 +504,14 @@ eng_kv_cache_set_tokens (EngKvCache *c, uint32_t sequence, uint32_t first, const
   Sequence *q = &c->sequences[sequence];
   ENG_ASSERT (first <= q->n_positions && n <= q->n_positions - first);
   memcpy (q->tokens + first, tokens, n * sizeof *tokens);
+}
+
+void
+eng_kv_cache_take_back (EngKvCache *c, uint32_t sequence, uint32_t n, bool ran)
+{
+  Sequence *q = &c->sequences[sequence];
+  ENG_ASSERT (n <= q->n_positions);
+  cut (c, q, ran ? find_checkpoint (c, q, n) : n);
 }
 
 uint32_t
@@ -446,9 +564,11 @@ eng_kv_cache_check (const EngKvCache *c)
           for (uint32_t i = 0; i < c->n_entries; i++)
             {
               bool expected = i >= q->first[g] && i < blocks_for (c, q->n_positions);
-              if ((q->tables[g][i] != ENG_KV_NO_BLOCK) != expected)
+              bool named = q->tables[g][i] != ENG_KV_NO_BLOCK;
+              bool optional = c->options.recurrent[g] && !is_needed (c, q, i);
+              if (named != expected && (named || !optional))
                 return false;
-              n_named += expected;
+              n_named += named;
             }
         }
       if (n_named != n_counted)

@@ -7,7 +7,12 @@
  * first write into a shared block copies it. A group with a window keeps old blocks as long as
  * nobody needs them, which lets a sequence be cut back further than its window alone would allow.
  *
- * When blocks run out, first blocks that slid out of their window are dropped, then sequences that
+ * A recurrent group's block holds no positions but the state behind the last one that was run of those which an entry
+ * stands for. So a sequence needs the newest entry only (and, while rows run, the one they start from); full ones
+ * before it are checkpoints, to which it can be cut. Some are kept while there is room: at the end of every append
+ * and behind the last whole block before it; where they stand closest, for their distance from the end, one goes first.
+ *
+ * When blocks run out, first blocks that slid out of their window and checkpoints are dropped, then sequences that
  * are not busy are forgotten, longest unused first. Forgetting is safe: their owner finds the sequence empty and
  * computes it again.
  *
@@ -30,6 +35,7 @@ typedef struct
   uint32_t n_groups;                     /* 0 … ENG_KV_MAX_GROUPS */
   uint32_t n_blocks[ENG_KV_MAX_GROUPS];  /* blocks the devices hold, per group */
   uint32_t windows[ENG_KV_MAX_GROUPS];   /* positions a row looks back, itself included; 0 = all */
+  bool recurrent[ENG_KV_MAX_GROUPS];     /* such groups have no window; at least two blocks a sequence */
   uint32_t block_positions;              /* positions a block, > 0 */
   uint32_t max_sequences;                /* > 0 */
   uint32_t max_positions;                /* of one sequence, > 0 */
@@ -60,13 +66,13 @@ bool eng_kv_cache_exists (const EngKvCache *cache, uint32_t sequence, uint64_t g
 
 /* Make room for @n further positions that hold @tokens (-1 for a row without a token) and count them
  * in. Copies the shared block they begin in, if there is one. The caller then runs the rows; if that fails it
- * cuts back. On failure nothing changed, but other sequences may have been forgotten:
+ * takes them back. On failure nothing changed, but other sequences may have been forgotten:
  * ENG_ERR_CONTEXT_FULL (needed and available in tokens) past max_positions or out of blocks, or what copy_block gave. */
 EngStatus eng_kv_cache_append (EngKvCache *cache, uint32_t sequence, const int32_t *tokens,
                                uint32_t n, EngError *error);
 
 /* The largest m <= @n to which the sequence can be cut so that generation may go on there: @n itself, or 0 when a window's
- * blocks before @n are gone. @n <= n_positions. */
+ * blocks before @n are gone; with recurrent groups n_positions or a checkpoint. @n <= n_positions. */
 uint32_t eng_kv_cache_get_reusable (const EngKvCache *cache, uint32_t sequence, uint32_t n);
 
 /* Longest prefix of @tokens that the sequence holds and can be cut to. */
@@ -79,6 +85,9 @@ EngStatus eng_kv_cache_cut (EngKvCache *cache, uint32_t sequence, uint32_t n, En
 
 /* Say which tokens stand at positions [@first, @first + @n), all of which the sequence holds. */
 void eng_kv_cache_set_tokens (EngKvCache *cache, uint32_t sequence, uint32_t first, const int32_t *tokens, uint32_t n);
+/* Undo the newest append, which began at @n: as before if its rows did not run (@ran false), else cut to the largest
+ * m <= @n whose recurrent state is still whole; without recurrent groups that is @n. */
+void eng_kv_cache_take_back (EngKvCache *cache, uint32_t sequence, uint32_t n, bool ran);
 
 uint32_t eng_kv_cache_get_n_positions (const EngKvCache *cache, uint32_t sequence);
 /* [n_positions], valid until the next call that changes the sequence. */

@@ -10,6 +10,7 @@ eng_kernels_init_ref (EngKernels *kernels)
 {
   eng_ref_init_float (kernels);
   eng_ref_init_product (kernels);
+  kernels->delta = eng_ref_delta;
 }
 
 uint32_t
@@ -23,6 +24,7 @@ eng_kernels_init (EngKernels *k, uint32_t tiers)
       eng_float_init_avx2 (k);
       eng_product_init_avx2 (k);
       eng_attention_init_avx2 (k);
+      eng_delta_init_avx2 (k);
       applied |= ENG_CPU_TIER_AVX2;
     }
   if ((tiers & ENG_CPU_TIER_AVX_VNNI) != 0)
@@ -33,6 +35,7 @@ eng_kernels_init (EngKernels *k, uint32_t tiers)
   if ((tiers & ENG_CPU_TIER_AVX512) != 0)
     {
       eng_attention_init_avx512 (k);
+      eng_delta_init_avx512 (k);
       eng_product_float_init_avx512 (k);
       /* Without byte dot products, wider registers alone; a processor with AVX-VNNI has both. */
       if ((tiers & ENG_CPU_TIER_AVX_VNNI) == 0)

@@ -105,6 +105,25 @@ typedef void (*EngMixFunc) (const uint16_t *values, size_t width, size_t n_posit
                             const float *weights, size_t w_stride, size_t n_q, float *out,
                             size_t o_stride);
 
+/* --- gated delta rule --- */
+
+/* ENG_DELTA_COLUMNS or fewer columns of a matrix S [n_k][n_v], through n_rows rows one after the other:
+ *   S = decay * S;  S += k (rate * (v - S^T k))^T;  out = S^T q
+ * Row r's q, k [n_k] and v [n_v] stand r * stride floats behind the first's, and so on. Nothing overlaps. */
+#define ENG_DELTA_COLUMNS 32u
+typedef struct
+{
+  float *s;
+  size_t n_k, n_v, n_rows;
+  const float *q, *k, *v;
+  size_t stride;
+  const float *decay, *rate;
+  size_t rate_stride;
+  float *out;
+  size_t out_stride;
+} EngDelta;
+typedef void (*EngDeltaFunc) (const EngDelta *delta);
+
 typedef struct
 {
   EngDotFunc dot;
@@ -127,6 +146,7 @@ typedef struct
 
   EngScoreFunc score;
   EngMixFunc mix;
+  EngDeltaFunc delta;
 } EngKernels;
 
 /* Fill @kernels with the plain C references. */

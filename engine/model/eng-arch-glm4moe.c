@@ -15,20 +15,17 @@ eng_arch_compile_glm4moe (EngBuilder *b)
   EngHparams *h = &b->h;
   if (h->n_expert == 0)
     eng_builder_contradict (b, "glm4moe.expert_count", "a model of experts without experts");
-  uint32_t n_ahead = eng_builder_get_u32 (b, "nextn_predict_layers", 0, 0, ENG_MAX_LAYERS);
   uint32_t n_dense = eng_builder_get_u32 (b, "leading_dense_block_count", 0, 0, ENG_MAX_LAYERS);
   uint32_t n_shared = eng_builder_get_u32 (b, "expert_shared_count", 0, 0, ENG_MAX_EXPERTS);
   uint32_t gating = eng_builder_get_u32 (b, "expert_gating_func", FILE_SIGMOID, 0, UINT32_MAX);
   if (gating != 0 && gating != FILE_SIGMOID)
     eng_builder_refuse (b, "glm4moe.expert_gating_func", "gating %u: only the sigmoid (2) is supported",
                         gating);
-  if (n_ahead >= h->n_layers || n_dense > h->n_layers)
-    eng_builder_contradict (b, "glm4moe.block_count",
-                            "%u layers, of which %u guess ahead and %u are dense", h->n_layers, n_ahead,
-                            n_dense);
+  eng_builder_skip_layers_ahead (b);
+  if (n_dense > h->n_layers)
+    eng_builder_contradict (b, "glm4moe.leading_dense_block_count", "%u of %u layers are dense", n_dense, h->n_layers);
   if (b->status != ENG_OK)
     return;
-  h->n_layers -= n_ahead;
   if ((uint64_t) h->n_ff_expert * n_shared > ENG_MAX_WIDTH)
     eng_builder_contradict (b, "glm4moe.expert_shared_count", "%u shared experts of width %u", n_shared,
                             h->n_ff_expert);

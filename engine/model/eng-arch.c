@@ -18,6 +18,8 @@ static const EngArch archs[] = {
   { "qwen2", true, eng_arch_compile_qwen2 },
   { "qwen2moe", true, eng_arch_compile_qwen2moe },
   { "qwen3", true, eng_arch_compile_qwen3 },
+  { "qwen35", true, eng_arch_compile_qwen35 },
+  { "qwen35moe", true, eng_arch_compile_qwen35 },
   { "qwen3moe", true, eng_arch_compile_qwen3moe },
   { "smollm3", true, eng_arch_compile_smollm3 },
 };

@@ -119,6 +119,18 @@ eng_builder_key_is (EngBuilder *b, const char *suffix, const char *text)
          && eng_gguf_string_equal (s, text);
 }
 
+void
+eng_builder_skip_layers_ahead (EngBuilder *b)
+{
+  uint32_t n = eng_builder_get_u32 (b, "nextn_predict_layers", 0, 0, ENG_MAX_LAYERS);
+  if (b->status == ENG_OK && n >= b->h.n_layers)
+    eng_builder_contradict (b, "block_count", "%u layers, of which %u guess ahead", b->h.n_layers, n);
+  if (b->status != ENG_OK)
+    return;
+  b->n_layers_ahead = n;
+  b->h.n_layers -= n;
+}
+
 /* Heads and their widths. */
 static void
 read_heads (EngBuilder *b)

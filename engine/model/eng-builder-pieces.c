@@ -73,7 +73,15 @@ eng_build_attention (EngBuilder *b, uint32_t layer, const EngAttentionOptions *o
   EngGroupId group
       = eng_builder_kv_group (b, h->n_head_kv, h->k_width, h->v_width, o->encoder ? 0 : o->window, &i_layer);
   EngStep *qkv = eng_builder_step (b, ENG_STEP_QKV, layer, src, l->q);
-  bind_qkv (b, layer, o->fused, qkv->w);
+  if (o->gate)
+    {
+      qkv->w[0] = eng_builder_product (b, layer, "attn_q.weight", h->n_embd, 2ull * h->n_head * h->k_width);
+      qkv->w[1] = eng_builder_product (b, layer, "attn_k.weight", h->n_embd, (uint64_t) h->n_head_kv * h->k_width);
+      qkv->w[2] = eng_builder_product (b, layer, "attn_v.weight", h->n_embd, (uint64_t) h->n_head_kv * h->v_width);
+    }
+  else
+    bind_qkv (b, layer, o->fused, qkv->w);
+  qkv->u.qkv.gate = o->gate;
   if (o->head_norm != ENG_NORM_NONE)
     {
       qkv->w[6] = eng_builder_vector (b, layer, "attn_q_norm.weight", h->k_width);

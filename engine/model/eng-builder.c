@@ -279,6 +279,38 @@ eng_builder_begin (EngBuilder *b)
   return l;
 }
 
+/* @desc as a group of its own, with one layer. */
+static EngGroupId
+add_group (EngBuilder *b, EngGroupDesc desc)
+{
+  if (!grow (b, (void **) &b->groups, b->n_groups, &b->cap_groups, sizeof *b->groups))
+    return 0;
+  /* The device table and the cache hold this many. */
+  if (b->n_groups == 8)
+    {
+      eng_builder_refuse (b, NULL, "layers of more than 8 kinds");
+      return 0;
+    }
+  desc.n_layers = 1;
+  b->groups[b->n_groups] = desc;
+  return (EngGroupId) b->n_groups++;
+}
+
+EngGroupId
+eng_builder_recurrent_group (EngBuilder *b, uint32_t n_floats, uint16_t *i_layer)
+{
+  *i_layer = 0;
+  for (uint32_t g = 0; g < b->n_groups; g++)
+    if (b->groups[g].kind == ENG_STATE_RECURRENT)
+      {
+        *i_layer = (uint16_t) b->groups[g].n_layers++;
+        if (b->groups[g].n_floats != n_floats)
+          eng_builder_refuse (b, NULL, "layers with recurrent states of different sizes");
+        return (EngGroupId) g;
+      }
+  return add_group (b, (EngGroupDesc) { .kind = ENG_STATE_RECURRENT, .n_floats = n_floats });
+}
+
 EngGroupId
 eng_builder_kv_group (EngBuilder *b, uint32_t n_kv_head, uint32_t k_width, uint32_t v_width,
                       uint32_t window, uint16_t *i_layer)
@@ -294,18 +326,8 @@ eng_builder_kv_group (EngBuilder *b, uint32_t n_kv_head, uint32_t k_width, uint3
           return (EngGroupId) g;
         }
     }
-  if (!grow (b, (void **) &b->groups, b->n_groups, &b->cap_groups, sizeof *b->groups))
-    return 0;
-  /* The device table and the cache hold this many. */
-  if (b->n_groups == 8)
-    {
-      eng_builder_refuse (b, NULL, "layers of more than 8 kinds");
-      return 0;
-    }
-  b->groups[b->n_groups] = (EngGroupDesc) { .kind = ENG_STATE_KV, .n_layers = 1,
-                                            .n_kv_head = n_kv_head, .k_width = k_width,
-                                            .v_width = v_width, .window = window };
-  return (EngGroupId) b->n_groups++;
+  return add_group (b, (EngGroupDesc) { .kind = ENG_STATE_KV, .n_kv_head = n_kv_head, .k_width = k_width,
+                                        .v_width = v_width, .window = window });
 }
 
 EngStep *
@@ -354,6 +376,8 @@ refuse_tensor (const EngBuilder *b, const EngGgufTensor *t)
   if (end && end != t->name + 4 && *end == '.' && layer >= b->h.n_layers)
     {
       char key[96];
+      if (layer < (unsigned long long) b->h.n_layers + b->n_layers_ahead)
+        return ENG_OK;
       snprintf (key, sizeof key, "%s.block_count", b->arch);
       return eng_error_set_numbers (b->error, ENG_ERR_FORMAT, key, layer + 1, b->h.n_layers,
                                     "the file holds %s, but %s is %u", t->name, key, b->h.n_layers);

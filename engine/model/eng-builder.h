@@ -76,6 +76,7 @@ typedef struct
   const float **tables;
   uint32_t *table_lengths;
   uint32_t n_tables, cap_tables;
+  uint32_t n_layers_ahead; /* behind h.n_layers in the file, left alone: they guess further tokens (MTP) */
   bool *used; /* [tensors of the file] bound by some step */
   EngStep nowhere; /* what failed calls return */
 } EngBuilder;
@@ -98,6 +99,9 @@ bool eng_builder_key_is (EngBuilder *b, const char *suffix, const char *text);
 /* Fill b->h, checking each number and how they fit together (G25): the file's vocabulary against
  * the embedding's rows too. */
 void eng_builder_read_common (EngBuilder *b);
+
+/* Take the layers that guess further tokens (nextn_predict_layers of block_count) off h.n_layers. */
+void eng_builder_skip_layers_ahead (EngBuilder *b);
 
 /* Refuse: ENG_ERR_UNSUPPORTED with @field (may be NULL) and one sentence. */
 void eng_builder_refuse (EngBuilder *b, const char *field, const char *format, ...)
@@ -139,6 +143,8 @@ EngBufferId eng_builder_buffer (EngBuilder *b, uint64_t width);
 /* The group of a KV layer: found or made; *i_layer is this layer's index in it. */
 EngGroupId eng_builder_kv_group (EngBuilder *b, uint32_t n_kv_head, uint32_t k_width,
                                  uint32_t v_width, uint32_t window, uint16_t *i_layer);
+/* The group of the layers with a recurrent state of @n_floats numbers each; a model has one. */
+EngGroupId eng_builder_recurrent_group (EngBuilder *b, uint32_t n_floats, uint16_t *i_layer);
 /* A RoPE of h.n_rot dimensions with the file's scaling (none, linear, YaRN, Llama 3's rope_freqs, LongRoPE);
  * eng-rope.c has the formulas. @scaled false: @base alone (gemma3's local layers). */
 EngRope eng_builder_rope (EngBuilder *b, EngRopeKind kind, float base, bool scaled);
@@ -165,6 +171,7 @@ typedef struct
   EngNormKind head_norm; /* attn_q_norm, attn_k_norm; NONE = has none */
   bool fused;            /* attn_qkv instead of attn_q, attn_k, attn_v */
   bool encoder;          /* not causal */
+  EngBufferId gate;      /* 0, or where the gates go that attn_q holds beside the queries; not with fused */
 } EngAttentionOptions;
 /* QKV and ATTENTION from src into buffers.attended. Biases are bound where the file has them. */
 void eng_build_attention (EngBuilder *b, uint32_t layer, const EngAttentionOptions *options,

@@ -70,7 +70,10 @@ typedef enum
 typedef enum
 {
   ENG_STATE_KV,        /* keys and values; window = 0: all positions, else the last @window */
-  ENG_STATE_RECURRENT, /* fixed size, snapshots instead of cuts */
+  /* A state of fixed size a layer. A block of the group holds that of all its layers as it is behind the last
+   * position of the block that was run: entry p / ENG_KV_BLOCK of the table is where position p leaves it. Behind
+   * whole blocks the entries are checkpoints; a table may lack all of them but the newest. */
+  ENG_STATE_RECURRENT,
 } EngStateKind;
 typedef struct
 {
@@ -80,7 +83,7 @@ typedef struct
   uint32_t k_width;   /* floats of one head's key */
   uint32_t v_width;   /* floats of one head's value */
   uint32_t window;    /* 0 = full */
-  uint64_t state_bytes; /* recurrent: bytes a sequence and layer */
+  uint32_t n_floats; /* recurrent: float32 numbers a layer; how they stand is the device's */
 } EngGroupDesc;
 
 typedef enum
@@ -99,6 +102,7 @@ typedef enum
   ENG_ACT_RELU,
   ENG_ACT_SWIGLU_OAI, /* gpt-oss: clamped, alpha 1.702 */
   ENG_ACT_TANH,       /* heads of rankers */
+  ENG_ACT_SIGMOID,    /* gates */
 } EngActKind;
 
 typedef enum
@@ -134,7 +138,8 @@ typedef enum
 
   /* q, k, v = products of src with w[0], w[1], w[2], + biases w[3..5], then head norms w[6] (q),
    * w[7] (k), RoPE on q and k, k and v written to the state at the row's position; q to dst
-   * [R, n_head * k_width]. u.qkv. */
+   * [R, n_head * k_width]. u.qkv. With u.qkv.gate w[0] has twice the rows: of each head k_width of the query,
+   * then k_width that go to buffer gate [R, n_head * k_width] as they are. */
   ENG_STEP_QKV,
 
   /* dst [R, n_head * v_width] = attention of src (q) over the state of the row's sequence. Causal:
@@ -170,6 +175,20 @@ typedef enum
    * output [n_sequences, width]. w[0] = dense head or none, w[1] its bias, w[2] = ranking head,
    * w[3] its bias; u.pool. */
   ENG_STEP_POOL,
+
+  /* Gated delta rule (arXiv:2412.06464) behind a short causal convolution. src [R, 2 * n_k_head * k_width +
+   * n_v_head * v_width] = q, k, v before it: each column c becomes silu (sum_j w[0][c][j] * src of the row
+   * n_conv - 1 - j back). q and k of each head are then scaled to length 1 (eps 1e-6 under the root), q further by
+   * 1 / sqrt (k_width). Value head h listens to key head h % n_k_head. With a = u.delta.alpha [R, n_v_head],
+   * b = aux [R, n_v_head]: decay = exp (w[1][h] * softplus (a + w[2][h])), rate = sigmoid (b);
+   *   S = decay * S;  S += k (rate * (v - S^T k))^T;  dst [R, n_v_head * v_width] = S^T q
+   * for one row of a sequence after the other. src, aux and u.delta.alpha hold nothing useful afterwards. The rows of
+   * a sequence stand together in the batch, without gaps. */
+  ENG_STEP_DELTA,
+
+  /* dst = norm (src) .* act (aux), number by number. The norm is RMS over each of n_head equal parts with the
+   * weight w[0]; none: dst = src .* act (aux). u.gate. dst may equal src or aux. */
+  ENG_STEP_GATE,
 
   ENG_STEP_N_KINDS
 } EngStepKind;
@@ -219,6 +238,7 @@ typedef struct
       float head_eps;
       float clamp; /* |q|,|k|,|v| <= clamp before norms; 0 = none */
       bool head_norm_after_rope;
+      EngBufferId gate; /* 0 = none (buffer 0 is the residual) */
     } qkv;
     struct
     {
@@ -262,6 +282,20 @@ typedef struct
       bool normalize;
       EngActKind head_act;
     } pool;
+    struct
+    {
+      uint32_t n_k_head, n_v_head, k_width, v_width;
+      uint32_t n_conv; /* taps of the convolution, 1 = its own row alone */
+      EngGroupId group;
+      uint16_t i_layer_in_group;
+      EngBufferId alpha;
+    } delta;
+    struct
+    {
+      uint32_t n_head;
+      float eps;
+      EngActKind act;
+    } gate;
   } u;
 } EngStep;
 

@@ -68,7 +68,7 @@ device_of (const EngProgram *program, const EngExecutorOptions *o, uint32_t i_st
 static bool
 reads (const EngStep *s, EngBufferId id)
 {
-  return s->src == id || s->aux == id
+  return s->src == id || s->aux == id || (s->kind == ENG_STEP_DELTA && s->u.delta.alpha == id)
          || (s->kind == ENG_STEP_EXPERTS && s->dst == id && (s->flags & ENG_STEP_ADD_AFTER));
 }
 
@@ -198,6 +198,8 @@ cut_program (const EngProgram *program, const EngExecutorOptions *o, Part **part
       (*pieces)[n - 1].n_steps++;
       if (step->kind == ENG_STEP_QKV && step->u.qkv.group < 8)
         part->has_group[step->u.qkv.group] = true;
+      if (step->kind == ENG_STEP_DELTA && step->u.delta.group < 8)
+        part->has_group[step->u.delta.group] = true;
     }
   find_crossings (program, *pieces, n);
   return o->stream_rows ? mark_streamed (program, &(*parts)[0], error) : ENG_OK;

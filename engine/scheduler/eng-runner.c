@@ -8,6 +8,9 @@
 /* Positions that a window group keeps beyond its window while there is room, so that an answer can be
  * taken back (regenerating, a template that drops reasoning) without reading everything again. */
 #define WINDOW_SLACK 2048u
+/* Checkpoints of recurrent states beyond the two that every sequence may need, for the same purpose. One of Qwen3.5 4B
+ * takes 50 MB, so they are few. */
+#define CHECKPOINTS 4u
 
 struct EngRunner
 {
@@ -45,7 +48,9 @@ eng_runner_get_state_options (const EngProgram *program, const EngRunnerOptions 
       const EngGroupDesc *d = &program->groups[g];
       /* One block more a sequence: its last is seldom full, and a fork copies one. */
       uint64_t n = blocks_for (total) + o->max_sequences;
-      if (d->window)
+      if (d->kind == ENG_STATE_RECURRENT)
+        n = 2ull * o->max_sequences + CHECKPOINTS;
+      else if (d->window)
         {
           uint64_t most = (uint64_t) o->max_sequences
                           * (blocks_for ((uint64_t) d->window + 2ull * o->max_rows) + 2)
@@ -78,6 +83,7 @@ new_cache (EngRunner *r, const EngStateOptions *state, EngError *error)
     {
       cache.n_blocks[g] = state->n_blocks[g];
       cache.windows[g] = r->program->groups[g].window;
+      cache.recurrent[g] = r->program->groups[g].kind == ENG_STATE_RECURRENT;
     }
   return eng_kv_cache_new (&cache, &r->cache, error);
 }
@@ -185,10 +191,10 @@ check_spans (const EngRunner *r, const EngRunnerSpan *spans, uint32_t n_spans, E
 }
 
 static void
-take_back (EngRunner *r, const EngRunnerSpan *spans, uint32_t n_spans)
+take_back (EngRunner *r, const EngRunnerSpan *spans, uint32_t n_spans, bool ran)
 {
   for (uint32_t i = 0; i < n_spans; i++)
-    eng_kv_cache_cut (r->cache, spans[i].sequence, r->before[i], NULL);
+    eng_kv_cache_take_back (r->cache, spans[i].sequence, r->before[i], ran);
 }
 
 EngStatus
@@ -224,10 +230,11 @@ eng_runner_run (EngRunner *r, const EngRunnerSpan *spans, uint32_t n_spans,
   const EngBatch batch = {
     .rows = r->rows, .n_rows = n_rows, .sequences = r->sequences, .n_sequences = n_spans,
   };
-  if (status == ENG_OK)
+  bool ran = status == ENG_OK;
+  if (ran)
     status = eng_executor_run (r->state, &batch, r->output, cancel, error);
   if (status != ENG_OK)
-    take_back (r, spans, n_appended);
+    take_back (r, spans, n_appended, ran);
   return status;
 }
 

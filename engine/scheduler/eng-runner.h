@@ -52,7 +52,7 @@ typedef struct
 /* Run @spans as one batch: at most max_rows rows and max_outputs outputs in all, each sequence at most once. On success
  * the sequences are longer by their tokens; on failure they are as before: ENG_ERR_ARGUMENT (a token
  * outside the vocabulary, too many rows), ENG_ERR_CONTEXT_FULL, ENG_ERR_CANCELLED, or what a device
- * gave. */
+ * gave. With a recurrent state the last two leave them at a checkpoint: eng_kv_cache_get_n_positions () says where. */
 EngStatus eng_runner_run (EngRunner *runner, const EngRunnerSpan *spans, uint32_t n_spans,
                           ENG_ATOMIC_FLAG *cancel, EngError *error);
 /* Run @token behind what @sequence holds and go on by itself, as EngSampling says. Afterwards the sequence is longer by

@@ -155,6 +155,35 @@ static const EngConvertRule glm4moe_rules[] = {
   { NULL },
 };
 
+/* Norms are stored minus one, but the one behind the delta rule. */
+static const EngConvertRule qwen35_globals[] = {
+  { "embed_tokens.weight", "token_embd.weight", REQ | ENG_RULE_VOCAB },
+  { "norm.weight", "output_norm.weight", REQ | ONE },
+  { NULL },
+};
+
+/* Three layers of four have the first part, the fourth attention; the loader asks for the one or the other. */
+static const EngConvertRule qwen35_rules[] = {
+  { "input_layernorm.weight", "attn_norm.weight", REQ | ONE },
+  { "post_attention_layernorm.weight", "post_attention_norm.weight", REQ | ONE },
+  { "linear_attn.in_proj_qkv.weight", "attn_qkv.weight", ENG_RULE_TILE_END },
+  { "linear_attn.in_proj_z.weight", "attn_gate.weight", ENG_RULE_TILE_ROWS },
+  { "linear_attn.in_proj_a.weight", "ssm_alpha.weight", ENG_RULE_TILE_ROWS },
+  { "linear_attn.in_proj_b.weight", "ssm_beta.weight", ENG_RULE_TILE_ROWS },
+  { "linear_attn.dt_bias", "ssm_dt.bias", ENG_RULE_TILE_ROWS },
+  { "linear_attn.A_log", "ssm_a", ENG_RULE_TILE_ROWS | ENG_RULE_MINUS_EXP },
+  { "linear_attn.conv1d.weight", "ssm_conv1d.weight", ENG_RULE_TAPS | ENG_RULE_TILE_END },
+  { "linear_attn.norm.weight", "ssm_norm.weight", 0 },
+  { "linear_attn.out_proj.weight", "ssm_out.weight", ENG_RULE_TILE_COLUMNS },
+  { "self_attn.q_proj.weight", "attn_q.weight", 0 },
+  { "self_attn.k_proj.weight", "attn_k.weight", 0 },
+  { "self_attn.v_proj.weight", "attn_v.weight", 0 },
+  { "self_attn.o_proj.weight", "attn_output.weight", 0 },
+  { "self_attn.q_norm.weight", "attn_q_norm.weight", ONE },
+  { "self_attn.k_norm.weight", "attn_k_norm.weight", ONE },
+  { NULL },
+};
+
 static const EngConvertRule phi3_attention[] = {
   { "self_attn.qkv_proj.weight", "attn_qkv.weight", REQ },
   { "self_attn.o_proj.weight", "attn_output.weight", REQ },
@@ -362,6 +391,48 @@ set_glm4moe (EngConvert *c)
 }
 
 static void
+set_qwen35 (EngConvert *c)
+{
+  uint32_t n_keys = eng_convert_need_u32 (c, "linear_num_key_heads");
+  int32_t sections[4] = { 0 };
+  uint32_t n_values = eng_convert_need_u32 (c, "linear_num_value_heads");
+  uint32_t k_width = eng_convert_need_u32 (c, "linear_key_head_dim");
+  uint32_t v_width = eng_convert_need_u32 (c, "linear_value_head_dim");
+  uint32_t every = eng_convert_get_u32 (c, "full_attention_interval", 4);
+  const EngJson *types = eng_json_get (c->config, "layer_types");
+  if (types && types->type == ENG_JSON_ARRAY && !eng_convert_has (c, "full_attention_interval"))
+    for (every = 1; every < types->n && !eng_json_is_string (eng_json_at (types, every - 1), "full_attention");)
+      every++;
+  if (c->status == ENG_OK && (n_keys == 0 || n_values == 0 || n_values % n_keys != 0 || every == 0))
+    eng_convert_fail (c, ENG_ERR_FORMAT, "linear_num_value_heads", "config.json says %u heads of values for %u of keys",
+                      n_values, n_keys);
+  if (c->status != ENG_OK)
+    return;
+  check_pattern (c, every);
+  c->n_key_heads = n_keys;
+  c->n_value_heads = n_values;
+  c->n_key_rows = 2 * n_keys * k_width;
+  eng_convert_set_u32 (c, "ssm.conv_kernel", eng_convert_get_u32 (c, "linear_conv_kernel_dim", 4));
+  eng_convert_set_u32 (c, "ssm.state_size", k_width);
+  eng_convert_set_u32 (c, "ssm.group_count", n_keys);
+  eng_convert_set_u32 (c, "ssm.time_step_rank", n_values);
+  eng_convert_set_u32 (c, "ssm.inner_size", n_values * v_width);
+  eng_convert_set_u32 (c, "full_attention_interval", every);
+  /* Shares of height, width and time in pictures; in text they turn alike. Readers ask for four. */
+  const EngJson *shares = eng_json_get (eng_convert_rope (c), "mrope_section");
+  for (size_t i = 0; shares && shares->type == ENG_JSON_ARRAY && i < shares->n && i < 4; i++)
+    if (eng_json_at (shares, i)->type == ENG_JSON_NUMBER && eng_json_at (shares, i)->number >= 0
+        && eng_json_at (shares, i)->number < 1e6)
+      sections[i] = (int32_t) eng_json_at (shares, i)->number;
+  if (c->status == ENG_OK)
+    {
+      char key[64];
+      snprintf (key, sizeof key, "%s.rope.dimension_sections", c->arch->name);
+      c->status = eng_gguf_writer_set_array (c->writer, key, ENG_GGUF_I32, 4, sections, c->error);
+    }
+}
+
+static void
 set_phi3 (EngConvert *c)
 {
   /* 0 says that there is none; without the key, readers suppose the first Phi 3's. */
@@ -439,6 +510,11 @@ static const EngConvertArch archs[] = {
     RULES (decoder_norms, attention, experts, shared_expert), NULL, set_qwen2 },
   { "Qwen3MoeForCausalLM", "qwen3moe", "model.|", "layers.", "silu", RULES (decoder_globals),
     RULES (decoder_norms, attention, head_norms, experts), NULL, set_qwen2 },
+  { "Qwen3_5ForConditionalGeneration|Qwen3_5ForCausalLM", "qwen35", "model.language_model.|language_model.model.|model.|",
+    "layers.", "silu", RULES (qwen35_globals), RULES (qwen35_rules, gated), "visual.|mtp.", set_qwen35 },
+  { "Qwen3_5MoeForConditionalGeneration|Qwen3_5MoeForCausalLM", "qwen35moe",
+    "model.language_model.|language_model.model.|model.|", "layers.", "silu", RULES (qwen35_globals),
+    RULES (qwen35_rules, experts, shared_expert), "visual.|mtp.", set_qwen35 },
   { "Gemma2ForCausalLM", "gemma2", "model.|", "layers.", "gelu_pytorch_tanh|gelu_tanh",
     RULES (gemma_globals), RULES (gemma_norms, attention, gated), NULL, set_gemma2 },
   { "Gemma3ForCausalLM|Gemma3ForConditionalGeneration", "gemma3",
@@ -480,6 +556,6 @@ eng_convert_arch_find (const char *hub_name)
 const char *
 eng_convert_arch_get_names (void)
 {
-  return "Llama, Mistral, Mixtral, Qwen2, Qwen3, Qwen2Moe, Qwen3Moe, Gemma2, Gemma3, EmbeddingGemma, Glm, Glm4, "
-         "Glm4Moe, ChatGLM, SmolLM3, Phi3, Bert, XLMRoberta, NomicBert";
+  return "Llama, Mistral, Mixtral, Qwen2, Qwen3, Qwen2Moe, Qwen3Moe, Qwen3_5, Qwen3_5Moe, Gemma2, Gemma3, "
+         "EmbeddingGemma, Glm, Glm4, Glm4Moe, ChatGLM, SmolLM3, Phi3, Bert, XLMRoberta, NomicBert";
 }

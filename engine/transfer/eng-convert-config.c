@@ -269,6 +269,8 @@ set_rope (EngConvert *c)
   bool is_glm = eng_convert_is_one_of ("glm4|glm4moe|chatglm", c->arch->name);
   if (is_glm && !eng_convert_has (c, "partial_rotary_factor"))
     share = 0.5;
+  if (eng_convert_is_one_of ("qwen35|qwen35moe", c->arch->name) && !eng_convert_has (c, "partial_rotary_factor"))
+    share = 0.25;
   if (rope)
     eng_json_get_double (rope, "partial_rotary_factor", &share);
   uint32_t n_rot = (uint32_t) (c->head_width * share);
@@ -357,8 +359,10 @@ eng_convert_hparams (EngConvert *c)
                        eng_convert_get_u32 (c, "max_position_embeddings|seq_length|n_positions", 2048));
   eng_convert_set_u32 (c, "embedding_length", width);
   eng_convert_set_u32 (c, "block_count", c->n_layers);
-  eng_convert_set_u32 (c, "feed_forward_length",
-                       eng_convert_need_u32 (c, "intermediate_size|ffn_hidden_size|n_inner"));
+  /* Where all layers have experts it may be absent. */
+  if (eng_convert_has (c, "intermediate_size|ffn_hidden_size|n_inner") || !eng_convert_has (c, "moe_intermediate_size"))
+    eng_convert_set_u32 (c, "feed_forward_length",
+                         eng_convert_need_u32 (c, "intermediate_size|ffn_hidden_size|n_inner"));
   eng_convert_set_u32 (c, "attention.head_count", c->n_heads);
   eng_convert_set_u32 (c, "attention.head_count_kv", c->n_heads_kv);
   if (own_width)

@@ -24,6 +24,13 @@ enum
   ENG_RULE_VECTOR = 1 << 6,    /* [1, n] becomes [n] */
   ENG_RULE_POSITIONS = 1 << 7, /* rows before pad_token_id + 1 go (RoBERTa) */
   ENG_RULE_VOCAB = 1 << 8,     /* rows are tokens: their number must fit the vocabulary */
+  /* Heads of values of a delta rule, on the hub those of each key head together, in GGUF the first of every key head,
+   * then the second of every one: */
+  ENG_RULE_TILE_ROWS = 1 << 9,     /* rows (of a vector: numbers) */
+  ENG_RULE_TILE_END = 1 << 10,     /* those behind the rows of queries and keys */
+  ENG_RULE_TILE_COLUMNS = 1 << 11, /* columns */
+  ENG_RULE_TAPS = 1 << 12,         /* [n, 1, taps] becomes [n, taps] */
+  ENG_RULE_MINUS_EXP = 1 << 13,    /* of a vector x: -exp (x) */
 };
 
 typedef struct
@@ -63,6 +70,7 @@ struct EngConvert
   EngGgufWriter *writer;
   uint32_t n_layers_ahead; /* behind the others on the hub, left out: they guess further tokens (MTP) */
   uint32_t n_layers, n_heads, n_heads_kv, n_experts, n_vocab, head_width;
+  uint32_t n_key_heads, n_value_heads, n_key_rows; /* of a delta rule; rows of its queries and keys together */
   EngTransferTensor *tensors;
   size_t n_tensors, cap_tensors;
   bool *is_fixed; /* [n_tensors] its type is not the target's to choose */

@@ -3,6 +3,7 @@
  * tensor, or for one of each expert, and lays its rows out. A tensor of the hub that no rule took
  * means that the model has a part we do not know: refused. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,12 @@ shape_of (EngConvert *c, const EngSafetensor *s, unsigned flags, Shape *out)
                    .n_dims = s->n_dims };
   if ((flags & ENG_RULE_VECTOR) && out->n_rows == 1)
     out->n_dims = 1;
+  if ((flags & ENG_RULE_TAPS) && out->n_dims == 3 && out->n_rows == 1)
+    {
+      out->n_rows = out->n_slices;
+      out->n_slices = 1;
+      out->n_dims = 2;
+    }
   out->kept_rows = out->n_rows;
   if (flags & (ENG_RULE_FIRST_HALF | ENG_RULE_LAST_HALF))
     {
@@ -157,10 +164,71 @@ add_reordered_vector (EngConvert *c, const char *name, const EngSafetensor *s, u
   eng_convert_add_vector (c, name, to, (uint32_t) n);
 }
 
+/* Where head @i of the written order stands on the hub. */
+static uint32_t
+tiled_head (const EngConvert *c, uint32_t i)
+{
+  uint32_t each = c->n_value_heads / c->n_key_heads;
+  return i % c->n_key_heads * each + i / c->n_key_heads;
+}
+
+/* A number for each head of values. */
+static void
+add_head_vector (EngConvert *c, const char *name, const EngSafetensor *s, unsigned flags)
+{
+  uint32_t n = c->n_value_heads;
+  float *from = eng_arena_alloc_array (&c->arena, n, sizeof *from), *to = eng_arena_alloc_array (&c->arena, n, sizeof *to);
+  if (!from || !to || s->n_dims != 1 || s->shape[0] != n)
+    {
+      eng_convert_fail (c, ENG_ERR_FORMAT, s->name, "tensor %s does not fit %u heads of values", s->name, n);
+      return;
+    }
+  eng_dequantize_row (s->type, s->data, from, n);
+  for (uint32_t i = 0; i < n; i++)
+    to[i] = flags & ENG_RULE_MINUS_EXP ? -expf (from[tiled_head (c, i)]) : from[tiled_head (c, i)];
+  eng_convert_add_vector (c, name, to, n);
+}
+
+/* Rows of a matrix by heads of values, behind those that stay. */
+static void
+add_tiled_rows (EngConvert *c, const char *name, const EngSafetensor *s, const Shape *shape, unsigned flags)
+{
+  uint64_t kept = flags & ENG_RULE_TILE_END ? c->n_key_rows : 0, row_bytes = 0;
+  uint32_t n = c->n_value_heads;
+  EngTransferPiece *pieces = eng_arena_alloc_array (&c->arena, n + 1, sizeof *pieces);
+  if (shape->n_slices != 1 || shape->n_rows <= kept || (shape->n_rows - kept) % n != 0)
+    eng_convert_fail (c, ENG_ERR_FORMAT, s->name, "tensor %s of %" PRIu64 " rows does not fit %u heads of values",
+                      s->name, shape->n_rows, n);
+  else if (!pieces)
+    eng_convert_fail (c, ENG_ERR_NO_MEMORY, name, "out of memory");
+  EngTransferTensor *t = c->status == ENG_OK ? append (c, name) : NULL;
+  if (!t)
+    return;
+  uint64_t head = (shape->n_rows - kept) / n;
+  eng_type_row_bytes (s->type, shape->n_cols, &row_bytes);
+  pieces[0] = (EngTransferPiece) { .data = s->data, .type = s->type, .n_rows = kept };
+  for (uint32_t i = 0; i < n; i++)
+    pieces[i + 1] = (EngTransferPiece) {
+      .data = (const uint8_t *) s->data + (kept + tiled_head (c, i) * head) * row_bytes,
+      .type = s->type,
+      .n_rows = head,
+    };
+  t->n_dims = shape->n_dims;
+  t->dims[0] = shape->n_cols;
+  t->dims[1] = shape->n_rows;
+  t->pieces = kept ? pieces : pieces + 1;
+  t->n_pieces = kept ? n + 1 : n;
+}
+
 static void
 add_one (EngConvert *c, const char *name, const EngSafetensor *s, unsigned flags)
 {
   Shape shape;
+  if (flags & (ENG_RULE_TILE_ROWS | ENG_RULE_MINUS_EXP) && s->n_dims == 1)
+    {
+      add_head_vector (c, name, s, flags);
+      return;
+    }
   if ((flags & (ENG_RULE_ROPE_Q | ENG_RULE_ROPE_K)) && s->n_dims == 1)
     {
       add_reordered_vector (c, name, s, flags & ENG_RULE_ROPE_Q ? c->n_heads : c->n_heads_kv);
@@ -168,6 +236,11 @@ add_one (EngConvert *c, const char *name, const EngSafetensor *s, unsigned flags
     }
   if (!shape_of (c, s, flags, &shape))
     return;
+  if (flags & (ENG_RULE_TILE_ROWS | ENG_RULE_TILE_END))
+    {
+      add_tiled_rows (c, name, s, &shape, flags);
+      return;
+    }
   EngTransferPiece *pieces = eng_arena_alloc_array (&c->arena, shape.n_slices, sizeof *pieces);
   if (!pieces)
     {
@@ -186,6 +259,14 @@ add_one (EngConvert *c, const char *name, const EngSafetensor *s, unsigned flags
   t->pieces = pieces;
   t->n_pieces = shape.n_slices;
   t->add = flags & ENG_RULE_ADD_ONE ? 1.0f : 0.0f;
+  if (flags & ENG_RULE_TILE_COLUMNS && c->n_value_heads != c->n_key_heads)
+    {
+      t->n_outer = c->n_key_heads;
+      t->n_inner = c->n_value_heads / c->n_key_heads;
+      if (t->dims[0] % c->n_value_heads != 0)
+        eng_convert_fail (c, ENG_ERR_FORMAT, s->name, "tensor %s of %" PRIu64 " columns does not fit %u heads of values",
+                          s->name, t->dims[0], c->n_value_heads);
+    }
   if ((flags & ENG_RULE_VOCAB) && t->dims[1] != c->n_vocab)
     eng_convert_fail (c, ENG_ERR_FORMAT, s->name,
                       "tensor %s has %" PRIu64 " rows, config.json says %u tokens", s->name,

@@ -46,15 +46,29 @@ find_piece (const EngTransferTensor *t, uint64_t row, uint64_t *row_in_piece)
   return piece;
 }
 
+/* A row of floats whose groups of columns change places. */
+static void
+decode_tiled (const EngTransferTensor *t, EngType type, const uint8_t *from, float *dst)
+{
+  uint64_t n = t->dims[0] / t->n_outer / t->n_inner, bytes = 0;
+  eng_type_row_bytes (type, n, &bytes);
+  for (uint32_t i = 0; i < t->n_inner; i++)
+    for (uint32_t o = 0; o < t->n_outer; o++)
+      eng_dequantize_row (type, from + ((uint64_t) o * t->n_inner + i) * bytes,
+                          dst + ((uint64_t) i * t->n_outer + o) * n, n);
+}
+
 void
 eng_transfer_decode_row (const EngTransferTensor *t, uint64_t row, float *dst)
 {
   uint64_t in_piece, bytes = 0;
   const EngTransferPiece *piece = find_piece (t, row, &in_piece);
   eng_type_row_bytes (piece->type, t->dims[0], &bytes);
-  eng_dequantize_row (piece->type,
-                      (const uint8_t *) piece->data + source_row (piece, in_piece) * bytes, dst,
-                      t->dims[0]);
+  const uint8_t *from = (const uint8_t *) piece->data + source_row (piece, in_piece) * bytes;
+  if (t->n_outer)
+    decode_tiled (t, piece->type, from, dst);
+  else
+    eng_dequantize_row (piece->type, from, dst, t->dims[0]);
   if (t->add != 0.0f)
     for (uint64_t i = 0; i < t->dims[0]; i++)
       dst[i] += t->add;
@@ -112,7 +126,7 @@ static bool
 is_plain_copy (const EngTransferTensor *t)
 {
   return t->n_pieces == 1 && t->pieces->type == t->type && t->pieces->n_interleave == 0
-         && t->add == 0.0f;
+         && t->n_outer == 0 && t->add == 0.0f;
 }
 
 typedef struct

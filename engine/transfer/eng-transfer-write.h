@@ -30,6 +30,8 @@ typedef struct
   uint64_t dims[4];
   const EngTransferPiece *pieces; /* one below the other; their rows make up dims[1] … dims[3] */
   size_t n_pieces;
+  uint32_t n_outer, n_inner; /* 0, or columns that stand in the pieces as [n_outer][n_inner][rest] and are written as
+                                [n_inner][n_outer][rest]; pieces are of floats then */
   float add;                /* added to each number (norms that are stored minus one) */
   const float *importance;  /* NULL or n_importance x dims[0] */
   uint64_t n_importance;    /* 1, or one for each slice (dims[2]) */

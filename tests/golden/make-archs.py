@@ -38,7 +38,8 @@ def randomize(model):
     generator = torch.Generator().manual_seed(SEED)
     for name, p in model.named_parameters():
         if p.ndim == 1 and ("norm" in name.lower()) and name.endswith("weight"):
-            base = 0.0 if "gemma" in type(model).__name__.lower() else 1.0
+            base = 0.0 if "gemma" in type(model).__name__.lower() or (
+                "Qwen3_5" in type(model).__name__ and "linear_attn" not in name) else 1.0
             p.copy_(base + 0.3 * torch.randn(p.shape, generator=generator))
         elif p.ndim == 1:
             p.copy_(0.3 * torch.randn(p.shape, generator=generator))
@@ -59,6 +60,7 @@ class Writer:
     def __init__(self, path, arch, model):
         self.w = gguf.GGUFWriter(path, arch)
         self.arch = arch
+        self.n_ahead = 0  # layers behind the others that guess further tokens
         self.state = {k: v.float().numpy() for k, v in model.state_dict().items()}
 
     def u32(self, **keys):
@@ -93,7 +95,7 @@ class Writer:
 
 def write_common(w, c):
     width = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
-    w.u32(block_count=c.num_hidden_layers, embedding_length=c.hidden_size,
+    w.u32(block_count=c.num_hidden_layers + w.n_ahead, embedding_length=c.hidden_size,
           context_length=c.max_position_embeddings, attention__head_count=c.num_attention_heads,
           feed_forward_length=c.intermediate_size, vocab_size=c.vocab_size)
     w.u32(attention__head_count_kv=getattr(c, "num_key_value_heads", c.num_attention_heads))
@@ -142,7 +144,7 @@ def write_attention(w, i, c, permute=False, fused=False, prefix="model.layers.%d
     w.take("blk.%d.attn_qkv.weight" % i, src + "qkv_proj.weight")
     w.take("blk.%d.attn_output.weight" % i, src + "o_proj.weight")
     w.take("blk.%d.attn_output.bias" % i, src + "o_proj.bias")
-    plus = (lambda x: x + 1) if w.arch.startswith("gemma") else (lambda x: x)
+    plus = (lambda x: x + 1) if w.arch.startswith(("gemma", "qwen35")) else (lambda x: x)
     w.take("blk.%d.attn_q_norm.weight" % i, src + "q_norm.weight", plus)
     w.take("blk.%d.attn_k_norm.weight" % i, src + "k_norm.weight", plus)
 
@@ -173,7 +175,7 @@ def write_decoder(w, c, norms, permute=False, fused=False, n_rot=None):
     w.f32(attention__layer_norm_rms_epsilon=c.rms_norm_eps)
     if getattr(c, "sliding_window", None):
         w.u32(attention__sliding_window=c.sliding_window)
-    plus = (lambda x: x + 1) if w.arch.startswith("gemma") else (lambda x: x)
+    plus = (lambda x: x + 1) if w.arch.startswith(("gemma", "qwen35")) else (lambda x: x)
     w.take("token_embd.weight", "model.embed_tokens.weight")
     w.take("output_norm.weight", "model.norm.weight", plus)
     if c.tie_word_embeddings:
@@ -294,6 +296,47 @@ def glm4moe(w, c):
                   n_rot=int(c.head_dim * c.rope_parameters["partial_rotary_factor"]))
 
 
+def tiled(x, c, width, axis=0):
+    """Heads of values from "those of key head 0, of 1, ..." to "the first of each key head, the second ..."."""
+    n, each = c.linear_num_key_heads, c.linear_num_value_heads // c.linear_num_key_heads
+    parts = x.shape[:axis] + (n, each, width) + x.shape[axis + 1:]
+    return x.reshape(parts).swapaxes(axis, axis + 1).reshape(x.shape)
+
+
+def qwen35(w, c):
+    keys = c.linear_num_key_heads * c.linear_key_head_dim
+    wide = c.linear_value_head_dim
+    w.u32(ssm__conv_kernel=c.linear_conv_kernel_dim, ssm__state_size=c.linear_key_head_dim,
+          ssm__group_count=c.linear_num_key_heads, ssm__time_step_rank=c.linear_num_value_heads,
+          ssm__inner_size=wide * c.linear_num_value_heads,
+          full_attention_interval=c.layer_types.index("full_attention") + 1)
+    w.w.add_array(w.arch + ".rope.dimension_sections", list(c.rope_parameters["mrope_section"]) + [0])
+    if hasattr(c, "num_experts"):
+        w.u32(expert_count=c.num_experts, expert_used_count=c.num_experts_per_tok,
+              expert_feed_forward_length=c.moe_intermediate_size,
+              expert_shared_feed_forward_length=c.shared_expert_intermediate_size)
+        c.intermediate_size = c.moe_intermediate_size
+        w.n_ahead = 1  # left alone by who loads it
+        w.u32(nextn_predict_layers=1)
+        w.put("blk.%d.nextn.eh_proj.weight" % c.num_hidden_layers, np.zeros((c.hidden_size, 2 * c.hidden_size)))
+    for i in range(c.num_hidden_layers):
+        src, dst = "model.layers.%d.linear_attn." % i, "blk.%d." % i
+        values = lambda x: tiled(x, c, wide)
+        w.take(dst + "attn_qkv.weight", src + "in_proj_qkv.weight",
+               lambda x: np.concatenate([x[:2 * keys], values(x[2 * keys:])]))
+        w.take(dst + "attn_gate.weight", src + "in_proj_z.weight", values)
+        for theirs, ours in (("in_proj_a.weight", "ssm_alpha.weight"), ("in_proj_b.weight", "ssm_beta.weight"),
+                             ("dt_bias", "ssm_dt.bias")):
+            w.take(dst + ours, src + theirs, lambda x: tiled(x, c, 1))
+        w.take(dst + "ssm_a", src + "A_log", lambda x: -np.exp(tiled(x, c, 1)))
+        w.take(dst + "ssm_conv1d.weight", src + "conv1d.weight",
+               lambda x: np.concatenate([x[:2 * keys], values(x[2 * keys:])])[:, 0])
+        w.take(dst + "ssm_norm.weight", src + "norm.weight")
+        w.take(dst + "ssm_out.weight", src + "out_proj.weight", lambda x: tiled(x, c, wide, 1))
+    write_decoder(w, c, {"input_layernorm": "attn_norm", "post_attention_layernorm": "post_attention_norm"},
+                  n_rot=int(c.head_dim * c.rope_parameters["partial_rotary_factor"]))
+
+
 def bert(w, c, prefix=""):
     write_common(w, c)
     w.f32(attention__layer_norm_epsilon=c.layer_norm_eps)
@@ -362,6 +405,10 @@ def rope(kind="default", **more):
 ENCODER = {k: v for k, v in BASE.items() if k != "num_key_value_heads"}
 LONG_BASE = {**BASE, "max_position_embeddings": 2048}
 MOE = {"num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 24}
+QWEN35 = {**BASE, "num_hidden_layers": 4, "max_position_embeddings": 256, "head_dim": 16, "linear_num_key_heads": 2,
+          "linear_num_value_heads": 4, "linear_key_head_dim": 8, "linear_value_head_dim": 8,
+          "layer_types": 3 * ["linear_attention"] + ["full_attention"],
+          **rope(partial_rotary_factor=0.5, mrope_section=[2, 1, 1], mrope_interleaved=True)}
 # name: (arch, configuration, model class, writer, number of positions)
 ARCHS = {
     "llama-llama3": ("llama", lambda: tf.LlamaConfig(**LONG_BASE, **rope(
@@ -412,6 +459,9 @@ ARCHS = {
         n_routed_experts=8, n_shared_experts=1, num_experts_per_tok=3, moe_intermediate_size=24,
         n_group=1, topk_group=1, norm_topk_prob=True, routed_scaling_factor=1.5, **rope(
             partial_rotary_factor=0.5)), tf.Glm4MoeForCausalLM, glm4moe, CONTEXT),
+    "qwen35": ("qwen35", lambda: tf.Qwen3_5TextConfig(**QWEN35), tf.Qwen3_5ForCausalLM, qwen35, 200),
+    "qwen35moe": ("qwen35moe", lambda: tf.Qwen3_5MoeTextConfig(
+        **QWEN35, **{**MOE, "num_experts": 4, "num_experts_per_tok": 2}, shared_expert_intermediate_size=40), tf.Qwen3_5MoeForCausalLM, qwen35, 100),
     "gemma-embedding": ("gemma-embedding", lambda: tf.Gemma3TextConfig(
         **{**LONG_BASE, "num_hidden_layers": 7}, head_dim=16, query_pre_attn_scalar=16,
         sliding_window=100, use_bidirectional_attention=True, rope_parameters={

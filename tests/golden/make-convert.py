@@ -43,6 +43,7 @@ SAMPLES = [
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
           r"|\s*[\r\n]+|\s+(?!\S)|\s+")
 QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+QWEN35 = (QWEN2.replace(r"?\p{L}+", r"?[\p{L}\p{M}]+").replace(r"[^\s\p{L}\p{N}]", r"[^\s\p{L}\p{M}\p{N}]"))
 GPT4O = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
          r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
          r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
@@ -104,6 +105,7 @@ def unigram():
 
 TOKENIZERS = {
     "llama-3": lambda: byte_level(LLAMA3), "qwen2": lambda: byte_level(QWEN2),
+    "qwen35": lambda: byte_level(QWEN35),
     "gpt-4o": lambda: byte_level(GPT4O), "gpt-2": byte_level,
     "smollm": lambda: byte_level(digits=True), "spm": lambda: byte_fallback(True),
     "gemma": lambda: byte_fallback(False), "bert": wordpiece, "xlm-roberta": unigram,
@@ -112,6 +114,7 @@ COMMON = dict(vocab_size=VOCAB, hidden_size=32, intermediate_size=48, num_hidden
               num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2048,
               bos_token_id=1, eos_token_id=2, attn_implementation="eager")
 SHORT = [0, 1, 7, 15, 31, 39]
+DELTA = [0, 1, 2, 7, 63, 64, 130, 199]
 LONG = [0, 20, 100, 300, 600, 900, 1050, 1099]
 
 
@@ -191,7 +194,7 @@ def main():
     for name, make in TOKENIZERS.items():
         path = os.path.join(OUT, "tokenizers", name + ".json")
         # Training breaks ties by chance: with single NAMEs the tokenizers stay.
-        made[name] = t = Tokenizer.from_file(path) if ONLY else make()
+        made[name] = t = Tokenizer.from_file(path) if ONLY and os.path.exists(path) else make()
         t.save(path, pretty=False)
         with open(os.path.join(OUT, "tokenizers", name + ".tokens"), "w") as f:
             for s in SAMPLES:
@@ -219,6 +222,13 @@ def main():
     d("qwen2moe", Qwen2MoeConfig, Qwen2MoeForCausalLM, "qwen2", shared_expert_intermediate_size=24,
       norm_topk_prob=False, **experts)
     d("qwen3moe", Qwen3MoeConfig, Qwen3MoeForCausalLM, "smollm", head_dim=16, norm_topk_prob=True, **experts)
+    # 2 heads of keys and 4 of values of the delta rule: those of values change places.
+    delta = dict(num_hidden_layers=4, head_dim=16, linear_num_key_heads=2, linear_num_value_heads=4,
+                 linear_key_head_dim=8, linear_value_head_dim=8, pad_token_id=0, rope_parameters=dict(
+                     rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5, mrope_section=[2, 1, 1]))
+    d("qwen35", Qwen3_5TextConfig, Qwen3_5ForCausalLM, "qwen35", DELTA, **delta)
+    d("qwen35moe", Qwen3_5MoeTextConfig, Qwen3_5MoeForCausalLM, "qwen35", DELTA,
+      shared_expert_intermediate_size=24, **experts, **delta)
     d("gemma2", Gemma2Config, Gemma2ForCausalLM, "gemma", LONG, head_dim=16, query_pre_attn_scalar=16,
       sliding_window=64)
     d("gemma3", Gemma3TextConfig, Gemma3ForCausalLM, "gemma", LONG, num_hidden_layers=7, head_dim=16,

@@ -209,12 +209,92 @@ test_tier (gconstpointer data)
   load_as = ENG_TYPE_NONE;
 }
 
+/* --- a recurrent state through what sessions do with it --- */
+
+typedef struct
+{
+  EngRunner *runner;
+  EngKvCache *cache;
+  const TestNpy *tokens;
+  const float *truth; /* [tokens, n_vocab] */
+  uint32_t n_vocab;
+} Recurrent;
+
+/* Rows [at, at + n) of each sequence in one batch; the last one's logits are those of a run from the start. */
+static void
+run_together (const Recurrent *r, const uint32_t *sequences, uint32_t n_sequences, uint32_t n)
+{
+  EngRunnerSpan spans[4];
+  uint32_t ends[4];
+  EngError error;
+  for (uint32_t i = 0; i < n_sequences; i++)
+    {
+      uint32_t at = eng_kv_cache_get_n_positions (r->cache, sequences[i]);
+      spans[i] = (EngRunnerSpan) { .sequence = sequences[i], .tokens = r->tokens->i32 + at, .n = n + i,
+                                   .outputs = ENG_OUTPUT_LAST };
+      ends[i] = at + n + i;
+    }
+  if (eng_runner_run (r->runner, spans, n_sequences, NULL, &error) != ENG_OK)
+    g_error ("%s", error.text);
+  g_assert_true (eng_kv_cache_check (r->cache));
+  for (uint32_t i = 0; i < n_sequences; i++)
+    g_assert_cmpfloat (relative_error (eng_runner_get_output (r->runner, i),
+                                       r->truth + (size_t) (ends[i] - 1) * r->n_vocab, r->n_vocab),
+                       <, 1e-4);
+}
+
+static void
+test_recurrent (void)
+{
+  g_autoptr (TestNpy) tokens = load ("qwen35", "tokens"), rows = load ("qwen35", "rows"), logits = load ("qwen35", "logits");
+  EngSession *session = open_session ("qwen35", true, 256);
+  g_autoptr (GArray) all = g_array_new (FALSE, FALSE, sizeof (int32_t));
+  for (int32_t i = 0; i < (int32_t) tokens->n; i++)
+    g_array_append_val (all, i);
+  TestNpy every = { .i32 = (int32_t *) (void *) all->data, .n = tokens->n };
+  /* Token by token: that all the rest is compared with, and itself with transformers. */
+  g_autofree float *truth = run_chunks (session, tokens, &every, 1);
+  Recurrent r = { eng_session_get_runner (session), NULL, tokens, truth, (uint32_t) logits->shape[1] };
+  for (size_t i = 0; i < rows->n; i++)
+    g_assert_cmpfloat (relative_error (truth + (size_t) rows->i32[i] * r.n_vocab, logits->f32 + i * r.n_vocab, r.n_vocab),
+                       <, 1e-4);
+  r.cache = eng_runner_get_cache (r.runner);
+  uint32_t s[3];
+  atomic_int cancel = 1;
+  EngError error;
+  g_assert_cmpint (eng_kv_cache_add (r.cache, &s[0], NULL), ==, ENG_OK);
+  g_assert_cmpint (eng_kv_cache_add (r.cache, &s[1], NULL), ==, ENG_OK);
+  /* Two sequences of different length in each batch, through borders of blocks. */
+  for (int i = 0; i < 4; i++)
+    run_together (&r, s, 2, 21);
+  run_together (&r, s, 2, 1);
+  /* A fork at the end goes its own way beside the others; so does one at a checkpoint. */
+  uint32_t n = eng_kv_cache_get_n_positions (r.cache, s[0]);
+  g_assert_cmpint (eng_kv_cache_fork (r.cache, s[0], n, &s[2], NULL), ==, ENG_OK);
+  run_together (&r, s, 3, 3);
+  eng_kv_cache_remove (r.cache, s[2]);
+  g_assert_cmpint (eng_kv_cache_fork (r.cache, s[0], 64, &s[2], NULL), ==, ENG_OK);
+  run_together (&r, s, 3, 5);
+  /* A message was changed: back to a checkpoint, and on from there. */
+  uint32_t back = eng_kv_cache_get_reusable (r.cache, s[1], 80);
+  g_assert_cmpuint (back, ==, 64);
+  g_assert_cmpint (eng_kv_cache_cut (r.cache, s[1], back, NULL), ==, ENG_OK);
+  run_together (&r, s, 3, 30);
+  /* Stopped: what is left is whole. */
+  EngRunnerSpan span = { .sequence = s[1], .tokens = tokens->i32, .n = 9, .outputs = ENG_OUTPUT_LAST };
+  g_assert_cmpint (eng_runner_run (r.runner, &span, 1, &cancel, &error), ==, ENG_ERR_CANCELLED);
+  g_assert_cmpuint (eng_kv_cache_get_n_positions (r.cache, s[1]) % 64, ==, 0);
+  run_together (&r, s, 3, 11);
+  eng_session_free (&session);
+}
+
 int
 main (int argc, char **argv)
 {
   static const char *const decoders[]
       = { "chatglm", "gemma2", "gemma3", "glm4", "glm4moe", "gpt-oss", "llama-linear", "llama-llama3", "llama-yarn",
-          "mistral", "mixtral", "phi3", "phi3-longrope", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "smollm3" };
+          "mistral", "mixtral", "phi3", "phi3-longrope", "qwen2", "qwen2moe", "qwen3", "qwen35", "qwen35moe", "qwen3moe",
+          "smollm3" };
   static const char *const encoders[] = { "bert", "gemma-embedding", "nomic-bert", "ranker", "xlm-roberta" };
   g_test_init (&argc, &argv, NULL);
   EngError error;
@@ -230,6 +310,7 @@ main (int argc, char **argv)
       g_autofree char *path = g_strconcat ("/archs/", encoders[i], NULL);
       g_test_add_data_func (path, encoders[i], test_encoder);
     }
+  g_test_add_func ("/archs/recurrent-state", test_recurrent);
   for (guint i = 0; i < G_N_ELEMENTS (tiers); i++)
     {
       g_autofree char *path = g_strconcat ("/archs/tiers/", tiers[i].name, NULL);

@@ -178,7 +178,7 @@ compare (const char *model, const char *name, gboolean exact)
   qsort (rows, n, sizeof *rows, compare_doubles);
   if (exact)
     return sqrt (error / energy);
-  return strstr (name, "moe") != NULL || g_str_equal (name, "mixtral") ? rows[n / 2] : rows[n - 1];
+  return strstr (name, "moe") != NULL || strstr (name, "mixtral") || strstr (name, "qwen35") ? rows[n / 2] : rows[n - 1];
 }
 
 static void
@@ -226,7 +226,8 @@ test_decoder (gconstpointer data)
   model = convert (folder, "Q8_0");
   error = compare (model, name, FALSE);
   g_test_message ("%s: relative error %.3f as Q8_0", name, error);
-  g_assert_cmpfloat (error, <=, 0.15);
+  /* Random delta rules magnify rounding: llama.cpp is 0.09 and 0.29 away on the same two files. */
+  g_assert_cmpfloat (error, <=, strstr (name, "qwen35") ? 0.35 : 0.15);
   g_unlink (model);
   remove_folder (folder);
 }
@@ -323,7 +324,8 @@ main (int argc, char **argv)
 {
   static const char *const decoders[] = {
     "llama",    "llama-yarn", "llama-bias", "mistral", "mixtral", "qwen2", "qwen3",
-    "qwen2moe", "qwen3moe",   "gemma2",     "gemma3",  "glm4",    "glm",   "phi3",
+    "qwen2moe", "qwen3moe",   "gemma2",     "gemma3",  "glm4",    "glm",   "phi3",  "qwen35",
+    "qwen35moe", "glm4moe",
   };
   static const char *const encoders[] = { "bert", "xlm-roberta", "nomic-bert", "gemma-embedding" };
   g_test_init (&argc, &argv, NULL);

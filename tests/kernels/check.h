@@ -46,6 +46,7 @@ void check_float_kernels (const EngKernels *k);
 void check_product_kernels (const EngKernels *k);
 void check_pack (void);
 void check_attention_kernels (const EngKernels *k);
+void check_delta_kernel (const EngKernels *k);
 
 /* --bench: times and ratio to @ref. */
 void bench_kernels (const EngKernels *k, const EngKernels *ref, const char *tier);

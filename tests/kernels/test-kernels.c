@@ -39,6 +39,9 @@ check_tier (const EngKernels *k, const char *tier, uint64_t seed)
   check_seed (seed + 2);
   check_attention_kernels (k);
   report (tier, "attention");
+  check_seed (seed + 3);
+  check_delta_kernel (k);
+  report (tier, "delta rule");
 }
 
 int

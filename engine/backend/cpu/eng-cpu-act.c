@@ -25,6 +25,10 @@ eng_cpu_act (const EngKernels *k, EngActKind act, float *x, size_t n)
       for (size_t i = 0; i < n; i++)
         x[i] = tanhf (x[i]);
       break;
+    case ENG_ACT_SIGMOID:
+      for (size_t i = 0; i < n; i++)
+        x[i] = 1.0f / (1.0f + expf (-x[i]));
+      break;
     case ENG_ACT_NONE:
     case ENG_ACT_SWIGLU_OAI: /* a pair's, not a value's: see eng_cpu_glu */
       break;
@@ -62,6 +66,7 @@ eng_cpu_glu (const EngKernels *k, EngActKind act, float *gate, const float *up, 
       break;
     case ENG_ACT_RELU:
     case ENG_ACT_TANH:
+    case ENG_ACT_SIGMOID:
     case ENG_ACT_NONE:
       eng_cpu_act (k, act, gate, n);
       for (size_t i = 0; i < n; i++)

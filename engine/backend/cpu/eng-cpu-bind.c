@@ -26,6 +26,8 @@ static const uint8_t slot_uses[ENG_STEP_N_KINDS][8] = {
   [ENG_STEP_EXPERTS] = { P, P, P, V, V, V },
   [ENG_STEP_OUTPUT] = { P, V },
   [ENG_STEP_POOL] = { P, V, P, V },
+  [ENG_STEP_DELTA] = { V, V, V },
+  [ENG_STEP_GATE] = { V },
 #undef V
 #undef L
 #undef P
@@ -72,6 +74,32 @@ check_attention (const EngProgram *program, uint32_t i_step, EngError *error)
 }
 
 static EngStatus
+check_delta (const EngProgram *program, uint32_t i_step, EngError *error)
+{
+  const EngStep *s = &program->steps[i_step];
+  uint64_t n_k = s->u.delta.n_k_head, n_v = s->u.delta.n_v_head, k_width = s->u.delta.k_width,
+           v_width = s->u.delta.v_width, width = 2 * n_k * k_width + n_v * v_width;
+  if (n_k == 0 || n_v == 0 || n_v % n_k != 0)
+    return step_error (error, i_step, "value heads are no multiple of the key heads");
+  if (k_width == 0 || v_width == 0 || k_width > ENG_CPU_MAX_CHUNK || v_width > ENG_CPU_MAX_CHUNK
+      || s->u.delta.n_conv == 0 || s->u.delta.n_conv > ENG_CPU_MAX_TAPS)
+    return eng_error_set (error, ENG_ERR_UNSUPPORTED, "ssm.state_size", ENG_OFFSET_NONE,
+                          "step %u: heads of %llu and %llu values behind %u taps; this device runs 1 to %u and %u",
+                          i_step, (unsigned long long) k_width, (unsigned long long) v_width, s->u.delta.n_conv,
+                          ENG_CPU_MAX_CHUNK, ENG_CPU_MAX_TAPS);
+  if (s->u.delta.group >= program->n_groups || s->u.delta.alpha >= program->n_buffers)
+    return step_error (error, i_step, "state group or buffer does not exist");
+  const EngGroupDesc *g = &program->groups[s->u.delta.group];
+  if (g->kind != ENG_STATE_RECURRENT || s->u.delta.i_layer_in_group >= g->n_layers
+      || g->n_floats != (s->u.delta.n_conv - 1) * width + n_v * k_width * v_width)
+    return step_error (error, i_step, "state group has another shape");
+  if (program->buffers[s->src].width != width || program->buffers[s->dst].width != n_v * v_width
+      || program->buffers[s->aux].width != n_v || program->buffers[s->u.delta.alpha].width != n_v)
+    return step_error (error, i_step, "buffers have another shape");
+  return ENG_OK;
+}
+
+static EngStatus
 check_step (const EngProgram *program, uint32_t i_step, EngError *error)
 {
   const EngStep *step = &program->steps[i_step];
@@ -81,13 +109,16 @@ check_step (const EngProgram *program, uint32_t i_step, EngError *error)
                           step->kind);
   bool has_src = step->kind != ENG_STEP_EMBED;
   bool has_dst = step->kind != ENG_STEP_OUTPUT && step->kind != ENG_STEP_POOL;
-  bool has_aux = step->kind == ENG_STEP_EXPERTS || (step->flags & ENG_STEP_ADD_BEFORE) != 0
+  bool has_aux = step->kind == ENG_STEP_EXPERTS || step->kind == ENG_STEP_DELTA || step->kind == ENG_STEP_GATE
+                 || (step->flags & ENG_STEP_ADD_BEFORE) != 0
                  || (step->flags & ENG_STEP_ADD_AFTER) != 0;
   if ((has_src && step->src >= program->n_buffers) || (has_dst && step->dst >= program->n_buffers)
       || (has_aux && step->aux >= program->n_buffers))
     return step_error (error, i_step, "buffer does not exist");
   if (step->kind == ENG_STEP_QKV || step->kind == ENG_STEP_ATTENTION)
     return check_attention (program, i_step, error);
+  if (step->kind == ENG_STEP_DELTA)
+    return check_delta (program, i_step, error);
   if (step->kind == ENG_STEP_ROUTE
       && (step->u.route.n_used == 0 || step->u.route.n_used > step->u.route.n_expert
           || step->u.route.n_expert > ENG_CPU_MAX_EXPERTS
@@ -131,7 +162,10 @@ check_shapes (const EngProgram *program, uint32_t i_step, EngError *error)
         uint64_t v = (uint64_t) s->u.qkv.n_head_kv * s->u.qkv.v_width;
         if (dst < q)
           return step_error (error, i_step, "destination is too narrow");
-        status = check_product (program, i_step, s->w[0], src, q, error);
+        if (s->u.qkv.gate != 0
+            && (s->u.qkv.gate >= program->n_buffers || program->buffers[s->u.qkv.gate].width != q))
+          return step_error (error, i_step, "the gate's buffer has another width");
+        status = check_product (program, i_step, s->w[0], src, s->u.qkv.gate != 0 ? 2 * q : q, error);
         if (status == ENG_OK)
           status = check_product (program, i_step, s->w[1], src, k, error);
         if (status == ENG_OK)
@@ -160,6 +194,21 @@ check_shapes (const EngProgram *program, uint32_t i_step, EngError *error)
           status = check_product (program, i_step, s->w[2], n_ff, dst, error);
         return status;
       }
+    case ENG_STEP_DELTA:
+      {
+        uint64_t n_v = s->u.delta.n_v_head;
+        if (s->w[0] == ENG_WEIGHT_NONE || s->w[1] == ENG_WEIGHT_NONE || s->w[2] == ENG_WEIGHT_NONE)
+          return step_error (error, i_step, "a weight is absent");
+        status = check_product (program, i_step, s->w[0], src * s->u.delta.n_conv, 1, error);
+        if (status == ENG_OK)
+          status = check_product (program, i_step, s->w[1], n_v, 1, error);
+        return status != ENG_OK ? status : check_product (program, i_step, s->w[2], n_v, 1, error);
+      }
+    case ENG_STEP_GATE:
+      if (src != dst || program->buffers[s->aux].width != dst || s->u.gate.n_head == 0
+          || dst % s->u.gate.n_head != 0 || dst > ENG_CPU_PARTS * ENG_CPU_PART_FLOATS)
+        return step_error (error, i_step, "buffers have another width");
+      return check_product (program, i_step, s->w[0], dst / s->u.gate.n_head, 1, error);
     case ENG_STEP_OUTPUT:
       return check_product (program, i_step, s->w[0], src, program->n_output, error);
     case ENG_STEP_POOL:

@@ -240,7 +240,8 @@ typedef enum
 {
   PART_Q,
   PART_K,
-  PART_V
+  PART_V,
+  PART_GATE /* stands behind each head's query in the same matrix */
 } Part;
 
 /* One head of queries, keys or values for a tile of rows. */
@@ -250,18 +251,21 @@ qkv_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
   ProductJob *job = data;
   EngCpuRun *run = job->run;
   const EngStep *s = run->step;
-  uint32_t n_q = s->u.qkv.n_head, n_kv = s->u.qkv.n_head_kv, n_heads = n_q + 2 * n_kv;
+  bool gated = s->u.qkv.gate != 0;
+  uint32_t n_q = s->u.qkv.n_head, n_kv = s->u.qkv.n_head_kv, n_heads = n_q * (gated ? 2 : 1) + 2 * n_kv;
   uint32_t i = i_chunk % n_heads, r0 = i_chunk / n_heads * job->cut.tile_rows;
   uint32_t n_rows = eng_cpu_min (job->cut.tile_rows, run->n_rows - r0);
-  Part part = i < n_q ? PART_Q : i < n_q + n_kv ? PART_K : PART_V;
-  uint32_t head = part == PART_Q ? i : part == PART_K ? i - n_q : i - n_q - n_kv;
+  Part part = i < n_q ? PART_Q : i < n_q + n_kv ? PART_K : i < n_q + 2 * n_kv ? PART_V : PART_GATE;
+  uint32_t head = i - (part == PART_Q ? 0 : part == PART_K ? n_q : part == PART_V ? n_q + n_kv : n_q + 2 * n_kv);
   uint32_t width = part == PART_V ? s->u.qkv.v_width : s->u.qkv.k_width;
-  const float *bias = eng_cpu_vector (run, s->w[3 + part]);
-  const float *norm = part == PART_V ? NULL : eng_cpu_vector (run, s->w[6 + part]);
-  uint64_t j0 = (uint64_t) head * width;
+  uint32_t slot = part == PART_GATE ? PART_Q : part;
+  const float *bias = eng_cpu_vector (run, s->w[3 + slot]);
+  const float *norm = part == PART_V ? NULL : eng_cpu_vector (run, s->w[6 + slot]);
+  uint64_t at = (uint64_t) head * width; /* in its buffer; in the matrix: */
+  uint64_t j0 = gated && slot == PART_Q ? 2 * at + (part == PART_GATE ? width : 0) : at;
   size_t stride;
   EngCpuInput input = eng_cpu_input (run, s->src, r0, n_rows);
-  float *y = eng_cpu_product (run, i_thread, 0, &run->bound->weights[s->w[part]], 0, j0, j0 + width,
+  float *y = eng_cpu_product (run, i_thread, 0, &run->bound->weights[s->w[slot]], 0, j0, j0 + width,
                               &input, &stride);
   for (uint32_t r = 0; r < n_rows; r++)
     {
@@ -275,9 +279,14 @@ qkv_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
           store_value (run, r0 + r, head, x);
           continue;
         }
+      if (part == PART_GATE)
+        {
+          memcpy (eng_cpu_row (run, s->u.qkv.gate, r0 + r) + at, x, width * sizeof (float));
+          continue;
+        }
       finish_head (run, r0 + r, x, width, norm);
       if (part == PART_Q)
-        memcpy (eng_cpu_row (run, s->dst, r0 + r) + j0, x, width * sizeof (float));
+        memcpy (eng_cpu_row (run, s->dst, r0 + r) + at, x, width * sizeof (float));
       else
         store_key (run, r0 + r, head, x);
     }
@@ -293,7 +302,8 @@ eng_cpu_step_qkv (EngCpuRun *run)
   job.cut.tile_rows = eng_cpu_tile_rows (&w[s->w[0]], &w[s->w[1]], &w[s->w[2]], width);
   job.cut.n_tiles = (run->n_rows + job.cut.tile_rows - 1) / job.cut.tile_rows;
   eng_cpu_quantize (run, s->src);
-  eng_cpu_for (run, job.cut.n_tiles * (s->u.qkv.n_head + 2 * s->u.qkv.n_head_kv), qkv_chunk, &job);
+  uint32_t n_heads = s->u.qkv.n_head * (s->u.qkv.gate != 0 ? 2 : 1) + 2 * s->u.qkv.n_head_kv;
+  eng_cpu_for (run, job.cut.n_tiles * n_heads, qkv_chunk, &job);
 }
 
 /* --- product, gate and up, output --- */

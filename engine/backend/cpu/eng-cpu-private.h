@@ -113,6 +113,7 @@ struct EngState
     uint32_t *tile_experts;
   } experts;
   EngCpuRowGroup *row_groups; /* [max_rows] */
+  EngCpuRowGroup *spans;      /* [max_rows]: the rows of each sequence of the batch */
   float *partial;             /* attention split over positions: sums of each part */
   uint64_t partial_floats;
   uint32_t *outputs;    /* [max_rows]: rows that want output */
@@ -130,6 +131,7 @@ struct EngState
 #define ENG_CPU_PART_FLOATS (ENG_CPU_ROW_TILE * ENG_CPU_MAX_STRIDE)
 #define ENG_CPU_PARTS 3u
 #define ENG_CPU_MAX_EXPERTS 1024u
+#define ENG_CPU_MAX_TAPS 8u /* of a convolution */
 
 typedef struct
 {
@@ -139,7 +141,7 @@ typedef struct
   const EngRun *run;
   const EngKernels *k;
   const EngStep *step; /* the one at work */
-  uint32_t n_rows, n_outputs, n_row_groups;
+  uint32_t n_rows, n_outputs, n_row_groups, n_spans;
 } EngCpuRun;
 
 /* eng-cpu-bind.c */
@@ -232,7 +234,7 @@ EngStatus eng_cpu_alloc_quant (EngCpuQuant *quant, uint64_t rows, uint32_t width
 void eng_cpu_free_quant (EngCpuQuant *quant);
 uint64_t eng_cpu_quant_bytes (uint64_t rows, uint32_t width, bool wants_q16);
 
-/* The step functions; eng-cpu-dense.c, -attention.c, -experts.c, -pool.c */
+/* The step functions; eng-cpu-dense.c, -attention.c, -delta.c, -experts.c, -pool.c */
 void eng_cpu_step_embed (EngCpuRun *run);
 void eng_cpu_step_norm (EngCpuRun *run);
 void eng_cpu_step_qkv (EngCpuRun *run);
@@ -243,6 +245,8 @@ void eng_cpu_step_route (EngCpuRun *run);
 void eng_cpu_step_experts (EngCpuRun *run);
 void eng_cpu_step_output (EngCpuRun *run);
 void eng_cpu_step_pool (EngCpuRun *run);
+void eng_cpu_step_delta (EngCpuRun *run);
+void eng_cpu_step_gate (EngCpuRun *run);
 
 /* eng-cpu-act.c: x = act (x), gate = act (gate) * up */
 void eng_cpu_act (const EngKernels *k, EngActKind act, float *x, size_t n);

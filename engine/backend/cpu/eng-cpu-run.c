@@ -19,12 +19,32 @@ static const StepFunc step_funcs[ENG_STEP_N_KINDS] = {
   [ENG_STEP_EXPERTS] = eng_cpu_step_experts,
   [ENG_STEP_OUTPUT] = eng_cpu_step_output,
   [ENG_STEP_POOL] = eng_cpu_step_pool,
+  [ENG_STEP_DELTA] = eng_cpu_step_delta,
+  [ENG_STEP_GATE] = eng_cpu_step_gate,
 };
 
 static EngStatus
 batch_error (EngError *error, uint32_t row, const char *what)
 {
   return eng_error_set (error, ENG_ERR_ARGUMENT, "batch", ENG_OFFSET_NONE, "row %u: %s", row, what);
+}
+
+/* A recurrent state: the block that it comes from and the one it goes to exist, and nothing lies between the rows of
+ * a sequence. */
+static EngStatus
+check_recurrent (const EngCpuRun *run, uint32_t g, uint32_t r, EngError *error)
+{
+  const EngRow *row = &run->batch->rows[r], *other = r > 0 ? row - 1 : row;
+  const uint32_t *table = run->batch->sequences[row->i_sequence].tables[g];
+  uint32_t n_blocks = run->state->groups[g].n_blocks, position = row->position[0];
+  bool first = r == 0 || other->i_sequence != row->i_sequence;
+  bool last = r + 1 == run->batch->n_rows || row[1].i_sequence != row->i_sequence;
+  if (r > 0 && (first ? other->i_sequence > row->i_sequence : other->position[0] + 1 != position))
+    return batch_error (error, r, "rows of a sequence with a recurrent state must follow each other");
+  if ((first && position > 0 && table[(position - 1) / ENG_KV_BLOCK] >= n_blocks)
+      || (last && table[position / ENG_KV_BLOCK] >= n_blocks))
+    return batch_error (error, r, "a block of its sequence's state does not exist");
+  return ENG_OK;
 }
 
 /* Blocks that attention of a row at @position reads, and the one it writes, exist. */
@@ -39,6 +59,13 @@ check_blocks (const EngCpuRun *run, uint32_t r, EngError *error)
       /* No layer of that group is here. */
       if (run->state->options.n_blocks[g] == 0)
         continue;
+      if (program->groups[g].kind == ENG_STATE_RECURRENT)
+        {
+          EngStatus status = check_recurrent (run, g, r, error);
+          if (status != ENG_OK)
+            return status;
+          continue;
+        }
       uint32_t window = program->groups[g].window, position = row->position[0];
       uint32_t first = window != 0 && position >= window ? position - window + 1 : 0;
       uint32_t last = program->causal ? position : sequence->n_positions - 1;
@@ -123,11 +150,11 @@ move_io (EngCpuRun *run, const EngBufferIo *io, uint32_t n, bool import, EngErro
   return ENG_OK;
 }
 
-/* Runs of up to ENG_CPU_GROUP_ROWS rows of one sequence. */
+/* Runs of up to ENG_CPU_GROUP_ROWS rows of one sequence, and whole ones. */
 static void
 group_rows (EngCpuRun *run)
 {
-  EngCpuRowGroup *groups = run->state->row_groups;
+  EngCpuRowGroup *groups = run->state->row_groups, *spans = run->state->spans;
   uint32_t n = 0, most = ENG_CPU_GROUP_ROWS;
   if ((run->bound->device->without & ENG_CPU_WITHOUT_SHARED) != 0)
     most = 1;
@@ -138,6 +165,11 @@ group_rows (EngCpuRun *run)
     else
       groups[n++] = (EngCpuRowGroup){ r, 1 };
   run->n_row_groups = n;
+  for (uint32_t r = 0; r < run->n_rows; r++)
+    if (run->n_spans > 0 && run->batch->rows[r].i_sequence == run->batch->rows[r - 1].i_sequence)
+      spans[run->n_spans - 1].n++;
+    else
+      spans[run->n_spans++] = (EngCpuRowGroup){ r, 1 };
 }
 
 EngStatus

@@ -25,18 +25,24 @@ static EngStatus
 group_layout (const EngGroupDesc *desc, const EngStateOptions *options, uint32_t i_group,
               EngCpuGroup *group, EngError *error)
 {
-  if (desc->kind != ENG_STATE_KV)
-    return eng_error_set (error, ENG_ERR_UNSUPPORTED, "state", ENG_OFFSET_NONE,
-                          "recurrent state does not run on this device");
+  uint64_t total;
+  group->n_blocks = i_group < 8 ? options->n_blocks[i_group] : 0;
+  if (desc->kind == ENG_STATE_RECURRENT)
+    {
+      group->layer_bytes = ((uint64_t) desc->n_floats * sizeof (float) + 63) / 64 * 64;
+      if (!eng_checked_mul (group->layer_bytes, desc->n_layers, &group->block_bytes)
+          || !eng_checked_mul (group->block_bytes, group->n_blocks, &total) || total > INT64_MAX)
+        return no_memory (error, UINT64_MAX);
+      return ENG_OK;
+    }
   uint32_t k_bytes = kv_element_bytes (options->k_type), v_bytes = kv_element_bytes (options->v_type);
   if (k_bytes == 0 || v_bytes == 0)
     return eng_error_set (error, ENG_ERR_UNSUPPORTED, "kv", ENG_OFFSET_NONE,
                           "keys of %s and values of %s do not run on this device; F16 and F32 do",
                           eng_type_get_name (options->k_type), eng_type_get_name (options->v_type));
-  group->n_blocks = i_group < 8 ? options->n_blocks[i_group] : 0;
   group->k_head_bytes = (uint64_t) ENG_KV_BLOCK * desc->k_width * k_bytes;
   group->v_head_bytes = (uint64_t) ENG_KV_BLOCK * desc->v_width * v_bytes;
-  uint64_t head = group->k_head_bytes + group->v_head_bytes, total;
+  uint64_t head = group->k_head_bytes + group->v_head_bytes;
   if (!eng_checked_mul (head, desc->n_kv_head, &group->layer_bytes)
       || !eng_checked_mul (group->layer_bytes, desc->n_layers, &group->block_bytes)
       || !eng_checked_mul (group->block_bytes, group->n_blocks, &total) || total > INT64_MAX)
@@ -293,12 +299,14 @@ eng_cpu_state_new (EngBound *bound, const EngStateOptions *options, EngState **o
   state->rope = eng_alloc_array (program->n_rope_tables, sizeof (float *));
   state->quants = eng_alloc_array (program->n_buffers, sizeof (EngCpuQuant));
   state->row_groups = eng_alloc_array (options->max_rows, sizeof (EngCpuRowGroup));
+  state->spans = eng_alloc_array (options->max_rows, sizeof (EngCpuRowGroup));
   state->outputs = eng_alloc_array (options->max_rows, sizeof (uint32_t));
   state->scratch = eng_alloc_array (eng_thread_pool_get_n_threads (bound->device->pool),
                                     sizeof (EngCpuScratch));
   EngStatus status = ENG_OK;
   if (state->groups == NULL || state->buffers == NULL || state->rope == NULL
-      || state->quants == NULL || state->row_groups == NULL || state->outputs == NULL || state->scratch == NULL)
+      || state->quants == NULL || state->row_groups == NULL || state->spans == NULL || state->outputs == NULL
+      || state->scratch == NULL)
     status = no_memory (error, sizeof *state);
   for (uint32_t i = 0; i < program->n_groups && status == ENG_OK; i++)
     {
@@ -347,6 +355,7 @@ eng_cpu_state_free (EngState **state_ref)
   eng_free_aligned (state->partial);
   eng_free (state->quants);
   eng_free (state->row_groups);
+  eng_free (state->spans);
   eng_free (state->groups);
   eng_free (state->buffers);
   eng_free (state->rope);
@@ -407,6 +416,11 @@ move_layer (EngState *state, uint32_t group, uint32_t block, uint32_t layer, uin
   EngCpuGroup *g = &state->groups[group];
   uint32_t size = kv_element_bytes (state->options.k_type);
   uint8_t *memory = g->data + block * g->block_bytes + layer * g->layer_bytes;
+  if (desc->kind == ENG_STATE_RECURRENT)
+    {
+      memcpy (to_data ? data : memory, to_data ? memory : data, g->layer_bytes);
+      return;
+    }
   for (uint32_t h = 0; h < desc->n_kv_head; h++)
     {
       move_keys (memory, data, desc->k_width, size, to_data);

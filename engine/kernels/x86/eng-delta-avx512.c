@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "eng-simd-avx512.h"
+
+#include "eng-delta-tmpl.h"
+#include "eng-tiers.h"
+
+void
+eng_delta_init_avx512 (EngKernels *k)
+{
+  k->delta = delta;
+}
