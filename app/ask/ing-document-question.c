@@ -135,6 +135,14 @@ has_model (const Question *q)
          && ing_generation_service_get_has_template (q->service);
 }
 
+/* How many tokens of passages one question may bring: a quarter of the context, so that a talk has several. 0 while no
+ * model says how large that is. */
+static guint
+get_room (const Question *q)
+{
+  return q->service != NULL && !q->passages_only ? ing_generation_service_get_context_size (q->service) / 4 : 0;
+}
+
 /* @task is taken. */
 static void
 look (GTask *task)
@@ -166,7 +174,7 @@ look (GTask *task)
     ing_document_library_read_async (q->library, ids, SPREAD_PASSAGES, g_task_get_cancellable (task), on_found, task);
   else
     ing_document_library_search_async (q->library, ids, q->question, q->earlier,
-                                       q->n_passages > 0 ? q->n_passages : N_PASSAGES, ING_SEARCH_ALL,
+                                       q->n_passages > 0 ? q->n_passages : N_PASSAGES, get_room (q), ING_SEARCH_ALL,
                                        g_task_get_cancellable (task), on_found, task);
 }
 

@@ -549,7 +549,7 @@ refresh_vectors (IngDocumentLibrary *self, GArray *documents)
 
 void
 ing_document_library_search_async (IngDocumentLibrary *self, GArray *documents, const char *query,
-                                   const char *earlier, guint n, IngSearchArms arms,
+                                   const char *earlier, guint n, guint n_tokens, IngSearchArms arms,
                                    GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
 {
   GTask *task = g_task_new (self, cancellable, callback, user_data);
@@ -557,6 +557,7 @@ ing_document_library_search_async (IngDocumentLibrary *self, GArray *documents, 
   request->documents = g_array_copy (documents);
   request->query = ing_search_make_standalone (query, earlier);
   request->n = n;
+  request->n_tokens = n_tokens;
   request->arms = arms;
   g_task_set_task_data (task, request, (GDestroyNotify) ing_search_request_free);
   refresh_vectors (self, documents);

@@ -258,7 +258,7 @@ ing_document_search_func (IngDatabase *db, gpointer data, GError **error)
   found->passages = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_passage_free);
   found->by_meaning = meaning->len > 0;
   found->cosine = meaning->len > 0 ? g_array_index (meaning, IngHit, 0).score : -1;
-  if (!ing_search_take_passages (db, state, best, r->documents->len, r->n, found->passages, error))
+  if (!ing_search_take_passages (db, state, best, r->documents->len, r->n, r->n_tokens, found->passages, error))
     return NULL;
   found->coverage = cover (terms, words, best, weights, counts);
   double enough = found->by_meaning                   ? FOUND_COVERAGE

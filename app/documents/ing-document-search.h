@@ -11,7 +11,7 @@ typedef struct
 {
   GArray *documents; /* ids */
   char *query;       /* standalone */
-  guint n;
+  guint n, n_tokens; /* passages, and how much they hold together; 0 = as usual */
   IngSearchArms arms;
   float *vector; /* of the query, by @embedder; NULL = by words alone */
   guint width;

@@ -81,13 +81,13 @@ join (const char *first, const char *second, gsize overlap)
 
 /* @passage with @piece, which stands before or after it; NULL if that is too long or on another page. Caller frees. */
 static char *
-try_piece (const IngPassage *passage, const Piece *piece, gboolean after)
+try_piece (const IngPassage *passage, const Piece *piece, gboolean after, guint most)
 {
   if (piece->text == NULL || piece->page != passage->page)
     return NULL;
   g_autofree char *text = after ? join (passage->text, piece->text, piece->overlap)
                                 : join (piece->text, passage->text, passage->overlap);
-  return ing_chunk_estimate_tokens (text, strlen (text)) <= ING_PASSAGE_TOKENS ? g_steal_pointer (&text) : NULL;
+  return ing_chunk_estimate_tokens (text, strlen (text)) <= most ? g_steal_pointer (&text) : NULL;
 }
 
 static double
@@ -98,7 +98,7 @@ nearness (IngSearchState *state, gint64 document, const Piece *piece)
 }
 
 static gboolean
-widen (IngDatabase *db, IngSearchState *state, GArray *spans, Span *span, IngPassage *passage, GError **error)
+widen (IngDatabase *db, IngSearchState *state, GArray *spans, guint most, Span *span, IngPassage *passage, GError **error)
 {
   for (;;)
     {
@@ -108,8 +108,8 @@ widen (IngDatabase *db, IngSearchState *state, GArray *spans, Span *span, IngPas
           || (!is_taken (spans, span->document, span->last + 1)
               && !read_piece (db, span->document, span->last + 1, &after, error)))
         return FALSE;
-      g_autofree char *back = try_piece (passage, &before, FALSE);
-      g_autofree char *on = try_piece (passage, &after, TRUE);
+      g_autofree char *back = try_piece (passage, &before, FALSE, most);
+      g_autofree char *on = try_piece (passage, &after, TRUE, most);
       if (back == NULL && on == NULL)
         return TRUE;
       gboolean forward = on != NULL
@@ -130,8 +130,9 @@ widen (IngDatabase *db, IngSearchState *state, GArray *spans, Span *span, IngPas
 
 gboolean
 ing_search_take_passages (IngDatabase *db, IngSearchState *state, GArray *best, guint n_documents, guint n,
-                          GPtrArray *passages, GError **error)
+                          guint n_tokens, GPtrArray *passages, GError **error)
 {
+  guint most = n_tokens > 0 ? MIN (ING_PASSAGE_TOKENS, n_tokens / MAX (1, n)) : ING_PASSAGE_TOKENS;
   /* One long document must not hide the others; with one or two there is nothing to share out. */
   guint cap = n_documents > 2 && n > 3 ? n - 1 : n;
   g_autoptr (GHashTable) taken = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
@@ -155,7 +156,7 @@ ing_search_take_passages (IngDatabase *db, IngSearchState *state, GArray *best, 
       if (!g_hash_table_add (texts, g_strdup (passage->text)))
         continue;
       span.last = span.first;
-      if (!widen (db, state, spans, &span, passage, error))
+      if (!widen (db, state, spans, most, &span, passage, error))
         return FALSE;
       g_array_append_val (spans, span);
       g_hash_table_replace (taken, g_memdup2 (&hit->document, sizeof (gint64)), GUINT_TO_POINTER (n_of_it + 1));

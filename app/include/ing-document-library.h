@@ -44,9 +44,10 @@ typedef enum
 } IngSearchArms;
 
 /* Search @documents (ids) for @query; @earlier (NULL = none) is the question before, which a follow-up question
- * leans on. At most @n passages. */
+ * leans on. At most @n passages, which together hold some @n_tokens at most where that leaves each its hit (0 = as many as
+ * @n passages of the usual length have). */
 void ing_document_library_search_async (IngDocumentLibrary *self, GArray *documents, const char *query,
-                                        const char *earlier, guint n, IngSearchArms arms,
+                                        const char *earlier, guint n, guint n_tokens, IngSearchArms arms,
                                         GCancellable *cancellable, GAsyncReadyCallback callback,
                                         gpointer user_data);
 /* @n passages at even distances over @documents, in their order (all, if there are no more); found is TRUE. Finish as a

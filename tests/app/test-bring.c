@@ -388,7 +388,7 @@ dup_found (IngWorkspace *w, IngDocument *document, const char *query)
   g_autoptr (GAsyncResult) result = NULL;
   gint64 id = ing_document_get_id (document);
   g_array_append_val (ids, id);
-  ing_document_library_search_async (library, ids, query, NULL, 3, ING_SEARCH_WORDS, NULL,
+  ing_document_library_search_async (library, ids, query, NULL, 3, 0, ING_SEARCH_WORDS, NULL,
                                      app_test_keep_result, &result);
   app_test_wait (result != NULL);
   g_autoptr (IngFound) found = ing_document_library_search_finish (library, result, NULL);

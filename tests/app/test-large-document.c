@@ -128,7 +128,7 @@ test_book (void)
   gint64 id = ing_document_get_id (document);
   g_array_append_val (ids, id);
   Search search = { 0 };
-  ing_document_library_search_async (library, ids, "Where does the spare key of the lighthouse hang?", NULL, 5,
+  ing_document_library_search_async (library, ids, "Where does the spare key of the lighthouse hang?", NULL, 5, 0,
                                      ING_SEARCH_ALL, NULL, on_found, &search);
   app_test_wait (search.done);
   double all = (double) (g_get_monotonic_time () - start) / 1e6;

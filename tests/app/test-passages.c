@@ -51,7 +51,7 @@ static IngFound *
 search (IngDatabase *db, GArray *documents, const char *query, guint n)
 {
   g_autoptr (GError) error = NULL;
-  IngSearchRequest request = { documents, (char *) query, n, ING_SEARCH_WORDS, NULL, 0, NULL };
+  IngSearchRequest request = { documents, (char *) query, n, 0, ING_SEARCH_WORDS, NULL, 0, NULL };
   IngFound *found = ing_database_run_sync (db, ing_document_search_func, &request, &error);
   g_assert_no_error (error);
   return found;
@@ -99,6 +99,29 @@ test_neighbours (void)
         g_autofree char *sentence = make_sentence (i, part);
         g_assert_cmpuint (count (first->text, sentence), <=, 1);
       }
+  ing_database_close_sync (db);
+}
+
+/* Little room: the hit alone, and no more than what there is room for. */
+static void
+test_room (void)
+{
+  static const guint rooms[] = { 1, 300, 450 };
+  g_autoptr (GArray) documents = g_array_new (FALSE, FALSE, sizeof (gint64));
+  g_autoptr (IngDatabase) db = open_filled (documents, 1);
+  for (guint i = 0; i < G_N_ELEMENTS (rooms); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      IngSearchRequest request = { documents, (char *) "drums", 1, rooms[i], ING_SEARCH_WORDS, NULL, 0, NULL };
+      g_autoptr (IngFound) found = ing_database_run_sync (db, ing_document_search_func, &request, &error);
+      g_assert_no_error (error);
+      g_assert_cmpuint (found->passages->len, ==, 1);
+      const char *text = ((IngPassage *) found->passages->pdata[0])->text;
+      guint n = ing_chunk_estimate_tokens (text, strlen (text));
+      g_assert_nonnull (strstr (text, "drums"));
+      g_assert_cmpuint (n, <=, MAX (rooms[i], 200));
+      g_assert_cmpint (count (text, "so0") > 14, ==, rooms[i] > 200);
+    }
   ing_database_close_sync (db);
 }
 
@@ -197,6 +220,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/passages/neighbours", test_neighbours);
+  g_test_add_func ("/passages/room", test_room);
   g_test_add_func ("/passages/apart", test_apart);
   g_test_add_func ("/passages/shared", test_shared);
   g_test_add_func ("/passages/names", test_names);

@@ -103,7 +103,7 @@ test_many (void)
         append_word (text, random);
       make_vector (vector, random);
       static const IngEmbedder embedder = { .name = "made up", .cosine = 0.3 };
-      IngSearchRequest request = { documents, text->str, 5, ING_SEARCH_ALL, vector, WIDTH, &embedder };
+      IngSearchRequest request = { documents, text->str, 5, 0, ING_SEARCH_ALL, vector, WIDTH, &embedder };
       gint64 start = g_get_monotonic_time ();
       g_autoptr (IngFound) found = ing_database_run_sync (db, ing_document_search_func, &request, NULL);
       gint64 took = g_get_monotonic_time () - start;

@@ -106,7 +106,7 @@ search (IngWorkspace *workspace, IngDocument *document, const char *query, const
   gint64 id = ing_document_get_id (document);
   g_array_append_val (ids, id);
   IngDocumentLibrary *library = ing_workspace_get_documents (workspace);
-  ing_document_library_search_async (library, ids, query, earlier, 3, ING_SEARCH_WORDS, NULL,
+  ing_document_library_search_async (library, ids, query, earlier, 3, 0, ING_SEARCH_WORDS, NULL,
                                      app_test_keep_result, &result);
   app_test_wait (result != NULL);
   IngFound *found = ing_document_library_search_finish (library, result, &error);
@@ -233,7 +233,7 @@ search_by_meaning (IngDocumentLibrary *library, IngDocument *document, const cha
   g_autoptr (GAsyncResult) result = NULL;
   gint64 id = ing_document_get_id (document);
   g_array_append_val (ids, id);
-  ing_document_library_search_async (library, ids, query, NULL, 3, ING_SEARCH_ALL, NULL, app_test_keep_result, &result);
+  ing_document_library_search_async (library, ids, query, NULL, 3, 0, ING_SEARCH_ALL, NULL, app_test_keep_result, &result);
   app_test_wait (result != NULL);
   g_autoptr (IngFound) found = ing_document_library_search_finish (library, result, NULL);
   g_assert_nonnull (found);

@@ -89,7 +89,7 @@ ask (Tool *tool, char **question, IngSearchArms arms, const char *name, JsonObje
   g_autoptr (GAsyncResult) result = NULL;
   const char *earlier = question[2] != NULL && *question[2] != '\0' ? question[2] : NULL;
   gint64 start = g_get_monotonic_time ();
-  ing_document_library_search_async (tool->library, ids, question[1], earlier, N_PASSAGES, arms, NULL,
+  ing_document_library_search_async (tool->library, ids, question[1], earlier, N_PASSAGES, 0, arms, NULL,
                                      app_test_keep_result, &result);
   while (result == NULL)
     g_main_context_iteration (NULL, TRUE);
