@@ -29,4 +29,15 @@ guint64 ing_catalogue_entry_get_bytes (IngCatalogueEntry *self, const char *type
 /* An address for ing_remote_find_async(), on ModelScope or on Hugging Face. NULL if it is not there. */
 char *ing_catalogue_entry_dup_address (IngCatalogueEntry *self, gboolean modelscope);
 
+typedef enum
+{
+  ING_TEMPLATE_UNKNOWN,   /* nothing to compare with */
+  ING_TEMPLATE_PUBLISHED, /* the one the model's authors publish */
+  ING_TEMPLATE_OTHER      /* another one than that */
+} IngTemplateOrigin;
+
+/* Of the chat template with @hash (IngModelFacts) in a file called @name that came from @uri (NULL = not known), by the entry
+ * of @catalogue whose repository @uri names, else whose name @name begins with. */
+IngTemplateOrigin ing_catalogue_judge_template (GListModel *catalogue, const char *name, const char *uri, const char *hash);
+
 G_END_DECLS

@@ -38,6 +38,8 @@ typedef struct
   guint64 parameters, file_bytes;
   guint context_train; /* tokens; 0 = not said */
   gboolean has_template, is_encoder;
+  char *template_hash;    /* of the template's text, 16 hexadecimal digits */
+  char *template_foreign; /* a sign it writes that the vocabulary has no token for: it may be another model's */
   GHashTable *sizes; /* type to shrink to (ing_transfers_get_types()) → guint64 *, bytes of the file as that */
   IngFit fit;
   /* As measured when the file was made of @quality_source (a file's name), on a short text; 0 positions = it was not. */

@@ -13,6 +13,7 @@ struct _IngCatalogueEntry
 {
   GObject parent_instance;
   char *name, *architecture, *licence, *languages, *hugging_face, *modelscope;
+  char *template_hash; /* of what the authors publish; NULL = not known */
   guint64 parameters;
   guint context, chinese; /* chinese: 2 good, 1 some, 0 none */
   JsonObject *sizes;      /* type → bytes; NULL */
@@ -31,6 +32,7 @@ ing_catalogue_entry_finalize (GObject *object)
   g_free (self->languages);
   g_free (self->hugging_face);
   g_free (self->modelscope);
+  g_free (self->template_hash);
   g_clear_pointer (&self->sizes, json_object_unref);
   G_OBJECT_CLASS (ing_catalogue_entry_parent_class)->finalize (object);
 }
@@ -97,6 +99,7 @@ read_entry (JsonObject *model, GError **error)
   self->languages = join_languages (self, model);
   self->hugging_face = dup_fact (self, model, "huggingface");
   self->modelscope = dup_fact (self, model, "modelscope");
+  self->template_hash = dup_fact (self, model, "template");
   JsonObject *sizes = get_fact (self, model, "sizes");
   sizes = sizes != NULL ? ing_json_get_object (sizes, "value") : NULL;
   self->sizes = sizes != NULL ? json_object_ref (sizes) : NULL;
@@ -224,4 +227,48 @@ ing_catalogue_entry_dup_address (IngCatalogueEntry *self, gboolean modelscope)
   if (modelscope && self->modelscope != NULL)
     return g_strconcat ("https://modelscope.cn/models/", self->modelscope, NULL);
   return !modelscope && self->hugging_face != NULL ? g_strconcat ("https://huggingface.co/", self->hugging_face, NULL) : NULL;
+}
+
+/* ------------------------------------------------------------------ templates */
+
+static gboolean
+uri_is_of (const char *uri, const char *repository)
+{
+  g_autofree char *part = repository != NULL ? g_strconcat ("/", repository, "/", NULL) : NULL;
+  return uri != NULL && part != NULL && strstr (uri, part) != NULL;
+}
+
+/* Letters and digits alone, small: "Qwen3 0.6B" and "qwen3-0.6b-q8_0.gguf" begin alike. */
+static char *
+dup_plain (const char *text)
+{
+  GString *plain = g_string_new (NULL);
+  for (; *text != '\0'; text++)
+    if (g_ascii_isalnum (*text))
+      g_string_append_c (plain, g_ascii_tolower (*text));
+  return g_string_free (plain, FALSE);
+}
+
+IngTemplateOrigin
+ing_catalogue_judge_template (GListModel *catalogue, const char *name, const char *uri, const char *hash)
+{
+  g_autofree char *plain = dup_plain (name);
+  g_autoptr (IngCatalogueEntry) best = NULL;
+  gsize best_length = 0;
+  for (guint i = 0; *hash != '\0' && i < g_list_model_get_n_items (catalogue); i++)
+    {
+      g_autoptr (IngCatalogueEntry) entry = g_list_model_get_item (catalogue, i);
+      g_autofree char *own = dup_plain (entry->name);
+      gsize length = uri_is_of (uri, entry->hugging_face) || uri_is_of (uri, entry->modelscope) ? G_MAXSIZE
+                     : g_str_has_prefix (plain, own)                                          ? strlen (own)
+                                                                                              : 0;
+      if (length > best_length)
+        {
+          best_length = length;
+          g_set_object (&best, entry);
+        }
+    }
+  if (best == NULL || best->template_hash == NULL)
+    return ING_TEMPLATE_UNKNOWN;
+  return strcmp (best->template_hash, hash) == 0 ? ING_TEMPLATE_PUBLISHED : ING_TEMPLATE_OTHER;
 }

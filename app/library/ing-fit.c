@@ -116,6 +116,9 @@ ing_model_facts_from_json (IngModelFacts *facts, const char *json)
   facts->file_bytes = get_bytes (o, "file_bytes");
   facts->context_train = (guint) CLAMP (ing_json_get_int (o, "context_train", 0), 0, G_MAXINT);
   facts->has_template = ing_json_get_boolean (o, "has_template", FALSE);
+  JsonObject *origin = ing_json_get_object (o, "template");
+  facts->template_hash = g_strdup (origin != NULL ? ing_json_get_string (origin, "hash", "") : "");
+  facts->template_foreign = g_strdup (origin != NULL ? ing_json_get_string (origin, "foreign", "") : "");
   facts->is_encoder = ing_json_get_boolean (o, "is_encoder", FALSE);
   ing_fit_from_json (&facts->fit, json);
   read_quality (facts, ing_json_get_object (o, "quality"));
@@ -143,5 +146,7 @@ ing_model_facts_clear (IngModelFacts *facts)
   g_clear_pointer (&facts->type, g_free);
   g_clear_pointer (&facts->licence, g_free);
   g_clear_pointer (&facts->quality_source, g_free);
+  g_clear_pointer (&facts->template_hash, g_free);
+  g_clear_pointer (&facts->template_foreign, g_free);
   g_clear_pointer (&facts->sizes, g_hash_table_unref);
 }

@@ -5,6 +5,7 @@
  *  3. What the process writes begins with `part`, and nothing else does: all of it can be removed. */
 #include "ing-transfers.h"
 
+#include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
@@ -246,6 +247,10 @@ read_line (Run *run, const char *line)
   guint64 done, total;
   if (sscanf (line, "progress %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, &done, &total) == 2)
     ing_job_set_progress (run->job, MIN (done, total), total);
+  else if (strcmp (line, "phase measuring") == 0)
+    ing_job_set_status_text (run->job, _("Measuring the quality"));
+  else if (g_str_has_prefix (line, "phase "))
+    ing_job_set_status_text (run->job, NULL);
   else if (g_str_has_prefix (line, "failed ") && run->failed == NULL)
     run->failed = read_failure (line + strlen ("failed "));
   else if (run->words->len < MAX_WORDS)

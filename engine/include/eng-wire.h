@@ -66,7 +66,8 @@ typedef enum
   ENG_WIRE_COUNT = 5,
 
   /* {"path"} → DONE {"architecture", "licence": "" = the file does not say, "name", "parameters", "file_bytes", "type", "context_train",
-   *  "has_template", "is_encoder", "device", "memory": plan at "context" (default 4096)}; options as LOAD's; with
+   *  "has_template", "is_encoder", "device", "memory": plan at "context" (default 4096), "template":
+   *  {"hash", "foreign"} as eng_template_write_origin ()}; options as LOAD's; with
    *  "sizes": ["Q4_K_M", …] too {"sizes": {"Q4_K_M": bytes of the file as that, …}} for the names that are known;
    * FAILED as LOAD would, but for too-large. Header only: what stands behind it may be a hole. */
   ENG_WIRE_INSPECT = 6,

@@ -10,6 +10,7 @@
 #include "eng-quality.h"
 #include "eng-quantize-sizes.h"
 #include "eng-serve-private.h"
+#include "eng-template-gguf.h"
 
 #define DEFAULT_INSPECT_CONTEXT 4096
 #define MAX_SIZES 64
@@ -303,6 +304,7 @@ eng_service_inspect (EngService *s, EngRequest *request, EngError *error)
   eng_json_write_member_string (&w, "device", plan.device);
   write_memory (&w, &plan);
   eng_quality_write_member (&w, eng_model_get_file (model));
+  eng_template_write_origin (&w, eng_model_get_file (model));
   const EngJson *sizes = eng_json_get (request->payload, "sizes");
   if (sizes && sizes->type == ENG_JSON_ARRAY)
     write_sizes (&w, sizes, eng_model_get_file (model));

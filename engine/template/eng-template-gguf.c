@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eng-template-gguf.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "eng-error.h"
+
+/* What opens a turn in the families of templates that train it as one token. */
+static const char *const openers[] = { "<|im_start|>", "<|start_header_id|>", "<start_of_turn>", "[gMASK]" };
+#define N_OPENERS (sizeof openers / sizeof openers[0])
 
 /* Keys of GGUF ("seperator" is how the format spells it) and the hub's names for them. */
 static const struct
@@ -76,4 +84,56 @@ eng_template_write_variables (EngJsonWriter *w, const EngGguf *gguf, bool add_ge
   eng_json_write_member_bool (w, "add_generation_prompt", add_generation_prompt);
   if (gguf)
     write_special_tokens (w, gguf);
+}
+
+static bool
+contains (EngGgufString text, const char *part)
+{
+  return memmem (text.data, text.n_bytes, part, strlen (part)) != NULL;
+}
+
+/* An opener that the template writes and the vocabulary has no token for; NULL = none. */
+static const char *
+find_foreign (const EngGguf *gguf, EngGgufString source)
+{
+  bool missing[N_OPENERS];
+  bool any = false;
+  EngGgufArray tokens;
+  EngGgufString token;
+  for (size_t i = 0; i < N_OPENERS; i++)
+    any |= missing[i] = contains (source, openers[i]);
+  if (!any || eng_gguf_get_array (gguf, "tokenizer.ggml.tokens", ENG_GGUF_STRING, &tokens, NULL) != ENG_OK)
+    return NULL;
+  EngGgufStrings it = eng_gguf_array_get_strings (&tokens);
+  while (eng_gguf_strings_next (&it, &token))
+    for (size_t i = 0; i < N_OPENERS; i++)
+      if (missing[i] && eng_gguf_string_equal (token, openers[i]))
+        missing[i] = false;
+  for (size_t i = 0; i < N_OPENERS; i++)
+    if (missing[i])
+      return openers[i];
+  return NULL;
+}
+
+void
+eng_template_write_origin (EngJsonWriter *w, const EngGguf *gguf)
+{
+  EngGgufString source;
+  char hex[17];
+  uint64_t hash = UINT64_C (0xcbf29ce484222325);
+  if (eng_template_source_from_gguf (gguf, false, &source, NULL) != ENG_OK)
+    return;
+  size_t n = source.n_bytes;
+  while (n > 0 && strchr (" \t\r\n", source.data[n - 1]) != NULL && source.data[n - 1] != '\0')
+    n--;
+  for (size_t i = 0; i < n; i++)
+    hash = (hash ^ (uint8_t) source.data[i]) * UINT64_C (0x100000001b3);
+  snprintf (hex, sizeof hex, "%016" PRIx64, hash);
+  const char *foreign = find_foreign (gguf, source);
+  eng_json_write_key (w, "template");
+  eng_json_write_begin_object (w);
+  eng_json_write_member_string (w, "hash", hex);
+  if (foreign)
+    eng_json_write_member_string (w, "foreign", foreign);
+  eng_json_write_end_object (w);
 }

@@ -5,6 +5,7 @@
 #include "eng-commands.h"
 #include "eng-json.h"
 #include "eng-quality.h"
+#include "eng-template-gguf.h"
 #include "eng-tool-session.h"
 
 /* --- devices --- */
@@ -165,6 +166,7 @@ inspect_model (const char *path, const EngToolModelOptions *model_options, bool 
       eng_json_write_begin_object (&w);
       write_json (&w, info, program, &plan);
       eng_quality_write_member (&w, eng_model_get_file (model));
+      eng_template_write_origin (&w, eng_model_get_file (model));
       eng_json_write_end_object (&w);
       code = eng_tool_finish_json (&out);
     }

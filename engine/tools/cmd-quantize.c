@@ -192,6 +192,7 @@ eng_cmd_quantize (int argc, char **argv)
   quantize_options.transfer.type_bytes = result.type_bytes;
   eng_tool_progress_begin (&progress, &quantize_options.transfer);
   measure.n_threads = n_threads;
+  measure.lines = progress.lines;
   EngStatus status = eng_tool_measure_begin (&measure, arguments[0], out_path, &target, &error);
   quantize_options.target = target;
   if (status == ENG_OK)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eng-tool-measure.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "eng-arena.h"
@@ -36,11 +37,15 @@ static EngStatus
 measure_cb (void *data, const char *path, const EngTransferOptions *transfer, EngQuality *out, EngError *error)
 {
   EngToolMeasure *m = data;
+  if (m->lines)
+    fputs ("phase measuring\n", stderr);
   EngStatus status = m->measure ? ENG_OK : make_measure (m, error);
-  if (status != ENG_OK)
-    return status;
-  return path ? eng_measure_file (m->measure, path, transfer, out, error)
-              : eng_measure_prepare (m->measure, transfer, error);
+  if (status == ENG_OK)
+    status = path ? eng_measure_file (m->measure, path, transfer, out, error)
+                  : eng_measure_prepare (m->measure, transfer, error);
+  if (m->lines)
+    fputs ("phase writing\n", stderr);
+  return status;
 }
 
 EngStatus

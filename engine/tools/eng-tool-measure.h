@@ -14,6 +14,7 @@ typedef struct
   const char *reference; /* --reference */
   uint64_t max_seconds;  /* --measure-seconds; set a default before parsing */
   uint64_t n_threads;
+  bool lines;            /* say on standard error when it measures: "phase measuring", "phase writing" */
   /* The rest is set by eng_tool_measure_begin (). */
   char *reference_file; /* where it lies when @reference is a folder */
   char *text;

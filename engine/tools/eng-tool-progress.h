@@ -4,6 +4,7 @@
  *
  * With --progress standard error has lines of its own among the usual messages:
  *   progress DONE TOTAL       bytes, at most 20 a second
+ *   phase measuring, phase writing       what it does from here on, where quality is measured
  *   failed {"code", "text", "field", "offset", "line", "needed", "available"}       as ENG_WIRE_FAILED */
 #pragma once
 

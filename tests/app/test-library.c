@@ -174,6 +174,28 @@ test_catalogue (void)
     }
 }
 
+/* The chat template's origin: by the repository the file came from, else by its name. */
+static void
+test_templates (void)
+{
+  static const char json[] = "{\"models\":[{\"name\":\"Own 1B\",\"architecture\":{\"value\":\"llama\"},\"licence\":{\"value\":\"MIT\"},"
+                             "\"parameters\":{\"value\":5},\"huggingface\":{\"value\":\"own/one\"},\"template\":{\"value\":\"00ff\"}},"
+                             "{\"name\":\"Own 1B Chat\",\"architecture\":{\"value\":\"llama\"},\"licence\":{\"value\":\"MIT\"},"
+                             "\"parameters\":{\"value\":5},\"modelscope\":{\"value\":\"own/chat\"}}]}";
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GListModel) list = ing_catalogue_new (json, "en", &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (ing_catalogue_judge_template (list, "own-1b-Q4.gguf", NULL, "00ff"), ==, ING_TEMPLATE_PUBLISHED);
+  g_assert_cmpint (ing_catalogue_judge_template (list, "own_1B.gguf", NULL, "00fe"), ==, ING_TEMPLATE_OTHER);
+  /* The longer name has no known one. */
+  g_assert_cmpint (ing_catalogue_judge_template (list, "Own-1B-Chat-Q8_0.gguf", NULL, "00fe"), ==, ING_TEMPLATE_UNKNOWN);
+  g_assert_cmpint (ing_catalogue_judge_template (list, "x.gguf", "https://hub/own/one/resolve/main/x.gguf", "00fe"), ==,
+                   ING_TEMPLATE_OTHER);
+  g_assert_cmpint (ing_catalogue_judge_template (list, "x.gguf", "https://hub/own/oneself/x.gguf", "00ff"), ==,
+                   ING_TEMPLATE_UNKNOWN);
+  g_assert_cmpint (ing_catalogue_judge_template (list, "own-1b.gguf", NULL, ""), ==, ING_TEMPLATE_UNKNOWN);
+}
+
 /* ------------------------------------------------------------------ files */
 
 static gboolean
@@ -413,6 +435,7 @@ main (int argc, char **argv)
   g_test_add_func ("/library/ollama", test_ollama);
   g_test_add_func ("/library/link", test_link);
   g_test_add_func ("/library/catalogue", test_catalogue);
+  g_test_add_func ("/library/templates", test_templates);
   g_test_add_func ("/library/fit/words", test_words);
   g_test_add_func ("/library/fit/remote-header", test_remote_plan);
   return g_test_run ();

@@ -108,6 +108,28 @@ test_quantize (void)
   app_test_close (workspace);
 }
 
+/* What a program that reads the lines is told: when the quality is measured, before and after the writing. */
+static void
+test_phases (void)
+{
+  g_autofree char *in = copy_model ("large-F16.gguf"), *out = g_strconcat (in, ".small.gguf", NULL);
+  g_autofree char *words = NULL, *unused = NULL;
+  g_autoptr (GError) error = NULL;
+  int status = -1;
+  const char *argv[] = { g_getenv ("INGLENOOK_ENGINE"), "quantize", in, out, "Q8_0", "--measure", "--progress", "--json", NULL };
+  g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, 0, NULL, NULL, &unused, &words, &status, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (status, ==, 0);
+  const char *first = strstr (words, "phase measuring\n");
+  g_assert_nonnull (first);
+  const char *between = strstr (first, "phase writing\n");
+  g_assert_nonnull (between);
+  const char *second = strstr (between, "phase measuring\n");
+  g_assert_nonnull (second);
+  g_assert_nonnull (strstr (second, "phase writing\n"));
+  g_assert_cmpint (g_remove (out), ==, 0);
+}
+
 /* Into a size, by measured error; what came out stands in the file beside the original's, and a size that is too small names
  * the smallest. */
 static void
@@ -270,6 +292,7 @@ main (int argc, char **argv)
   g_setenv ("INGLENOOK_MODELS", models, TRUE);
   g_setenv ("XDG_CACHE_HOME", cache, TRUE);
   g_test_add_func ("/transfers/quantize", test_quantize);
+  g_test_add_func ("/transfers/phases", test_phases);
   g_test_add_func ("/transfers/target", test_target);
   g_test_add_func ("/transfers/failure", test_failure);
   g_test_add_func ("/transfers/convert", test_convert);

@@ -118,6 +118,7 @@ def open_page(root, name):
     about = "About this model " + name
     press_until(root, about, lambda: is_shown(root, name), "the page of " + name)
     row_text(root, "apache-2.0", 30)
+    row_text(root, "The one that the model’s authors publish", 30)
 
 
 def is_shown(root, name):

@@ -173,6 +173,33 @@ set_value (GtkWidget *label, const char *text)
   gtk_label_set_text (GTK_LABEL (label), text != NULL && *text != '\0' ? text : _("The file does not say"));
 }
 
+/* Whose the template is, under its title; a warning where it is not what the authors publish, or not this model's. */
+static void
+show_template_origin (IngModelPage *self, const IngModelFacts *facts)
+{
+  g_autoptr (GListModel) catalogue = ing_catalogue_new (NULL, NULL, NULL);
+  GtkWidget *row = gtk_widget_get_ancestor (self->template, ADW_TYPE_ACTION_ROW);
+  IngTemplateOrigin origin
+      = catalogue != NULL ? ing_catalogue_judge_template (catalogue, ing_model_file_get_name (self->file),
+                                                          ing_model_file_get_uri (self->file), facts->template_hash)
+                          : ING_TEMPLATE_UNKNOWN;
+  g_autofree char *words = NULL;
+
+  if (*facts->template_foreign != '\0')
+    words = g_strdup_printf (_("It writes “%s”, which this model does not know as a sign: it may be another model’s. Answers may be "
+                               "poor or not end."),
+                             facts->template_foreign);
+  else if (origin == ING_TEMPLATE_OTHER)
+    words = g_strdup (_("Not the one that the model’s authors publish: whoever made this file changed it"));
+  else if (origin == ING_TEMPLATE_PUBLISHED)
+    words = g_strdup (_("The one that the model’s authors publish"));
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (row), words != NULL ? words : "");
+  if (*facts->template_foreign != '\0' || origin == ING_TEMPLATE_OTHER)
+    gtk_widget_add_css_class (self->template, "warning");
+  else
+    gtk_widget_remove_css_class (self->template, "warning");
+}
+
 static void
 show_facts (IngModelPage *self, const IngModelFacts *facts)
 {
@@ -190,6 +217,7 @@ show_facts (IngModelPage *self, const IngModelFacts *facts)
   set_value (self->template, facts->is_encoder     ? _("None needed: it compares texts")
                              : facts->has_template ? _("From the file")
                                                    : _("None: it goes on with a text"));
+  show_template_origin (self, facts);
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self->planned), planned);
   gtk_widget_set_sensitive (self->load, !facts->is_encoder);
   gtk_widget_set_sensitive (self->shrink, TRUE);

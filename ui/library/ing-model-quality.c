@@ -46,8 +46,8 @@ ing_model_quality_new (IngWorkspace *workspace, IngModelFile *file, const IngMod
   if (facts->quality_positions == 0)
     return NULL;
   g_autofree char *positions = ing_numbers_dup_count (facts->quality_positions);
-  g_autofree char *text = g_strdup_printf (_("Measured at %s places of a short text when it was made. Lower perplexity is better; a "
-                                             "difference (KL) below 0.02 is hard to notice."),
+  g_autofree char *text = g_strdup_printf (_("Measured at %s places of a short text when it was made. Lower perplexity is better; with a "
+                                             "difference of 0 it would be the same model."),
                                            positions);
   g_autofree char *more = g_strdup_printf (_("Difference to the original (mean KL) %.4f; the same word is likeliest at %.1f %% of "
                                              "places"),
