@@ -265,7 +265,7 @@ plan_steps (EngBound *b)
 static const char *
 what_is_missing (const EngStep *s)
 {
-  if (s->kind == ENG_STEP_DELTA || s->kind == ENG_STEP_GATE || (s->kind == ENG_STEP_QKV && s->u.qkv.gate))
+  if (s->kind == ENG_STEP_DELTA || s->kind == ENG_STEP_GATE || s->kind == ENG_STEP_CONV || (s->kind == ENG_STEP_QKV && s->u.qkv.gate))
     return "layers with a recurrent state or gated attention";
   if (s->kind >= ENG_STEP_POOL)
     return "embedding models";

@@ -27,13 +27,17 @@ get_uniform (EngBuilder *b, const char *key, uint32_t min, uint32_t max, uint32_
   EngGgufValue value;
   if (eng_gguf_get_value (b->file, key, &value, NULL) != ENG_OK || value.type != ENG_GGUF_ARRAY)
     return false;
+  size_t n_key = strlen (key), n_ending = strlen (".head_count_kv");
+  bool may_lack = n_key > n_ending && strcmp (key + n_key - n_ending, ".head_count_kv") == 0;
   int64_t first = 0;
   for (uint64_t i = 0; i < value.array.n; i++)
     {
       int64_t v;
       if (!eng_gguf_array_get_i64 (&value.array, i, &v))
         return false; /* the plain getter says what is wrong with it */
-      if (i == 0)
+      if (may_lack && v == 0)
+        continue; /* a layer without attention: its tensors say so as well */
+      if (first == 0)
         first = v;
       if (v != first)
         {

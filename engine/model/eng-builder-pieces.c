@@ -216,8 +216,14 @@ eng_build_experts (EngBuilder *b, uint32_t layer, const EngExpertOptions *o, Eng
 void
 eng_build_output (EngBuilder *b, EngNormKind norm, float scale, float soft_cap)
 {
+  eng_build_output_behind (b, "output_norm", norm, scale, soft_cap);
+}
+
+void
+eng_build_output_behind (EngBuilder *b, const char *name, EngNormKind norm, float scale, float soft_cap)
+{
   const EngLayerBuffers *l = &b->buffers_of_layer;
-  eng_build_norm (b, ENG_LAYER_NONE, norm, l->residual, l->normed, "output_norm");
+  eng_build_norm (b, ENG_LAYER_NONE, norm, l->residual, l->normed, name);
   EngStep *step = eng_builder_step (b, ENG_STEP_OUTPUT, ENG_LAYER_NONE, l->normed, ENG_BUFFER_NONE);
   bool tied = !eng_builder_has_tensor (b, ENG_LAYER_NONE, "output.weight");
   step->w[0] = eng_builder_product (b, ENG_LAYER_NONE, tied ? "token_embd.weight" : "output.weight",

@@ -216,6 +216,8 @@ void eng_build_sandwich_layer (EngBuilder *b, uint32_t layer, const EngAttention
 
 /* output_norm, then logits through "output" or, where the file has none, the embedding itself. */
 void eng_build_output (EngBuilder *b, EngNormKind norm, float scale, float soft_cap);
+/* The same with a norm of another @name. */
+void eng_build_output_behind (EngBuilder *b, const char *name, EngNormKind norm, float scale, float soft_cap);
 
 /* Check that nothing in the file was left out, and hand the program over. */
 EngStatus eng_builder_finish (EngBuilder *b, EngProgram *program);

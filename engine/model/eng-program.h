@@ -190,6 +190,11 @@ typedef enum
    * weight w[0]; none: dst = src .* act (aux). u.gate. dst may equal src or aux. */
   ENG_STEP_GATE,
 
+  /* Gated short convolution: src [R, 3 n] = b, c, x; of each column, y = b * x and dst [R, n] = c * sum_j w[0][column][j] *
+   * (y of the row n_conv - 1 - j back). u.delta: n_conv, group and layer; the state is y of the last n_conv - 1 rows. src
+   * holds nothing useful afterwards. Rows as for DELTA. */
+  ENG_STEP_CONV,
+
   ENG_STEP_N_KINDS
 } EngStepKind;
 

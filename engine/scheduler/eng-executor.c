@@ -198,7 +198,7 @@ cut_program (const EngProgram *program, const EngExecutorOptions *o, Part **part
       (*pieces)[n - 1].n_steps++;
       if (step->kind == ENG_STEP_QKV && step->u.qkv.group < 8)
         part->has_group[step->u.qkv.group] = true;
-      if (step->kind == ENG_STEP_DELTA && step->u.delta.group < 8)
+      if ((step->kind == ENG_STEP_DELTA || step->kind == ENG_STEP_CONV) && step->u.delta.group < 8)
         part->has_group[step->u.delta.group] = true;
     }
   find_crossings (program, *pieces, n);

@@ -2,6 +2,7 @@
 /* The architectures: what their tensors are called on the hub (names of the `transformers` library's
  * modules) and in GGUF (names of ggml-org/ggml, docs/gguf.md, "Standardized tensor names", and, where
  * that is silent, those that published files have). A new one is a table here. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -181,6 +182,31 @@ static const EngConvertRule qwen35_rules[] = {
   { "self_attn.o_proj.weight", "attn_output.weight", 0 },
   { "self_attn.q_norm.weight", "attn_q_norm.weight", ONE },
   { "self_attn.k_norm.weight", "attn_k_norm.weight", ONE },
+  { NULL },
+};
+
+/* Most layers have the convolution, the others attention; the loader asks for the one or the other. */
+static const EngConvertRule lfm2_globals[] = {
+  { "embed_tokens.weight", "token_embd.weight", REQ | ENG_RULE_VOCAB },
+  { "embedding_norm.weight", "token_embd_norm.weight", REQ },
+  { NULL },
+};
+
+static const EngConvertRule lfm2_rules[] = {
+  { "operator_norm.weight", "attn_norm.weight", REQ },
+  { "ffn_norm.weight", "ffn_norm.weight", REQ },
+  { "conv.in_proj.weight", "shortconv.in_proj.weight", 0 },
+  { "conv.conv.weight", "shortconv.conv.weight", ENG_RULE_TAPS },
+  { "conv.out_proj.weight", "shortconv.out_proj.weight", 0 },
+  { "self_attn.q_proj.weight", "attn_q.weight", 0 },
+  { "self_attn.k_proj.weight", "attn_k.weight", 0 },
+  { "self_attn.v_proj.weight", "attn_v.weight", 0 },
+  { "self_attn.out_proj.weight", "attn_output.weight", 0 },
+  { "self_attn.q_layernorm.weight", "attn_q_norm.weight", 0 },
+  { "self_attn.k_layernorm.weight", "attn_k_norm.weight", 0 },
+  { "feed_forward.w1.weight", "ffn_gate.weight", REQ },
+  { "feed_forward.w3.weight", "ffn_up.weight", REQ },
+  { "feed_forward.w2.weight", "ffn_down.weight", REQ },
   { NULL },
 };
 
@@ -432,6 +458,51 @@ set_qwen35 (EngConvert *c)
     }
 }
 
+/* The width that config.json gives is, unless it says otherwise, that of a block without a gate. */
+static uint32_t
+find_lfm2_width (EngConvert *c)
+{
+  uint32_t width = eng_convert_need_u32 (c, "block_ff_dim|intermediate_size");
+  if (!eng_convert_get_bool (c, "block_auto_adjust_ff_dim", true))
+    return width;
+  uint32_t multiple = eng_convert_get_u32 (c, "block_multiple_of", 256);
+  double wide = floor (eng_convert_get_f64 (c, "block_ffn_dim_multiplier", 1.0) * floor (2.0 * width / 3.0));
+  if (!(wide >= 1 && wide < 1e7) || multiple == 0 || multiple > 1u << 20)
+    {
+      eng_convert_fail (c, ENG_ERR_FORMAT, "block_ffn_dim_multiplier", "config.json gives feed-forward blocks of %g", wide);
+      return 1;
+    }
+  return ((uint32_t) wide + multiple - 1) / multiple * multiple;
+}
+
+/* Heads of keys and values, layer by layer: 0 where there is a convolution. */
+static void
+set_lfm2 (EngConvert *c)
+{
+  const EngJson *types = eng_json_get (c->config, "layer_types"), *list = eng_json_get (c->config, "full_attn_idxs");
+  int32_t *heads = eng_arena_alloc_array (&c->arena, c->n_layers, sizeof *heads);
+  bool by_type = types && types->type == ENG_JSON_ARRAY && types->n == c->n_layers;
+  bool by_list = list && list->type == ENG_JSON_ARRAY;
+  if (!heads || (!by_type && !by_list))
+    {
+      eng_convert_fail (c, ENG_ERR_FORMAT, "layer_types", "config.json does not say which layers have attention");
+      return;
+    }
+  for (uint32_t i = 0; by_type && i < c->n_layers; i++)
+    heads[i] = eng_json_is_string (eng_json_at (types, i), "full_attention") ? (int32_t) c->n_heads_kv : 0;
+  for (size_t k = 0; !by_type && k < list->n; k++)
+    {
+      const EngJson *at = eng_json_at (list, k);
+      if (at->type == ENG_JSON_NUMBER && at->is_integer && at->integer >= 0 && at->integer < c->n_layers)
+        heads[at->integer] = (int32_t) c->n_heads_kv;
+    }
+  eng_convert_set_u32 (c, "feed_forward_length", find_lfm2_width (c));
+  eng_convert_set_u32 (c, "shortconv.l_cache", eng_convert_get_u32 (c, "conv_L_cache", 3));
+  if (c->status == ENG_OK)
+    c->status = eng_gguf_writer_set_array (c->writer, "lfm2.attention.head_count_kv", ENG_GGUF_I32, c->n_layers, heads,
+                                           c->error);
+}
+
 static void
 set_phi3 (EngConvert *c)
 {
@@ -529,6 +600,7 @@ static const EngConvertArch archs[] = {
     RULES (glm4moe_rules, attention), NULL, set_glm4moe },
   { "SmolLM3ForCausalLM", "smollm3", "model.|", "layers.", "silu", RULES (decoder_globals),
     RULES (decoder_norms, attention_reordered, gated), NULL, set_smollm3 },
+  { "Lfm2ForCausalLM", "lfm2", "model.|", "layers.", NULL, RULES (lfm2_globals), RULES (lfm2_rules), NULL, set_lfm2 },
   { "GlmForCausalLM", "chatglm", "model.|", "layers.", "silu", RULES (decoder_globals),
     RULES (decoder_norms, attention, fused_gate_up), NULL, NULL },
   { "ChatGLMModel|ChatGLMForConditionalGeneration", "chatglm", "transformer.|", "encoder.layers.",
@@ -557,5 +629,5 @@ const char *
 eng_convert_arch_get_names (void)
 {
   return "Llama, Mistral, Mixtral, Qwen2, Qwen3, Qwen2Moe, Qwen3Moe, Qwen3_5, Qwen3_5Moe, Gemma2, Gemma3, "
-         "EmbeddingGemma, Glm, Glm4, Glm4Moe, ChatGLM, SmolLM3, Phi3, Bert, XLMRoberta, NomicBert";
+         "EmbeddingGemma, Glm, Glm4, Glm4Moe, Lfm2, ChatGLM, SmolLM3, Phi3, Bert, XLMRoberta, NomicBert";
 }

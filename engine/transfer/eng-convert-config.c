@@ -360,9 +360,9 @@ eng_convert_hparams (EngConvert *c)
   eng_convert_set_u32 (c, "embedding_length", width);
   eng_convert_set_u32 (c, "block_count", c->n_layers);
   /* Where all layers have experts it may be absent. */
-  if (eng_convert_has (c, "intermediate_size|ffn_hidden_size|n_inner") || !eng_convert_has (c, "moe_intermediate_size"))
+  if (eng_convert_has (c, "intermediate_size|ffn_hidden_size|n_inner|block_ff_dim") || !eng_convert_has (c, "moe_intermediate_size"))
     eng_convert_set_u32 (c, "feed_forward_length",
-                         eng_convert_need_u32 (c, "intermediate_size|ffn_hidden_size|n_inner"));
+                         eng_convert_need_u32 (c, "intermediate_size|ffn_hidden_size|n_inner|block_ff_dim"));
   eng_convert_set_u32 (c, "attention.head_count", c->n_heads);
   eng_convert_set_u32 (c, "attention.head_count_kv", c->n_heads_kv);
   if (own_width)
@@ -376,7 +376,7 @@ eng_convert_hparams (EngConvert *c)
                          eng_convert_get_f64 (c, "layer_norm_eps|layer_norm_epsilon", 1e-12));
   else
     eng_convert_set_f32 (c, "attention.layer_norm_rms_epsilon",
-                         eng_convert_get_f64 (c, "rms_norm_eps|layernorm_epsilon", 1e-6));
+                         eng_convert_get_f64 (c, "rms_norm_eps|layernorm_epsilon|norm_eps", 1e-6));
   check_activation (c);
   set_experts (c);
   if (!eng_convert_is_one_of ("bert|nomic-bert", c->arch->name))

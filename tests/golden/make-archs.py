@@ -93,12 +93,15 @@ class Writer:
         self.w.close()
 
 
-def write_common(w, c):
+def write_common(w, c, heads_kv=None):
     width = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
     w.u32(block_count=c.num_hidden_layers + w.n_ahead, embedding_length=c.hidden_size,
           context_length=c.max_position_embeddings, attention__head_count=c.num_attention_heads,
           feed_forward_length=c.intermediate_size, vocab_size=c.vocab_size)
-    w.u32(attention__head_count_kv=getattr(c, "num_key_value_heads", c.num_attention_heads))
+    if heads_kv:
+        w.w.add_array(w.arch + ".attention.head_count_kv", heads_kv)
+    else:
+        w.u32(attention__head_count_kv=getattr(c, "num_key_value_heads", c.num_attention_heads))
     w.u32(attention__key_length=width, attention__value_length=width)
     return width
 
@@ -337,6 +340,26 @@ def qwen35(w, c):
                   n_rot=int(c.head_dim * c.rope_parameters["partial_rotary_factor"]))
 
 
+def lfm2(w, c):
+    width = write_common(w, c, [c.num_key_value_heads * (t == "full_attention") for t in c.layer_types])
+    write_rope(w, c, width)
+    w.f32(attention__layer_norm_rms_epsilon=c.norm_eps)
+    w.u32(shortconv__l_cache=c.conv_L_cache)
+    w.take("token_embd.weight", "model.embed_tokens.weight")
+    w.take("token_embd_norm.weight", "model.embedding_norm.weight")
+    w.state.pop("lm_head.weight", None)
+    for i in range(c.num_hidden_layers):
+        src, dst = "model.layers.%d." % i, "blk.%d." % i
+        for theirs, ours in (("operator_norm", "attn_norm"), ("ffn_norm", "ffn_norm"), ("conv.in_proj", "shortconv.in_proj"),
+                             ("conv.out_proj", "shortconv.out_proj"), ("self_attn.q_proj", "attn_q"),
+                             ("self_attn.k_proj", "attn_k"), ("self_attn.v_proj", "attn_v"),
+                             ("self_attn.out_proj", "attn_output"), ("self_attn.q_layernorm", "attn_q_norm"),
+                             ("self_attn.k_layernorm", "attn_k_norm"), ("feed_forward.w1", "ffn_gate"),
+                             ("feed_forward.w3", "ffn_up"), ("feed_forward.w2", "ffn_down")):
+            w.take(dst + ours + ".weight", src + theirs + ".weight")
+        w.take(dst + "shortconv.conv.weight", src + "conv.conv.weight", lambda x: x[:, 0])
+
+
 def bert(w, c, prefix=""):
     write_common(w, c)
     w.f32(attention__layer_norm_epsilon=c.layer_norm_eps)
@@ -462,6 +485,9 @@ ARCHS = {
     "qwen35": ("qwen35", lambda: tf.Qwen3_5TextConfig(**QWEN35), tf.Qwen3_5ForCausalLM, qwen35, 200),
     "qwen35moe": ("qwen35moe", lambda: tf.Qwen3_5MoeTextConfig(
         **QWEN35, **{**MOE, "num_experts": 4, "num_experts_per_tok": 2}, shared_expert_intermediate_size=40), tf.Qwen3_5MoeForCausalLM, qwen35, 100),
+    "lfm2": ("lfm2", lambda: tf.Lfm2Config(
+        **{**BASE, "num_hidden_layers": 4, "max_position_embeddings": 256}, block_auto_adjust_ff_dim=False,
+        layer_types=["conv", "conv", "full_attention", "conv"], **rope()), tf.Lfm2ForCausalLM, lfm2, 150),
     "gemma-embedding": ("gemma-embedding", lambda: tf.Gemma3TextConfig(
         **{**LONG_BASE, "num_hidden_layers": 7}, head_dim=16, query_pre_attn_scalar=16,
         sliding_window=100, use_bidirectional_attention=True, rope_parameters={

@@ -229,6 +229,8 @@ def main():
     d("qwen35", Qwen3_5TextConfig, Qwen3_5ForCausalLM, "qwen35", DELTA, **delta)
     d("qwen35moe", Qwen3_5MoeTextConfig, Qwen3_5MoeForCausalLM, "qwen35", DELTA,
       shared_expert_intermediate_size=24, **experts, **delta)
+    d("lfm2", Lfm2Config, Lfm2ForCausalLM, "llama-3", DELTA, num_hidden_layers=4, pad_token_id=0, block_multiple_of=16,
+      layer_types=["conv", "full_attention", "conv", "conv"])
     d("gemma2", Gemma2Config, Gemma2ForCausalLM, "gemma", LONG, head_dim=16, query_pre_attn_scalar=16,
       sliding_window=64)
     d("gemma3", Gemma3TextConfig, Gemma3ForCausalLM, "gemma", LONG, num_hidden_layers=7, head_dim=16,

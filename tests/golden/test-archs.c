@@ -244,10 +244,11 @@ run_together (const Recurrent *r, const uint32_t *sequences, uint32_t n_sequence
 }
 
 static void
-test_recurrent (void)
+test_recurrent (gconstpointer data)
 {
-  g_autoptr (TestNpy) tokens = load ("qwen35", "tokens"), rows = load ("qwen35", "rows"), logits = load ("qwen35", "logits");
-  EngSession *session = open_session ("qwen35", true, 256);
+  const char *name = data;
+  g_autoptr (TestNpy) tokens = load (name, "tokens"), rows = load (name, "rows"), logits = load (name, "logits");
+  EngSession *session = open_session (name, true, 256);
   g_autoptr (GArray) all = g_array_new (FALSE, FALSE, sizeof (int32_t));
   for (int32_t i = 0; i < (int32_t) tokens->n; i++)
     g_array_append_val (all, i);
@@ -292,7 +293,7 @@ int
 main (int argc, char **argv)
 {
   static const char *const decoders[]
-      = { "chatglm", "gemma2", "gemma3", "glm4", "glm4moe", "gpt-oss", "llama-linear", "llama-llama3", "llama-yarn",
+      = { "chatglm", "gemma2", "gemma3", "glm4", "glm4moe", "gpt-oss", "lfm2", "llama-linear", "llama-llama3", "llama-yarn",
           "mistral", "mixtral", "phi3", "phi3-longrope", "qwen2", "qwen2moe", "qwen3", "qwen35", "qwen35moe", "qwen3moe",
           "smollm3" };
   static const char *const encoders[] = { "bert", "gemma-embedding", "nomic-bert", "ranker", "xlm-roberta" };
@@ -310,7 +311,8 @@ main (int argc, char **argv)
       g_autofree char *path = g_strconcat ("/archs/", encoders[i], NULL);
       g_test_add_data_func (path, encoders[i], test_encoder);
     }
-  g_test_add_func ("/archs/recurrent-state", test_recurrent);
+  g_test_add_data_func ("/archs/recurrent-state/lfm2", "lfm2", test_recurrent);
+  g_test_add_data_func ("/archs/recurrent-state/qwen35", "qwen35", test_recurrent);
   for (guint i = 0; i < G_N_ELEMENTS (tiers); i++)
     {
       g_autofree char *path = g_strconcat ("/archs/tiers/", tiers[i].name, NULL);

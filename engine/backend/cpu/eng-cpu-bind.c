@@ -28,6 +28,7 @@ static const uint8_t slot_uses[ENG_STEP_N_KINDS][8] = {
   [ENG_STEP_POOL] = { P, V, P, V },
   [ENG_STEP_DELTA] = { V, V, V },
   [ENG_STEP_GATE] = { V },
+  [ENG_STEP_CONV] = { V },
 #undef V
 #undef L
 #undef P
@@ -100,6 +101,22 @@ check_delta (const EngProgram *program, uint32_t i_step, EngError *error)
 }
 
 static EngStatus
+check_conv (const EngProgram *program, uint32_t i_step, EngError *error)
+{
+  const EngStep *s = &program->steps[i_step];
+  uint32_t width = program->buffers[s->dst].width, n_conv = s->u.delta.n_conv;
+  if (n_conv == 0 || n_conv > ENG_CPU_MAX_TAPS)
+    return eng_error_set (error, ENG_ERR_UNSUPPORTED, "shortconv.l_cache", ENG_OFFSET_NONE,
+                          "step %u: a convolution of %u taps; this device runs 1 to %u", i_step, n_conv,
+                          ENG_CPU_MAX_TAPS);
+  if (s->u.delta.group >= program->n_groups || program->groups[s->u.delta.group].kind != ENG_STATE_RECURRENT
+      || s->u.delta.i_layer_in_group >= program->groups[s->u.delta.group].n_layers
+      || program->groups[s->u.delta.group].n_floats != (n_conv - 1) * width || program->buffers[s->src].width != 3 * width)
+    return step_error (error, i_step, "state group or buffer has another shape");
+  return ENG_OK;
+}
+
+static EngStatus
 check_step (const EngProgram *program, uint32_t i_step, EngError *error)
 {
   const EngStep *step = &program->steps[i_step];
@@ -119,6 +136,8 @@ check_step (const EngProgram *program, uint32_t i_step, EngError *error)
     return check_attention (program, i_step, error);
   if (step->kind == ENG_STEP_DELTA)
     return check_delta (program, i_step, error);
+  if (step->kind == ENG_STEP_CONV)
+    return check_conv (program, i_step, error);
   if (step->kind == ENG_STEP_ROUTE
       && (step->u.route.n_used == 0 || step->u.route.n_used > step->u.route.n_expert
           || step->u.route.n_expert > ENG_CPU_MAX_EXPERTS
@@ -204,6 +223,10 @@ check_shapes (const EngProgram *program, uint32_t i_step, EngError *error)
           status = check_product (program, i_step, s->w[1], n_v, 1, error);
         return status != ENG_OK ? status : check_product (program, i_step, s->w[2], n_v, 1, error);
       }
+    case ENG_STEP_CONV:
+      if (s->w[0] == ENG_WEIGHT_NONE)
+        return step_error (error, i_step, "a weight is absent");
+      return check_product (program, i_step, s->w[0], dst * s->u.delta.n_conv, 1, error);
     case ENG_STEP_GATE:
       if (src != dst || program->buffers[s->aux].width != dst || s->u.gate.n_head == 0
           || dst % s->u.gate.n_head != 0 || dst > ENG_CPU_PARTS * ENG_CPU_PART_FLOATS)

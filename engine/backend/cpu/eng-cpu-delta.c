@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layers with a recurrent state: the gated delta rule behind its convolution, and gates.
+/* Layers with a recurrent state: the gated delta rule behind its convolution, gates, and gated convolutions.
  *
- * A layer's state: the last n_conv - 1 rows of the convolution's input, [n_conv - 1][width]; then of each value head
+ * A layer's state (of a gated convolution only its first part): the last n_conv - 1 rows of the convolution's input, [n_conv - 1][width]; then of each value head
  * matrices S in slices of TILE columns, [slices][k_width][columns of the slice], so that one slice (16 KB) stays in
  * the first cache while all rows go through it.
  *
@@ -74,7 +74,8 @@ next_stop (const EngCpuRun *run, const Span *span, uint32_t done, float **state)
 typedef struct
 {
   EngCpuRun *run;
-  uint32_t n_k, n_v, width; /* heads; numbers of a row of src */
+  uint32_t n_k, n_v, width; /* heads; numbers of a row of the convolution's input */
+  uint32_t first;           /* where in src those begin */
 } DeltaJob;
 
 /* Columns [c0, c0 + n) of the newest n_conv - 1 rows to every place where the state is kept. */
@@ -92,10 +93,22 @@ keep_history (const DeltaJob *job, const Span *span, float before[MAX_TAPS][ENG_
         {
           int64_t row = (int64_t) done - n_back + j; /* of the span */
           memcpy (state + (size_t) j * job->width + c0,
-                  row < 0 ? before[n_back + row] : eng_cpu_row (run, run->step->src, span->r0 + (uint32_t) row) + c0,
+                  row < 0 ? before[n_back + row] : eng_cpu_row (run, run->step->src, span->r0 + (uint32_t) row) + job->first + c0,
                   n * sizeof (float));
         }
     }
+}
+
+/* The newest n_conv - 1 rows in front of the span. */
+static void
+read_history (const DeltaJob *job, const Span *span, float before[MAX_TAPS][ENG_CPU_MAX_CHUNK], uint32_t c0, uint32_t n)
+{
+  const float *state = state_before (job->run, span);
+  for (uint32_t j = 0; j + 1 < job->run->step->u.delta.n_conv; j++)
+    if (state)
+      memcpy (before[j], state + (size_t) j * job->width + c0, n * sizeof (float));
+    else
+      memset (before[j], 0, n * sizeof (float));
 }
 
 /* In place, the last row first: a row needs those before it as they were. */
@@ -112,22 +125,31 @@ convolve (const DeltaJob *job, const Span *span, float before[MAX_TAPS][ENG_CPU_
       taps[j][c] = w[(size_t) c * n_conv + j];
   for (uint32_t r = span->n; r-- > 0;)
     {
-      float *x = eng_cpu_row (run, run->step->src, span->r0 + r) + c0;
+      float *x = eng_cpu_row (run, run->step->src, span->r0 + r) + job->first + c0;
       for (uint32_t c = 0; c < n; c++)
         x[c] *= taps[n_conv - 1][c];
       for (uint32_t back = 1; back < n_conv; back++)
         {
-          const float *old = back <= r ? eng_cpu_row (run, run->step->src, span->r0 + r - back) + c0
+          const float *old = back <= r ? eng_cpu_row (run, run->step->src, span->r0 + r - back) + job->first + c0
                                        : before[n_conv - 1 + r - back];
           const float *tap = taps[n_conv - 1 - back];
           for (uint32_t c = 0; c < n; c++)
             x[c] += tap[c] * old[c];
         }
-      run->k->silu (x, x, n);
     }
 }
 
 #define LENGTH_EPS 1e-6f
+
+static void
+activate (const DeltaJob *job, const Span *span, uint32_t c0, uint32_t n)
+{
+  for (uint32_t r = 0; r < span->n; r++)
+    {
+      float *x = eng_cpu_row (job->run, job->run->step->src, span->r0 + r) + c0;
+      job->run->k->silu (x, x, n);
+    }
+}
 
 static void
 scale_heads (const DeltaJob *job, const Span *span, uint32_t c0, uint32_t n, float scale)
@@ -163,21 +185,17 @@ convolve_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
   const DeltaJob *job = data;
   const EngCpuRun *run = job->run;
   const EngStep *s = run->step;
-  uint32_t n_heads = 2 * job->n_k + job->n_v, head = i_chunk % n_heads, n_back = s->u.delta.n_conv - 1;
+  uint32_t n_heads = 2 * job->n_k + job->n_v, head = i_chunk % n_heads;
   bool is_value = head >= 2 * job->n_k;
   uint32_t n = is_value ? s->u.delta.v_width : s->u.delta.k_width;
   uint32_t c0 = is_value ? 2 * job->n_k * s->u.delta.k_width + (head - 2 * job->n_k) * n : head * n;
   Span span = get_span (run, i_chunk / n_heads, s->u.delta.group);
-  const float *state = state_before (run, &span);
   float before[MAX_TAPS][ENG_CPU_MAX_CHUNK];
   (void) i_thread;
-  for (uint32_t j = 0; j < n_back; j++)
-    if (state)
-      memcpy (before[j], state + (size_t) j * job->width + c0, n * sizeof (float));
-    else
-      memset (before[j], 0, n * sizeof (float));
+  read_history (job, &span, before, c0, n);
   keep_history (job, &span, before, c0, n);
   convolve (job, &span, before, c0, n);
+  activate (job, &span, c0, n);
   if (is_value)
     find_rates (job, &span, head - 2 * job->n_k);
   else
@@ -233,9 +251,52 @@ void
 eng_cpu_step_delta (EngCpuRun *run)
 {
   const EngStep *s = run->step;
-  DeltaJob job = { run, s->u.delta.n_k_head, s->u.delta.n_v_head, run->bound->program->buffers[s->src].width };
+  DeltaJob job = { run, s->u.delta.n_k_head, s->u.delta.n_v_head, run->bound->program->buffers[s->src].width, 0 };
   eng_cpu_for (run, run->n_spans * (2 * job.n_k + job.n_v), convolve_chunk, &job);
   eng_cpu_for (run, run->n_spans * job.n_v * ((s->u.delta.v_width + TILE - 1) / TILE), delta_chunk, &job);
+}
+
+/* --- gated convolution --- */
+
+#define CONV_COLUMNS 128u
+
+static void
+multiply (const float *x, float *y, uint32_t n)
+{
+  for (uint32_t c = 0; c < n; c++)
+    y[c] *= x[c];
+}
+
+/* Some columns of one sequence. */
+static void
+conv_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
+{
+  const DeltaJob *job = data;
+  const EngCpuRun *run = job->run;
+  uint32_t n_chunks = (job->width + CONV_COLUMNS - 1) / CONV_COLUMNS, c0 = i_chunk % n_chunks * CONV_COLUMNS;
+  uint32_t n = eng_cpu_min (CONV_COLUMNS, job->width - c0);
+  Span span = get_span (run, i_chunk / n_chunks, run->step->u.delta.group);
+  float before[MAX_TAPS][ENG_CPU_MAX_CHUNK];
+  (void) i_thread;
+  for (uint32_t r = span.r0; r < span.r0 + span.n; r++)
+    multiply (eng_cpu_row (run, run->step->src, r) + c0, eng_cpu_row (run, run->step->src, r) + job->first + c0, n);
+  read_history (job, &span, before, c0, n);
+  keep_history (job, &span, before, c0, n);
+  convolve (job, &span, before, c0, n);
+  for (uint32_t r = span.r0; r < span.r0 + span.n; r++)
+    {
+      float *row = eng_cpu_row (run, run->step->src, r), *y = eng_cpu_row (run, run->step->dst, r) + c0;
+      memcpy (y, row + job->first + c0, n * sizeof (float));
+      multiply (row + job->width + c0, y, n);
+    }
+}
+
+void
+eng_cpu_step_conv (EngCpuRun *run)
+{
+  uint32_t width = run->bound->program->buffers[run->step->dst].width;
+  DeltaJob job = { run, 0, 0, width, 2 * width };
+  eng_cpu_for (run, run->n_spans * ((width + CONV_COLUMNS - 1) / CONV_COLUMNS), conv_chunk, &job);
 }
 
 /* --- gate --- */

@@ -247,6 +247,7 @@ void eng_cpu_step_output (EngCpuRun *run);
 void eng_cpu_step_pool (EngCpuRun *run);
 void eng_cpu_step_delta (EngCpuRun *run);
 void eng_cpu_step_gate (EngCpuRun *run);
+void eng_cpu_step_conv (EngCpuRun *run);
 
 /* eng-cpu-act.c: x = act (x), gate = act (gate) * up */
 void eng_cpu_act (const EngKernels *k, EngActKind act, float *x, size_t n);

@@ -21,6 +21,7 @@ static const StepFunc step_funcs[ENG_STEP_N_KINDS] = {
   [ENG_STEP_POOL] = eng_cpu_step_pool,
   [ENG_STEP_DELTA] = eng_cpu_step_delta,
   [ENG_STEP_GATE] = eng_cpu_step_gate,
+  [ENG_STEP_CONV] = eng_cpu_step_conv,
 };
 
 static EngStatus
