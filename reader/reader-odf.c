@@ -13,7 +13,7 @@ typedef struct
   GString *text, *row;
   guint level, items, tables, paragraphs, notes, page;
   guint n_rows, repeat;
-  gboolean deleted;
+  gboolean deleted, sheets; /* a spreadsheet, whose tables have names that people gave */
   GError *error;
 } Odf;
 
@@ -23,6 +23,8 @@ odf_start (const char *name, const char **attributes, gpointer data)
   Odf *o = data;
   if (g_str_equal (name, "tracked-changes"))
     o->deleted = TRUE;
+  else if (g_str_equal (name, "spreadsheet"))
+    o->sheets = TRUE;
   else if (g_str_equal (name, "h"))
     {
       const char *level = rdr_xml_get (attributes, "outline-level");
@@ -47,7 +49,7 @@ odf_start (const char *name, const char **attributes, gpointer data)
       const char *title = rdr_xml_get (attributes, "name");
       o->n_rows = 0;
       rdr_out_begin_table (o->out);
-      if (title != NULL && o->page == 0)
+      if (title != NULL && o->sheets)
         rdr_out_block (o->out, RDR_HEADING, 3, title, -1, &o->error);
     }
   else if (g_str_equal (name, "table-row"))

@@ -298,7 +298,7 @@ typedef struct
   GString *text, *row;
   gboolean in_text, phonetic;
   char type; /* of the cell: s shared, i inline or formula's text, n number, b boolean */
-  guint column, n_rows;
+  guint column, next, n_rows; /* next: column of a cell that does not say its own */
   GError *error;
 } Xlsx;
 
@@ -358,12 +358,13 @@ sheet_start (const char *name, const char **attributes, gpointer data)
   if (g_str_equal (name, "row"))
     {
       g_string_truncate (x->row, 0);
-      x->column = 0;
+      x->column = x->next = 0;
     }
   else if (g_str_equal (name, "c"))
     {
       const char *type = rdr_xml_get (attributes, "t"), *reference = rdr_xml_get (attributes, "r");
-      guint column = reference != NULL ? column_of (reference) : x->column;
+      guint column = reference != NULL ? column_of (reference) : x->next;
+      x->next = MIN (column, RDR_MAX_CELLS) + 1;
       x->type = type == NULL ? 'n' : g_str_equal (type, "s") ? 's' : g_str_equal (type, "b") ? 'b' : 'i';
       g_string_truncate (x->text, 0);
       if (column > RDR_MAX_CELLS)

@@ -50,19 +50,19 @@ def pptx(slides):
     return archive(entries)
 
 
-def xlsx():
+def xlsx(sheet=None):
     strings = "<sst %s><si><t>City</t></si><si><r><t>Hang</t></r><r><t>zhou</t></r></si><si><t>Tea</t></si></sst>" % X
-    sheet = ('<worksheet %s><sheetData><row r="1"><c r="A1" t="s"><v>0</v></c><c r="C1" t="s"><v>2</v></c></row>'
-             '<row r="2"><c r="A2" t="s"><v>1</v></c><c r="B2"><v>12.5</v></c><c r="C2" t="inlineStr"><is><t>green'
-             '</t></is></c></row><row r="3"/></sheetData></worksheet>' % X)
+    sheet = sheet or ('<worksheet %s><sheetData><row r="1"><c r="A1" t="s"><v>0</v></c><c r="C1" t="s"><v>2</v></c></row>'
+                      '<row r="2"><c r="A2" t="s"><v>1</v></c><c r="B2"><v>12.5</v></c><c r="C2" t="inlineStr"><is><t>green'
+                      '</t></is></c></row><row r="3"/></sheetData></worksheet>' % X)
     return archive([("xl/workbook.xml", '<workbook %s><sheets><sheet name="Towns"/></sheets></workbook>' % X),
                     ("xl/sharedStrings.xml", strings), ("xl/worksheets/sheet1.xml", sheet)])
 
 
 def odf(kind, body, more=()):
     return archive([("mimetype", "application/vnd.oasis.opendocument." + kind),
-                    ("content.xml", "<office:document-content %s><office:body>%s</office:body>"
-                     "</office:document-content>" % (ODF, body)), *more])
+                    ("content.xml", "<office:document-content %s><office:body><office:%s>%s</office:%s></office:body>"
+                     "</office:document-content>" % (ODF, kind, body, kind)), *more])
 
 
 def epub(chapters, spine=None, more=()):

@@ -142,9 +142,14 @@ def test_office(tap):
         r = run(d.xlsx(), "a.xlsx")
         assert r.kinds() == [("heading", "Towns"), ("row", "City\t\tTea"), ("row", "Hangzhou\t12.5\tgreen")], r.kinds()
         assert r.blocks[2]["header"] == "City\t\tTea"
+    with tap.case("XLSX: cells that do not say where they are follow the one before"):
+        r = run(d.xlsx("<worksheet %s><sheetData><row><c><v>1</v></c><c/><c><v>3</v></c></row>"
+                       '<row><c><v>4</v></c><c r="C2"><v>6</v></c><c><v>7</v></c></row></sheetData></worksheet>' % d.X),
+                "a.xlsx")
+        assert r.texts == ["Towns", "1\t\t3", "4\t\t6\t7"], r.texts
     with tap.case("ODT: outline levels, lists, tables"):
         r = run(d.odf("text", '<text:h text:outline-level="2">Head</text:h><text:p>One<text:s/>two</text:p><text:list>'
-                      '<text:list-item><text:p>x</text:p></text:list-item></text:list><table:table><table:table-row>'
+                      '<text:list-item><text:p>x</text:p></text:list-item></text:list><table:table table:name="Table1"><table:table-row>'
                       '<table:table-cell><text:p>A</text:p></table:table-cell><table:table-cell><text:p>B</text:p>'
                       '</table:table-cell></table:table-row></table:table>'), "a.odt")
         assert r.kinds() == [("heading", "Head"), ("paragraph", "One two"), ("item", "x"), ("row", "A\tB")], r.kinds()
