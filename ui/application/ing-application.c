@@ -6,6 +6,7 @@
  *    nothing has come for a while, and begins no work of its own: downloads go on when there is a window. */
 #include "ing-application.h"
 
+#include "ing-background.h"
 #include "ing-search-provider.h"
 #include "ing-ui-resources.h"
 #include "ing-window.h"
@@ -207,14 +208,27 @@ question_done_cb (gpointer user_data, GObject *command_line)
     stay_a_while (self);
 }
 
+/* No leave to go on: end in order. What is fetched goes on with the next window. */
+static void
+background_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (IngApplication) self = user_data;
+
+  if (!ing_background_request_finish (result) && self->window == NULL)
+    close_workspace (self);
+}
+
 static void
 window_gone_cb (gpointer user_data, GObject *window)
 {
   IngApplication *self = user_data;
+  GDBusConnection *connection = g_application_get_dbus_connection (G_APPLICATION (self));
 
   self->window = NULL;
   if (self->quitting || count_long_work (self) == 0)
     close_workspace (self);
+  else if (connection != NULL && ing_background_is_asked_for ())
+    ing_background_request_async (connection, _("A model is being fetched or written"), NULL, background_cb, g_object_ref (self));
 }
 
 static void
