@@ -12,11 +12,13 @@ import json
 import os
 import shutil
 import statistics
+import struct
 import subprocess
 import sys
 import time
 
 import atspi
+from gi.repository import Gio, GLib
 from tap import Tap
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "reader"))
@@ -135,12 +137,88 @@ def check_sandbox(home):
 
 
 def check_reader(home):
-    """The process that reads documents is confined once more, inside the sandbox."""
+    """The process that reads documents is confined once more, inside the sandbox, and says with what."""
     folder = os.path.join(home, ".var", "app", ID, "data")
     with open(os.path.join(folder, "lease.md"), "w", encoding="utf-8") as out:
         out.write("# Lease\n\nThe rent of the harbour flat is due on the third of each month.\n")
     status, said = inside("inglenook", "search", "--document", os.path.join(folder, "lease.md"), "rent due")
     assert status == 0 and "third of each month" in said, said
+    # What a document that took it over could still do: nothing of the list (reader/main.c).
+    status, said = inside("/app/libexec/inglenook-reader", "try")
+    assert status == 0 and said == "", said
+    status, said = inside("sh", "-c", "/app/libexec/inglenook-reader text lease.md <'%s/lease.md' | head -c 300 | tr -cd '[:print:]'" % folder)
+    held = json.loads(said[said.index("{"):said.index("}") + 1])
+    print("# the reader in the sandbox: %s" % held)
+    assert held["seccomp"] is True and held["limits"] is True and held["landlock"] >= 0, held
+
+
+def check_pictures(home):
+    """A picture in JPEG 2000 is drawn, and colours are managed: the module has both libraries."""
+    folder = os.path.join(home, ".var", "app", ID, "data")
+    with open(os.path.join(folder, "scan.pdf"), "wb") as out:
+        out.write(documents.picture_pdf())
+    status, said = inside("sh", "-c", "cd '%s' && /app/libexec/inglenook-reader page scan.pdf 1 100 <scan.pdf >frames" % folder)
+    assert status == 0, said
+    with open(os.path.join(folder, "frames"), "rb") as file:
+        frames = file.read()
+    page = pixels = None
+    while frames:
+        word, n = struct.unpack("<II", frames[:8])
+        payload, frames = frames[8:8 + n], frames[8 + n:]
+        page = json.loads(payload) if word & 0xffff == 6 else page
+        pixels = payload if word & 0xffff == 7 else pixels
+    middle = page["stride"] * (page["height"] // 2) + 4 * (page["width"] // 2)
+    blue, green, red = pixels[middle:middle + 3]
+    assert all(abs(x - y) <= 3 for x, y in zip((red, green, blue), documents.JPX_COLOUR)), (red, green, blue)
+    _, said = inside("ldd", "/app/libexec/inglenook-reader")
+    assert "/app/lib/liblcms2" in said and "/app/lib/libopenjp2" in said, said
+
+
+def check_preferences():
+    """What was found and what holds the reader is shown, with the advice for a Flatpak."""
+    process, root, _ = start()
+    try:
+        def attempt():
+            if "How it is held" not in atspi.all_text(root):
+                atspi.key("ctrl+comma")
+                time.sleep(1)
+            shown = atspi.all_text(root)
+            return "the Flatpak’s sandbox about it" in shown and "seccomp" in shown
+        atspi.wait(attempt, "the preferences", 60)
+        shown = atspi.all_text(root)
+        assert "flatpak install %s.Engine.cuda" % ID in shown or "Not looked at yet" in shown, shown
+    finally:
+        stop(process)
+
+
+def check_bus():
+    """What Flatpak exports starts it in its sandbox: the session bus, for a search of the desktop's."""
+    exported = os.path.join(os.environ["FLATPAK_USER_DIR"], "exports", "share")
+    with open(os.path.join(exported, "dbus-1", "services", ID + ".service"), encoding="utf-8") as service:
+        text = service.read()
+    command = next(line for line in text.splitlines() if line.startswith("Exec="))
+    assert "flatpak run" in command and ID in command and "--gapplication-service" in command, text
+    with open(os.path.join(exported, "gnome-shell", "search-providers", ID + ".search-provider.ini"), encoding="utf-8") as ini:
+        assert "BusName=" + ID in ini.read()
+    services = os.path.join(os.environ["XDG_DATA_HOME"], "dbus-1", "services")
+    os.makedirs(services, exist_ok=True)
+    shutil.copy(os.path.join(exported, "dbus-1", "services", ID + ".service"), services)
+    bus = Gio.bus_get_sync(Gio.BusType.SESSION)
+
+    def call(name, path, interface, method, parameters, seconds=60):
+        return bus.call_sync(name, path, interface, method, parameters, None, Gio.DBusCallFlags.NONE, seconds * 1000, None).unpack()
+
+    daemon = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
+    call(*daemon, "ReloadConfig", None)
+    call(*daemon, "UpdateActivationEnvironment", GLib.Variant("(a{ss})", ({
+        "FLATPAK_USER_DIR": os.environ["FLATPAK_USER_DIR"], "HOME": os.environ["HOME"]},)))
+    try:
+        # The question of check_answer().
+        found = call(ID, "/io/github/inglenook_app/Inglenook/SearchProvider", "org.gnome.Shell.SearchProvider2",
+                     "GetInitialResultSet", GLib.Variant("(as)", (["capital", "france"],)))[0]
+        assert found, "nothing was found"
+    finally:
+        subprocess.run(["flatpak", "kill", ID], check=False)
 
 
 def check_document(home):
@@ -203,8 +281,14 @@ def main():
             check_answer()
         with tap.case("the home, the bus and /app are closed to it"):
             check_sandbox(home)
-        with tap.case("a document is read in the sandbox"):
+        with tap.case("a document is read in the sandbox, by a process that is confined once more"):
             check_reader(home)
+        with tap.case("pictures in JPEG 2000 are drawn, colours managed"):
+            check_pictures(home)
+        with tap.case("preferences say what was found and what is active"):
+            check_preferences()
+        with tap.case("the session bus starts it, and its search finds a conversation"):
+            check_bus()
         with tap.case("a PDF that the portal hands over is asked about"):
             check_document(home)
         with tap.case("its data is apart from that of the program outside"):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small documents of all formats, made here: whole ones and hostile ones."""
+import base64
 import io
 import struct
 import zipfile
@@ -119,6 +120,25 @@ def pdf(pages, box=b"0 0 595 842", catalog=b"", encoded=None):
 
 def page(number, body="Nothing happens here."):
     return [(20, 72, 760, "Chapter %d" % number), (11, 72, 720, body), (11, 72, 706, "It goes on in the next line.")]
+
+
+# 16 by 16 points of red 20, green 180, blue 60 as JPEG 2000, without loss.
+JPX = base64.b64decode(
+    "AAAADGpQICANCocKAAAAFGZ0eXBqcDIgAAAAAGpwMiAAAAAtanAyaAAAABZpaGRyAAAAEAAAABAAAwcHAAAAAAAPY29scgEAAAAAABAAAADZanAy"
+    "Y/9P/1EALwAAAAAAEAAAABAAAAAAAAAAAAAAABAAAAAQAAAAAAAAAAAAAwcBAQcBAQcBAf9SAAwAAAABAAAEBAAB/1wABEBA/2QAJQABQ3JlYXRl"
+    "ZCBieSBPcGVuSlBFRyB2ZXJzaW9uIDIuNS4w/5AACgAAAAAAYQAB/5PPtGQRUFSv30eytwAAAABhIS/4adgAAAADCQl/x9QyFABcr99HsrcAAAAA"
+    "YSEv2sRAAADCQl//f8+0YBFQVK/0yCN/gAAAAAGEhL9o8AAAAwkJf//Z")
+JPX_COLOUR = (20, 180, 60)
+
+
+def picture_pdf():
+    """A page that is one picture in JPEG 2000, as scanners make them."""
+    return pdf_file([b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+                     b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 100 100] /Contents 4 0 R"
+                     b" /Resources << /XObject << /I 5 0 R >> >> >>",
+                     stream(b"q 100 0 0 100 0 0 cm /I Do Q"),
+                     stream(JPX, b"/Type /XObject /Subtype /Image /Width 16 /Height 16 /ColorSpace /DeviceRGB"
+                                 b" /BitsPerComponent 8 /Filter /JPXDecode ")])
 
 
 def cyclic_pdf():

@@ -188,6 +188,11 @@ def test_pdf(tap):
         assert len(r.page["boxes"]) == 1 and set(r.pixels) != {255}
         x, y, w, h = r.page["boxes"][0]
         assert 36 < x < 200 and 40 < y < 80 and w > 5 and h > 3, r.page
+    with tap.case("PDF: a picture in JPEG 2000"):
+        r = run(d.picture_pdf(), "a.pdf", "1", "100", mode="page")
+        middle = r.page["stride"] * (r.page["height"] // 2) + 4 * (r.page["width"] // 2)
+        blue, green, red = r.pixels[middle:middle + 3]
+        assert all(abs(a - b) <= 3 for a, b in zip((red, green, blue), d.JPX_COLOUR)), (red, green, blue)
     with tap.case("PDF: a page that is not there"):
         refused(run(d.pdf([d.page(1)]), "a.pdf", "2", "300", mode="page"), "format", "page 2")
 
