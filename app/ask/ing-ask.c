@@ -339,6 +339,14 @@ read_earlier_question (const char *history, GError **error)
   return question;
 }
 
+static void
+append_document (GListStore *named, IngDocumentLibrary *library, const char *path)
+{
+  IngDocument *document = ing_document_library_add (library, 0, path);
+  if (!g_list_store_find (named, document, NULL)) /* the same file twice is one */
+    g_list_store_append (named, document);
+}
+
 /* Those named, or those that the conversation has; NULL if there are none. Caller unrefs. */
 static GListModel *
 collect_documents (IngAsk *ask)
@@ -355,9 +363,12 @@ collect_documents (IngAsk *ask)
   GListStore *named = g_list_store_new (ING_TYPE_DOCUMENT);
   for (guint i = 0; paths[i] != NULL; i++)
     {
-      IngDocument *document = ing_document_library_add (library, 0, paths[i]);
-      if (!g_list_store_find (named, document, NULL)) /* the same file twice is one */
-        g_list_store_append (named, document);
+      g_auto (GStrv) files = g_file_test (paths[i], G_FILE_TEST_IS_DIR) ? ing_document_library_scan_sync (paths[i], NULL)
+                                                                       : NULL;
+      for (guint k = 0; files != NULL && files[k] != NULL; k++)
+        append_document (named, library, files[k]);
+      if (files == NULL || files[0] == NULL)
+        append_document (named, library, paths[i]); /* of a folder without documents it says why */
     }
   return G_LIST_MODEL (named);
 }

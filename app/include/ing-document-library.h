@@ -18,6 +18,10 @@ IngDocument *ing_document_library_add (IngDocumentLibrary *self, gint64 owner, c
 void ing_document_library_remove (IngDocumentLibrary *self, gint64 owner, IngDocument *document);
 /* @owner is gone: all its documents are removed. */
 void ing_document_library_remove_owner (IngDocumentLibrary *self, gint64 owner);
+/* Paths of the documents below @folder, by their names' endings, sorted, 2,000 at most; hidden ones, links and what programs
+ * put there are passed over. Any thread; blocks. NULL with an error: it cannot be listed. Caller frees. */
+char **ing_document_library_scan_sync (const char *folder, GError **error);
+
 /* Try one again that failed. */
 void ing_document_library_retry (IngDocumentLibrary *self, IngDocument *document);
 IngDocument *ing_document_library_lookup (IngDocumentLibrary *self, gint64 id); /* borrowed; NULL */

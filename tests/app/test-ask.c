@@ -3,6 +3,7 @@
 #include <locale.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app-test.h"
 #include "ing-ask-private.h"
@@ -162,6 +163,22 @@ test_documents (void)
   JsonArray *sources = json_object_get_array_member (o, "sources");
   g_assert_cmpuint (json_array_get_length (sources), ==, 1);
   g_assert_nonnull (strstr (ing_json_get_string (json_array_get_object_element (sources, 0), "text", ""), "third"));
+
+  /* A folder is its documents, those below it too; hidden ones and others are passed over. */
+  g_autofree char *papers = g_build_filename (home, "papers", NULL), *below = g_build_filename (papers, "old", NULL);
+  g_autofree char *first = g_build_filename (papers, "rent.md", NULL), *second = g_build_filename (below, "pets.TXT", NULL);
+  g_autofree char *hidden = g_build_filename (papers, ".secret.md", NULL), *other = g_build_filename (papers, "a.bin", NULL);
+  g_autofree char *link = g_build_filename (papers, "loop", NULL), *all = NULL;
+  g_assert_cmpint (g_mkdir_with_parents (below, 0700), ==, 0);
+  g_assert_cmpint (symlink (papers, link), ==, 0);
+  g_assert_true (g_file_set_contents (first, "The rent is 900 euros a month.", -1, NULL));
+  g_assert_true (g_file_set_contents (second, "Pets are not allowed in the flat.", -1, NULL));
+  g_assert_true (g_file_set_contents (hidden, "A secret about pets and rent.", -1, NULL));
+  g_assert_true (g_file_set_contents (other, "Pets and rent.", -1, NULL));
+  g_assert_cmpint (ask (NULL, FALSE, &all, NULL, "--json", "--document", papers, "Summarize."), ==, 0);
+  g_autoptr (JsonObject) both = ing_json_parse_object (all, -1, NULL);
+  g_assert_nonnull (both);
+  g_assert_cmpuint (json_array_get_length (json_object_get_array_member (both, "sources")), ==, 2);
 
   g_autofree char *alone = NULL;
   g_assert_cmpint (ask (NULL, FALSE, &out, &alone, "--document", bad, "Summarize."), ==, 1);

@@ -24,6 +24,7 @@ width=900
 height=620
 """
 RENT = "The rent of the harbour flat is due on the third day of each month."
+NOTES = 30  # documents in the folder
 TRIES = 3  # of the drag: a pointer that jumps can lose it
 
 
@@ -35,13 +36,25 @@ def make_pdf(path):
         out.write(documents.pdf(pages))
 
 
-def start(program, home):
+def make_folder(home):
+    folder = os.path.join(home, "notes")
+    os.makedirs(os.path.join(folder, "deep"))
+    for i in range(1, NOTES + 1):
+        with open(os.path.join(folder, "deep" if i > 20 else "", "note-%02d.md" % i), "w", encoding="utf-8") as out:
+            out.write("# Note %d\n\nChair number %d is made of oak.\n" % (i, i))
+    with open(os.path.join(folder, ".hidden.md"), "w", encoding="utf-8") as out:
+        out.write("Nobody reads this.\n")
+    os.symlink(folder, os.path.join(folder, "again"))
+    return folder
+
+
+def start(program, home, *files):
     config = os.path.join(home, "config", "inglenook")
     if not os.path.exists(config):
         os.makedirs(config)
         with open(os.path.join(config, "settings.ini"), "w", encoding="utf-8") as out:
             out.write(SETTINGS)
-    return atspi.Program([program], {"XDG_DATA_HOME": home + "/data", "XDG_CONFIG_HOME": home + "/config",
+    return atspi.Program([program, *files], {"XDG_DATA_HOME": home + "/data", "XDG_CONFIG_HOME": home + "/config",
                                      "G_DEBUG": "fatal-criticals"}, log=home + "/log")
 
 
@@ -138,6 +151,20 @@ def main():
             with tap.case("a document can be taken away"):
                 atspi.press(app.root, "Remove the document")
                 atspi.is_gone(app.root, name="lease.pdf, 40 pages")
+                assert app.close() == 0
+        with start(program, home, make_folder(home)) as app:
+            with tap.case("a folder is the documents in it, summed up where they are many"):
+                atspi.find(app.root, name=lambda n: n.startswith("note-01.md,"), timeout=30)
+                atspi.find(app.root, name=lambda n: n.startswith("%d documents" % NOTES), timeout=30)
+            with tap.case("all can be taken away at once"):
+                atspi.press(app.root, "Remove all documents of this conversation")
+                atspi.is_gone(app.root, name=lambda n: n.startswith("note-01.md,"))
+                assert app.close() == 0
+        empty = os.path.join(home, "pictures")
+        os.mkdir(empty)
+        with start(program, home, empty) as app:
+            with tap.case("a folder without documents says so"):
+                atspi.find(app.root, name=lambda n: n.startswith("There are no documents in"), timeout=30)
                 assert app.close() == 0
     sys.exit(tap.done())
 

@@ -3,6 +3,7 @@
 #include "ing-document-bar.h"
 
 #include "ing-document-chip.h"
+#include "ing-document-sum.h"
 #include "ing-numbers.h"
 #include "ing-problem-box.h"
 
@@ -24,6 +25,7 @@ struct _IngDocumentBar
   IngWorkspace *workspace;
   IngConversation *conversation;
   GListModel *documents;
+  guint chips_id; /* 0 = the chips show the documents */
   GCancellable *looking; /* NULL = nothing is looked for */
   GCancellable *enough;  /* of the same */
   char *pending;
@@ -49,15 +51,22 @@ get_library (IngDocumentBar *self)
 
 /* ---------------------------------------------------------------- chips */
 
+/* With more documents than this they are summed up; the first of them keep their chips. */
+#define MAX_CHIPS 12u
+
 static void
-documents_changed_cb (IngDocumentBar *self)
+show_chips (IngDocumentBar *self)
 {
   guint n = self->documents != NULL ? g_list_model_get_n_items (self->documents) : 0;
   GtkWidget *child;
 
+  g_clear_handle_id (&self->chips_id, g_source_remove);
   while ((child = gtk_widget_get_first_child (GTK_WIDGET (self->chips))) != NULL)
     gtk_box_remove (self->chips, child);
-  for (guint i = 0; i < n; i++)
+  if (n > MAX_CHIPS)
+    gtk_box_append (self->chips, ing_document_sum_new (get_library (self), ing_conversation_get_id (self->conversation),
+                                                       self->documents));
+  for (guint i = 0; i < MIN (n, MAX_CHIPS); i++)
     {
       g_autoptr (IngDocument) document = g_list_model_get_item (self->documents, i);
 
@@ -65,27 +74,129 @@ documents_changed_cb (IngDocumentBar *self)
                                                           ing_conversation_get_id (self->conversation), document));
     }
   gtk_widget_set_visible (self->scroller, n > 0);
-  if (n == 0)
+}
+
+static gboolean
+chips_cb (gpointer user_data)
+{
+  IngDocumentBar *self = user_data;
+
+  self->chips_id = 0;
+  show_chips (self);
+  return G_SOURCE_REMOVE;
+}
+
+/* A folder's documents come one by one: they are shown together. */
+static void
+documents_changed_cb (IngDocumentBar *self)
+{
+  if (self->chips_id == 0)
+    self->chips_id = g_idle_add (chips_cb, self);
+  if (self->documents == NULL || g_list_model_get_n_items (self->documents) == 0)
     ing_document_bar_stop (self);
 }
+
+static void
+add_files (IngDocumentBar *self, IngConversation *conversation, const char *const *paths, const char *title)
+{
+  IngDocument *first = NULL;
+
+  for (guint i = 0; paths[i] != NULL; i++)
+    {
+      IngDocument *document
+          = ing_document_library_add (get_library (self), ing_conversation_get_id (conversation), paths[i]);
+
+      first = first != NULL ? first : document;
+    }
+  if (first != NULL)
+    ing_conversation_suggest_title (conversation, title != NULL ? title : ing_document_get_name (first));
+}
+
+/* ---------------------------------------------------------------- folders */
+
+typedef struct
+{
+  IngConversation *conversation;
+  char *path;
+} Folder;
+
+static void
+folder_free (gpointer data)
+{
+  Folder *folder = data;
+
+  g_object_unref (folder->conversation);
+  g_free (folder->path);
+  g_free (folder);
+}
+
+static void
+scan_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+  GError *error = NULL;
+  char **paths = ing_document_library_scan_sync (((Folder *) task_data)->path, &error);
+
+  if (paths == NULL)
+    g_task_return_error (task, error);
+  else
+    g_task_return_pointer (task, paths, (GDestroyNotify) g_strfreev);
+}
+
+static void
+scanned_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  IngDocumentBar *self = ING_DOCUMENT_BAR (source);
+  Folder *folder = g_task_get_task_data (G_TASK (result));
+  g_autoptr (GError) error = NULL;
+  g_auto (GStrv) paths = g_task_propagate_pointer (G_TASK (result), &error);
+  g_autofree char *name = g_filename_display_basename (folder->path);
+  g_autofree char *text = NULL;
+
+  if (self->box == NULL || self->workspace == NULL)
+    return;
+  if (error != NULL)
+    ing_problem_box_set_error (self->problem_box, error);
+  else if (paths[0] != NULL)
+    add_files (self, folder->conversation, (const char *const *) paths, name);
+  else
+    {
+      text = g_strdup_printf (_("There are no documents in “%s”"), name);
+      ing_problem_box_set_text (self->problem_box, text,
+                                _("PDF, office files, books, web pages, text and source code are read; hidden files and links are not."),
+                                NULL);
+    }
+}
+
+static void
+add_folder (IngDocumentBar *self, const char *path)
+{
+  g_autoptr (GTask) task = g_task_new (self, NULL, scanned_cb, NULL);
+  Folder *folder = g_new0 (Folder, 1);
+
+  folder->conversation = g_object_ref (self->conversation);
+  folder->path = g_strdup (path);
+  g_task_set_task_data (task, folder, folder_free);
+  g_task_run_in_thread (task, scan_thread);
+}
+
+/* ---------------------------------------------------------------- adding */
 
 void
 ing_document_bar_add (IngDocumentBar *self, const char *const *paths)
 {
-  IngDocument *first = NULL;
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+  g_auto (GStrv) files = NULL;
 
   g_return_if_fail (ING_IS_DOCUMENT_BAR (self));
   if (self->conversation == NULL)
     return;
   for (guint i = 0; paths[i] != NULL; i++)
-    {
-      IngDocument *document
-          = ing_document_library_add (get_library (self), ing_conversation_get_id (self->conversation), paths[i]);
-
-      first = first != NULL ? first : document;
-    }
-  if (first != NULL)
-    ing_conversation_suggest_title (self->conversation, ing_document_get_name (first));
+    if (g_file_test (paths[i], G_FILE_TEST_IS_DIR))
+      add_folder (self, paths[i]);
+    else
+      g_strv_builder_add (builder, paths[i]);
+  files = g_strv_builder_end (builder);
+  add_files (self, self->conversation, (const char *const *) files, NULL);
 }
 
 static void
@@ -314,7 +425,7 @@ ing_document_bar_set_conversation (IngDocumentBar *self, IngWorkspace *workspace
       self->documents = ing_document_library_dup_list (get_library (self), ing_conversation_get_id (conversation));
       g_signal_connect_swapped (self->documents, "items-changed", G_CALLBACK (documents_changed_cb), self);
     }
-  documents_changed_cb (self);
+  show_chips (self);
 }
 
 static void
@@ -331,6 +442,7 @@ ing_document_bar_dispose (GObject *object)
 {
   IngDocumentBar *self = ING_DOCUMENT_BAR (object);
 
+  g_clear_handle_id (&self->chips_id, g_source_remove);
   g_cancellable_cancel (self->looking);
   g_clear_object (&self->looking);
   g_clear_object (&self->enough);

@@ -18,7 +18,7 @@ G_DECLARE_FINAL_TYPE (IngDocumentBar, ing_document_bar, ING, DOCUMENT_BAR, GtkWi
 void ing_document_bar_set_conversation (IngDocumentBar *self, IngWorkspace *workspace,
                                         IngConversation *conversation);
 
-/* Read these files for the conversation. */
+/* Read these files for the conversation; of a folder, the documents in it and below it. */
 void ing_document_bar_add (IngDocumentBar *self, const char *const *paths);
 /* Let the person choose files to be read. */
 void ing_document_bar_choose (IngDocumentBar *self);
