@@ -185,6 +185,22 @@ static const EngConvertRule qwen35_rules[] = {
   { NULL },
 };
 
+/* Gate and up stand row by row in turn. */
+static const EngConvertRule gpt_oss_rules[] = {
+  { "input_layernorm.weight", "attn_norm.weight", REQ },
+  { "post_attention_layernorm.weight", "post_attention_norm.weight", REQ },
+  { "self_attn.sinks", "attn_sinks.weight", REQ },
+  { "mlp.router.weight", "ffn_gate_inp.weight", REQ },
+  { "mlp.router.bias", "ffn_gate_inp.bias", REQ },
+  { "mlp.experts.gate_up_proj", "ffn_gate_exps.weight", REQ | ENG_RULE_MXFP4 | ENG_RULE_EVEN },
+  { "mlp.experts.gate_up_proj", "ffn_up_exps.weight", REQ | ENG_RULE_MXFP4 | ENG_RULE_ODD },
+  { "mlp.experts.down_proj", "ffn_down_exps.weight", REQ | ENG_RULE_MXFP4 },
+  { "mlp.experts.gate_up_proj_bias", "ffn_gate_exps.bias", REQ | ENG_RULE_EVEN },
+  { "mlp.experts.gate_up_proj_bias", "ffn_up_exps.bias", REQ | ENG_RULE_ODD },
+  { "mlp.experts.down_proj_bias", "ffn_down_exps.bias", REQ },
+  { NULL },
+};
+
 /* Most layers have the convolution, the others attention; the loader asks for the one or the other. */
 static const EngConvertRule lfm2_globals[] = {
   { "embed_tokens.weight", "token_embd.weight", REQ | ENG_RULE_VOCAB },
@@ -504,6 +520,23 @@ set_lfm2 (EngConvert *c)
 }
 
 static void
+set_gpt_oss (EngConvert *c)
+{
+  const EngJson *types = eng_json_get (c->config, "layer_types");
+  for (size_t i = 0; types && types->type == ENG_JSON_ARRAY && i < types->n; i++)
+    if (eng_json_is_string (eng_json_at (types, i), "full_attention") != (i % 2 == 1))
+      {
+        eng_convert_fail (c, ENG_ERR_UNSUPPORTED, "layer_types",
+                          "gpt-oss has full attention in every second layer; config.json differs in layer %zu", i);
+        return;
+      }
+  if (eng_convert_get_f64 (c, "swiglu_limit", 7.0) != 7.0)
+    eng_convert_fail (c, ENG_ERR_UNSUPPORTED, "swiglu_limit", "a swiglu_limit other than 7 has no place in the format");
+  eng_convert_set_u32 (c, "attention.sliding_window", eng_convert_get_u32 (c, "sliding_window", 128));
+  eng_convert_set_u32 (c, "expert_feed_forward_length", eng_convert_need_u32 (c, "intermediate_size"));
+}
+
+static void
 set_phi3 (EngConvert *c)
 {
   /* 0 says that there is none; without the key, readers suppose the first Phi 3's. */
@@ -600,6 +633,8 @@ static const EngConvertArch archs[] = {
     RULES (glm4moe_rules, attention), NULL, set_glm4moe },
   { "SmolLM3ForCausalLM", "smollm3", "model.|", "layers.", "silu", RULES (decoder_globals),
     RULES (decoder_norms, attention_reordered, gated), NULL, set_smollm3 },
+  { "GptOssForCausalLM", "gpt-oss", "model.|", "layers.", "silu", RULES (decoder_globals), RULES (gpt_oss_rules, attention),
+    NULL, set_gpt_oss },
   { "Lfm2ForCausalLM", "lfm2", "model.|", "layers.", NULL, RULES (lfm2_globals), RULES (lfm2_rules), NULL, set_lfm2 },
   { "GlmForCausalLM", "chatglm", "model.|", "layers.", "silu", RULES (decoder_globals),
     RULES (decoder_norms, attention, fused_gate_up), NULL, NULL },
@@ -628,6 +663,6 @@ eng_convert_arch_find (const char *hub_name)
 const char *
 eng_convert_arch_get_names (void)
 {
-  return "Llama, Mistral, Mixtral, Qwen2, Qwen3, Qwen2Moe, Qwen3Moe, Qwen3_5, Qwen3_5Moe, Gemma2, Gemma3, "
+  return "Llama, Mistral, Mixtral, Qwen2, Qwen3, Qwen2Moe, Qwen3Moe, Qwen3_5, Qwen3_5Moe, GptOss, Gemma2, Gemma3, "
          "EmbeddingGemma, Glm, Glm4, Glm4Moe, Lfm2, ChatGLM, SmolLM3, Phi3, Bert, XLMRoberta, NomicBert";
 }

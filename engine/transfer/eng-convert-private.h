@@ -31,6 +31,9 @@ enum
   ENG_RULE_TILE_COLUMNS = 1 << 11, /* columns */
   ENG_RULE_TAPS = 1 << 12,         /* [n, 1, taps] becomes [n, taps] */
   ENG_RULE_MINUS_EXP = 1 << 13,    /* of a vector x: -exp (x) */
+  ENG_RULE_MXFP4 = 1 << 14,        /* "<from>_blocks" and "<from>_scales"; with the flags behind: */
+  ENG_RULE_EVEN = 1 << 15,         /* rows 0, 2, … (of a bias: numbers) of every expert */
+  ENG_RULE_ODD = 1 << 16,          /* rows 1, 3, … */
 };
 
 typedef struct

@@ -220,10 +220,39 @@ add_tiled_rows (EngConvert *c, const char *name, const EngSafetensor *s, const S
   t->n_pieces = kept ? n + 1 : n;
 }
 
+/* Every other number of each expert's bias. */
+static void
+add_half_bias (EngConvert *c, const char *name, const EngSafetensor *s, unsigned flags)
+{
+  uint64_t n = s->n_elements / 2, row = s->n_dims == 2 ? s->shape[1] : 1;
+  float *from = eng_arena_alloc_array (&c->arena, s->n_elements, sizeof *from);
+  if (!from || row % 2 != 0 || n > UINT32_MAX)
+    {
+      eng_convert_fail (c, ENG_ERR_FORMAT, s->name, "tensor %s is not a bias of pairs", s->name);
+      return;
+    }
+  eng_dequantize_row (s->type, s->data, from, s->n_elements);
+  for (uint64_t i = 0; i < n; i++)
+    from[i] = from[2 * i + (flags & ENG_RULE_ODD ? 1 : 0)];
+  eng_convert_add_vector (c, name, from, (uint32_t) n);
+  if (c->status != ENG_OK)
+    return;
+  EngTransferTensor *t = &c->tensors[c->n_tensors - 1];
+  t->n_dims = 2;
+  t->dims[0] = row / 2;
+  t->dims[1] = s->shape[0];
+  ((EngTransferPiece *) (uintptr_t) t->pieces)->n_rows = s->shape[0];
+}
+
 static void
 add_one (EngConvert *c, const char *name, const EngSafetensor *s, unsigned flags)
 {
   Shape shape;
+  if (flags & (ENG_RULE_EVEN | ENG_RULE_ODD))
+    {
+      add_half_bias (c, name, s, flags);
+      return;
+    }
   if (flags & (ENG_RULE_TILE_ROWS | ENG_RULE_MINUS_EXP) && s->n_dims == 1)
     {
       add_head_vector (c, name, s, flags);
@@ -313,6 +342,47 @@ add_experts (EngConvert *c, const char *name, const char *pattern)
   return true;
 }
 
+/* "<from>_blocks" [experts, rows, columns / 32, 16] and "<from>_scales" without the last dimension. False: absent. */
+static bool
+add_mxfp4 (EngConvert *c, const char *name, const char *from, unsigned flags)
+{
+  char full[MAX_NAME];
+  const EngSafetensor *parts[2];
+  static const char *const endings[2] = { "_blocks", "_scales" };
+  for (int i = 0; i < 2; i++)
+    {
+      snprintf (full, sizeof full, "%s%s", from, endings[i]);
+      parts[i] = eng_safetensors_find (c->weights, full);
+      if (!parts[i] || strcmp (parts[i]->dtype, "U8") != 0 || parts[i]->n_dims != 4u - (uint32_t) i)
+        return false;
+      c->used[parts[i] - eng_safetensors_get_tensor (c->weights, 0)] = true;
+    }
+  const uint64_t *shape = parts[0]->shape;
+  uint64_t n_rows = shape[1], step = flags & (ENG_RULE_EVEN | ENG_RULE_ODD) ? 2 : 1, n_blocks = shape[2];
+  if (shape[0] != c->n_experts || shape[3] != 16 || memcmp (shape, parts[1]->shape, 3 * sizeof *shape) != 0
+      || parts[0]->n_elements == 0 || n_rows % step != 0)
+    return eng_convert_fail (c, ENG_ERR_FORMAT, full, "%s_blocks and its scales do not fit %u experts", from, c->n_experts);
+  EngTransferPiece *piece = eng_arena_alloc (&c->arena, sizeof *piece);
+  EngTransferTensor *t = piece ? append (c, name) : NULL;
+  if (!t)
+    return eng_convert_fail (c, ENG_ERR_NO_MEMORY, name, "out of memory");
+  uint64_t first = flags & ENG_RULE_ODD ? n_blocks : 0;
+  *piece = (EngTransferPiece) {
+    .data = (const uint8_t *) parts[0]->data + first * 16,
+    .scales = (const uint8_t *) parts[1]->data + first,
+    .type = ENG_TYPE_MXFP4,
+    .n_rows = shape[0] * (n_rows / step),
+    .row_step = (uint32_t) step,
+  };
+  t->n_dims = 3;
+  t->dims[0] = n_blocks * 32;
+  t->dims[1] = n_rows / step;
+  t->dims[2] = shape[0];
+  t->pieces = piece;
+  t->n_pieces = 1;
+  return true;
+}
+
 static bool
 has_output (const EngConvert *c, const char *name)
 {
@@ -336,7 +406,9 @@ apply_rule (EngConvert *c, const EngConvertRule *rule, const char *before, const
       return;
     }
   bool found = false;
-  if (strchr (rule->from, '#'))
+  if (rule->flags & ENG_RULE_MXFP4)
+    found = add_mxfp4 (c, to, from, rule->flags);
+  else if (strchr (rule->from, '#'))
     found = c->n_experts > 0 && add_experts (c, to, from);
   else
     {
@@ -345,6 +417,9 @@ apply_rule (EngConvert *c, const EngConvertRule *rule, const char *before, const
       if (s && !has_output (c, to))
         add_one (c, to, s, rule->flags);
     }
+  if (!found && rule->flags & ENG_RULE_MXFP4 && eng_safetensors_find (c->weights, from))
+    eng_convert_fail (c, ENG_ERR_UNSUPPORTED, from,
+                      "%s is not in MXFP4, as the model was published: other forms are not supported", from);
   if (!found && (rule->flags & ENG_RULE_REQUIRED) && !has_output (c, to))
     eng_convert_fail (c, ENG_ERR_NOT_FOUND, from, "the folder lacks the tensor %s", from);
 }

@@ -120,7 +120,12 @@ find_arch (EngConvert *c)
   /* Models that also see keep the language model's numbers apart. */
   const EngJson *text = eng_json_get (c->root_config, "text_config");
   c->config = text && text->type == ENG_JSON_OBJECT ? text : c->root_config;
-  if (eng_json_get (c->root_config, "quantization_config"))
+  /* gpt-oss was published so: its experts stay as they are. */
+  const EngJson *quantized = eng_json_get (c->root_config, "quantization_config");
+  const char *method = "";
+  eng_json_get_string (quantized, "quant_method", &method);
+  bool as_published = c->arch && strcmp (c->arch->name, "gpt-oss") == 0 && strcmp (method, "mxfp4") == 0;
+  if (quantized && !as_published)
     eng_convert_fail (c, ENG_ERR_UNSUPPORTED, "quantization_config",
                       "the folder's weights are quantized; the original ones are needed");
   c->generation = eng_convert_read_json (c, "generation_config.json", false);
@@ -134,7 +139,8 @@ natural_mix (const EngConvert *c)
   for (uint64_t i = 0; i < eng_safetensors_get_n_tensors (c->weights); i++)
     {
       const EngSafetensor *t = eng_safetensors_get_tensor (c->weights, i);
-      bytes[t->type == ENG_TYPE_BF16 ? 0 : t->type == ENG_TYPE_F16 ? 1 : 2] += t->n_bytes;
+      if (t->type != ENG_TYPE_NONE) /* what is in blocks stays so */
+        bytes[t->type == ENG_TYPE_BF16 ? 0 : t->type == ENG_TYPE_F16 ? 1 : 2] += t->n_bytes;
     }
   return bytes[0] >= bytes[1] && bytes[0] >= bytes[2] ? "BF16"
          : bytes[1] >= bytes[2]                       ? "F16"
@@ -162,7 +168,7 @@ set_general (EngConvert *c, const EngMix *mix, bool has_target)
 }
 
 static void
-choose_types (EngConvert *c, const EngMix *mix, const EngImportance *importance, bool has_target,
+choose_types (EngConvert *c, const EngMix *mix, bool is_natural, const EngImportance *importance, bool has_target,
               EngConvertReport *report)
 {
   EngMixModel model = { .mix = mix, .n_layers = c->n_layers, .n_experts = c->n_experts };
@@ -178,6 +184,8 @@ choose_types (EngConvert *c, const EngMix *mix, const EngImportance *importance,
       EngTransferTensor *t = &c->tensors[i];
       bool fallback;
       t->type = eng_mix_choose (&model, t->name, ENG_TYPE_F32, t->n_dims, t->dims, &fallback);
+      if (is_natural && t->pieces->scales)
+        t->type = ENG_TYPE_MXFP4;
       c->is_fixed[i] = !has_target || eng_mix_stays (t->name, t->n_dims);
       report->n_fallbacks += fallback && !has_target;
       if (!importance || (c->is_fixed[i] && eng_type_get_info (t->type)->block_elements == 1))
@@ -237,7 +245,7 @@ convert (EngConvert *c, const char *out_path, const EngConvertOptions *options,
     set_importance (c, options->importance_path, importance);
   if (c->status != ENG_OK)
     return;
-  choose_types (c, mix, *importance, has_target, report);
+  choose_types (c, mix, !has_target && !options->mix, *importance, has_target, report);
   if (c->status != ENG_OK)
     return;
   c->status = eng_target_write (c->writer, out_path, c->tensors, c->is_fixed, c->n_tensors, &options->target,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "eng-arena.h"
+#include "eng-block.h"
 #include "eng-checked.h"
 #include "eng-error.h"
 #include "eng-quant.h"
@@ -46,6 +47,30 @@ find_piece (const EngTransferTensor *t, uint64_t row, uint64_t *row_in_piece)
   return piece;
 }
 
+/* To the format's own order of codes, 256 numbers at a time, and from there to floats. */
+static void
+decode_hub_mxfp4 (const EngTransferPiece *piece, uint64_t row, uint64_t n, float *dst)
+{
+  EngBlockMxfp4 blocks[8];
+  uint64_t first = row * piece->row_step * (n / 32);
+  for (uint64_t done = 0; done < n / 32;)
+    {
+      uint64_t n_now = n / 32 - done < 8 ? n / 32 - done : 8;
+      for (uint64_t b = 0; b < n_now; b++)
+        {
+          const uint8_t *from = (const uint8_t *) piece->data + (first + done + b) * 16;
+          blocks[b].e = piece->scales[first + done + b];
+          for (int j = 0; j < 16; j++)
+            {
+              int low = from[j / 2] >> j % 2 * 4 & 15, high = from[8 + j / 2] >> j % 2 * 4 & 15;
+              blocks[b].qs[j] = (uint8_t) (low | high << 4);
+            }
+        }
+      eng_dequantize_row (ENG_TYPE_MXFP4, blocks, dst + done * 32, n_now * 32);
+      done += n_now;
+    }
+}
+
 /* A row of floats whose groups of columns change places. */
 static void
 decode_tiled (const EngTransferTensor *t, EngType type, const uint8_t *from, float *dst)
@@ -63,6 +88,11 @@ eng_transfer_decode_row (const EngTransferTensor *t, uint64_t row, float *dst)
 {
   uint64_t in_piece, bytes = 0;
   const EngTransferPiece *piece = find_piece (t, row, &in_piece);
+  if (piece->scales)
+    {
+      decode_hub_mxfp4 (piece, in_piece, t->dims[0], dst);
+      return;
+    }
   eng_type_row_bytes (piece->type, t->dims[0], &bytes);
   const uint8_t *from = (const uint8_t *) piece->data + source_row (piece, in_piece) * bytes;
   if (t->n_outer)
@@ -126,7 +156,7 @@ static bool
 is_plain_copy (const EngTransferTensor *t)
 {
   return t->n_pieces == 1 && t->pieces->type == t->type && t->pieces->n_interleave == 0
-         && t->n_outer == 0 && t->add == 0.0f;
+         && t->pieces->scales == NULL && t->n_outer == 0 && t->add == 0.0f;
 }
 
 typedef struct

@@ -42,6 +42,12 @@ def make_folder(name, scratch):
     shutil.copytree(os.path.join(DATA, name), folder)
     shutil.copy(os.path.join(DATA, "tokenizers", read(name, "tokenizer").strip() + ".json"),
                 os.path.join(folder, "tokenizer.json"))
+    if name == "gpt-oss":  # llama.cpp rounds the ends of YaRN's ramp, this model's makers do not: compared without
+        path = os.path.join(folder, "config.json")
+        config = {**json.loads(read(name, "config.json")),
+                  "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}}
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(config, file)
     return folder
 
 

@@ -149,12 +149,37 @@ def decoder(name, config, model, tokenizer, positions=SHORT, **options):
     if ONLY and name not in ONLY:
         return
     folder, m = save(name, config(**{**COMMON, **options}), model, tokenizer)
+    if name == "gpt-oss":
+        save_mxfp4(folder, m)
     ids = [3 + (7 * i * i + 13 * i) % 300 for i in range(positions[-1] + 1)]
     logits = m(torch.tensor([ids])).logits[0, positions].numpy().astype("<f4")
     np.save(os.path.join(folder, "logits.npy"), logits)
     with open(os.path.join(folder, "positions"), "w") as f:
         f.write(" ".join(map(str, positions)) + "\n")
     print(name, logits.shape, float(np.abs(logits).mean()))
+
+
+def save_mxfp4(folder, m):
+    """gpt-oss as published: experts in blocks of 32 codes, neighbours in a byte, the low half first, and scales. The model
+    @m gets what they stand for."""
+    from safetensors.torch import load_file
+    values = torch.tensor([0, .5, 1, 1.5, 2, 3, 4, 6, -0., -.5, -1, -1.5, -2, -3, -4, -6])
+    path = os.path.join(folder, "model.safetensors")
+    tensors, g = load_file(path), torch.Generator().manual_seed(32)
+    for name in [k for k in tensors if k.endswith(("gate_up_proj", "down_proj"))]:
+        n_experts, n_in, n_out = tensors.pop(name).shape
+        codes = torch.randint(0, 16, (n_experts, n_out, n_in // 32, 32), generator=g)
+        scales = torch.randint(122, 126, (n_experts, n_out, n_in // 32), generator=g)
+        tensors[name + "_blocks"] = (codes[..., 0::2] | codes[..., 1::2] << 4).to(torch.uint8)
+        tensors[name + "_scales"] = scales.to(torch.uint8)
+        dense = values[codes] * torch.exp2(scales - 127.0)[..., None]
+        m.get_parameter(name).copy_(dense.reshape(n_experts, n_out, n_in).transpose(1, 2))
+    save_file(tensors, path)
+    with open(os.path.join(folder, "config.json")) as f:
+        config = json.load(f)
+    config["quantization_config"] = {"quant_method": "mxfp4"}
+    with open(os.path.join(folder, "config.json"), "w") as f:
+        json.dump(config, f, indent=1)
 
 
 def save_dense(folder, number, n_in, n_out):
@@ -229,6 +254,10 @@ def main():
     d("qwen35", Qwen3_5TextConfig, Qwen3_5ForCausalLM, "qwen35", DELTA, **delta)
     d("qwen35moe", Qwen3_5MoeTextConfig, Qwen3_5MoeForCausalLM, "qwen35", DELTA,
       shared_expert_intermediate_size=24, **experts, **delta)
+    d("gpt-oss", GptOssConfig, GptOssForCausalLM, "gpt-4o", LONG, head_dim=16, sliding_window=64, num_local_experts=4,
+      num_experts_per_tok=2, intermediate_size=64, pad_token_id=0, rope_parameters=dict(
+          rope_type="yarn", rope_theta=10000.0, factor=8.0, beta_fast=32.0, beta_slow=1.0, truncate=False,
+          original_max_position_embeddings=256))
     d("lfm2", Lfm2Config, Lfm2ForCausalLM, "llama-3", DELTA, num_hidden_layers=4, pad_token_id=0, block_multiple_of=16,
       layer_types=["conv", "full_attention", "conv", "conv"])
     d("gemma2", Gemma2Config, Gemma2ForCausalLM, "gemma", LONG, head_dim=16, query_pre_attn_scalar=16,

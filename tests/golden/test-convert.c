@@ -178,7 +178,8 @@ compare (const char *model, const char *name, gboolean exact)
   qsort (rows, n, sizeof *rows, compare_doubles);
   if (exact)
     return sqrt (error / energy);
-  return strstr (name, "moe") != NULL || strstr (name, "mixtral") || strstr (name, "qwen35") ? rows[n / 2] : rows[n - 1];
+  return strstr (name, "moe") != NULL || strstr (name, "mixtral") || strstr (name, "qwen35") || strstr (name, "gpt-oss")
+             ? rows[n / 2] : rows[n - 1];
 }
 
 static void
@@ -325,7 +326,7 @@ main (int argc, char **argv)
   static const char *const decoders[] = {
     "llama",    "llama-yarn", "llama-bias", "mistral", "mixtral", "qwen2", "qwen3",
     "qwen2moe", "qwen3moe",   "gemma2",     "gemma3",  "glm4",    "glm",   "phi3",  "qwen35",
-    "qwen35moe", "glm4moe",   "lfm2",
+    "qwen35moe", "glm4moe",   "lfm2",   "gpt-oss",
   };
   static const char *const encoders[] = { "bert", "xlm-roberta", "nomic-bert", "gemma-embedding" };
   g_test_init (&argc, &argv, NULL);
