@@ -9,24 +9,48 @@
 #include "eng-json.h"
 #include "eng-tool-session.h"
 
-#define MAX_TEXTS 4096u
+#define MAX_ARGUMENTS 4096u /* a file may have any number of lines */
 #define BATCH_ROWS 512u
 
-/* Lines of @text as texts; empty ones are left out. */
-static size_t
-split_lines (char *text, EngString *out, size_t max)
+static EngStatus
+no_memory (EngError *error)
 {
-  size_t n = 0;
-  for (char *line = text; line && n < max;)
+  return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory");
+}
+
+/* Lines of @text as texts that point into it, which is changed; empty ones are left out. Caller frees *@out. */
+static EngStatus
+split_lines (char *text, EngString **out, size_t *n, EngError *error)
+{
+  size_t most = 1;
+  for (const char *p = text; (p = strchr (p, '\n')) != NULL; p++)
+    most++;
+  *n = 0;
+  *out = eng_alloc_array (most, sizeof **out);
+  if (!*out)
+    return no_memory (error);
+  for (char *line = text; line;)
     {
       char *end = strchr (line, '\n');
       if (end)
         *end++ = 0;
       if (*line)
-        out[n++] = (EngString) { line, strlen (line) };
+        (*out)[(*n)++] = (EngString) { line, strlen (line) };
       line = end;
     }
-  return n;
+  return ENG_OK;
+}
+
+/* The texts of the command line. Caller frees *@out. */
+static EngStatus
+take_arguments (const char *const *arguments, size_t n, EngString **out, EngError *error)
+{
+  *out = eng_alloc_array (n, sizeof **out);
+  if (!*out)
+    return no_memory (error);
+  for (size_t i = 0; i < n; i++)
+    (*out)[i] = (EngString) { arguments[i], strlen (arguments[i]) };
+  return ENG_OK;
 }
 
 static EngStatus
@@ -36,7 +60,7 @@ embed (EngSession *session, const EngString *texts, uint32_t n, EngEmbedKind kin
   uint32_t width = eng_embed_get_width (session);
   *out = eng_alloc_array ((size_t) n * width, sizeof **out);
   if (!*out)
-    return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory");
+    return no_memory (error);
   EngStatus status = ENG_OK;
   uint32_t n_done;
   for (uint32_t i = 0; i < n && status == ENG_OK; i += n_done)
@@ -76,8 +100,8 @@ eng_cmd_embed (int argc, char **argv)
 {
   EngToolModelOptions model_options;
   eng_tool_model_options_init (&model_options);
-  static const char *arguments[MAX_TEXTS + 1];
-  static EngString texts[MAX_TEXTS];
+  static const char *arguments[MAX_ARGUMENTS + 1];
+  EngString *texts = NULL;
   const char *file = NULL;
   bool json = false, query = false;
   const EngToolOption options[] = {
@@ -93,7 +117,7 @@ eng_cmd_embed (int argc, char **argv)
     .json = &json,
     .arguments = arguments,
     .min_arguments = 1,
-    .max_arguments = MAX_TEXTS + 1,
+    .max_arguments = MAX_ARGUMENTS + 1,
   };
   EngToolParsed parsed = eng_tool_parse (argc, argv, &line);
   if (parsed != ENG_TOOL_PARSED)
@@ -107,14 +131,12 @@ eng_cmd_embed (int argc, char **argv)
   float *vectors = NULL;
   struct timespec start = { 0 }, end = { 0 };
   size_t n = line.n_arguments - 1, n_bytes;
-  for (size_t i = 0; i < n; i++)
-    texts[i] = (EngString) { arguments[i + 1], strlen (arguments[i + 1]) };
   EngStatus status = eng_tool_session_options (&model_options, &session_options, &error);
   session_options.max_sequences = 16;
   if (status == ENG_OK && file)
     status = eng_tool_read_file (file, (size_t) 64 << 20, &content, &n_bytes, &error);
-  if (status == ENG_OK && file)
-    n = split_lines (content, texts, MAX_TEXTS);
+  if (status == ENG_OK)
+    status = file ? split_lines (content, &texts, &n, &error) : take_arguments (arguments + 1, n, &texts, &error);
   if (status == ENG_OK)
     status = eng_tool_open (arguments[0], &session_options, &s, &error);
   clock_gettime (CLOCK_MONOTONIC, &start);
@@ -127,6 +149,7 @@ eng_cmd_embed (int argc, char **argv)
                                                eng_embed_get_width (s.session), seconds, json)
                               : eng_tool_fail (arguments[0], &error);
   eng_free (vectors);
+  eng_free (texts);
   eng_free (content);
   eng_tool_close (&s);
   return code;

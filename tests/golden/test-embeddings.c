@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Vectors of all-MiniLM-L6-v2, straight from its hub folder, against transformers (make-embeddings.py):
  * cosine at least 0.9999, from the command and from the service. */
+#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -77,6 +78,31 @@ test_command (void)
       check (vector, truth->f32 + t * WIDTH);
     }
   eng_arena_clear (&arena);
+}
+
+/* No line of a long file is left out. */
+static void
+test_many_lines (void)
+{
+  g_autofree char *model = model_or_skip (), *output = NULL, *path = NULL;
+  if (!model)
+    return;
+  enum
+  {
+    N_LINES = 4200
+  };
+  g_autoptr (GString) text = g_string_new (NULL);
+  for (guint i = 0; i < N_LINES; i++)
+    g_string_append (text, "a\n\n");
+  g_assert_true (g_close (g_file_open_tmp ("lines-XXXXXX", &path, NULL), NULL));
+  g_assert_true (g_file_set_contents (path, text->str, -1, NULL));
+  const char *const arguments[] = { "embed", model, "--text-file", path, "--device", "cpu", NULL };
+  g_assert_true (test_engine_run (arguments, &output, NULL));
+  guint n = 0;
+  for (const char *p = output; (p = strchr (p, '[')) != NULL; p++)
+    n++;
+  g_assert_cmpuint (n, ==, N_LINES + 1); /* one around all of them */
+  g_unlink (path);
 }
 
 static gpointer
@@ -163,6 +189,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/embeddings/command", test_command);
+  g_test_add_func ("/embeddings/many-lines", test_many_lines);
   g_test_add_func ("/embeddings/service", test_service);
   return g_test_run ();
 }
