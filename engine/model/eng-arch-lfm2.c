@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lfm2 (LFM2 350M to 2.6B): most layers mix rows by a gated convolution over the last few, the others (those with heads of
+/* lfm2 (LFM2 350M to 2.6B) and lfm2moe (8B-A1B: experts behind the first layers, chosen by sigmoid and a bias): most layers mix rows by a gated convolution over the last few, the others (those with heads of
  * keys in attention.head_count_kv) by attention with RMS norms on the heads. The norm behind the last layer is called
- * token_embd_norm. Hub: Lfm2ForCausalLM. */
+ * token_embd_norm. Hub: Lfm2ForCausalLM, Lfm2MoeForCausalLM. */
 #include "eng-arch.h"
+
+#define GATING_SIGMOID 1u /* EngStep.u.route.gating */
+#define FILE_SIGMOID 2u   /* the key expert_gating_func */
 
 static void
 build_conv (EngBuilder *b, uint32_t i, EngBufferId mixed, uint32_t n_conv)
@@ -25,6 +28,16 @@ eng_arch_compile_lfm2 (EngBuilder *b)
   eng_builder_read_common (b);
   const EngHparams *h = &b->h;
   uint32_t n_conv = eng_builder_need_u32 (b, "shortconv.l_cache", 2, 64);
+  uint32_t n_dense = h->n_expert ? eng_builder_get_u32 (b, "leading_dense_block_count", 0, 0, ENG_MAX_LAYERS) : h->n_layers;
+  uint32_t gating = eng_builder_get_u32 (b, "expert_gating_func", FILE_SIGMOID, 0, UINT32_MAX);
+  if (gating != FILE_SIGMOID)
+    eng_builder_refuse (b, "expert_gating_func", "gating %u: only the sigmoid (2) is supported", gating);
+  const EngExpertOptions experts = {
+    .act = ENG_ACT_SILU,
+    .gating = GATING_SIGMOID,
+    .normalize = eng_builder_get_bool (b, "expert_weights_norm", true),
+    .scale = eng_builder_get_f32 (b, "expert_weights_scale", 1.0f, 0.0f, 1e4f),
+  };
   const EngLayerBuffers *l = eng_builder_begin (b);
   EngBufferId mixed = eng_builder_buffer (b, 3ull * h->n_embd);
   const EngAttentionOptions attention = {
@@ -43,6 +56,11 @@ eng_arch_compile_lfm2 (EngBuilder *b)
           eng_build_product (b, i, "attn_output", l->attended, h->n_head * h->v_width, l->residual, h->n_embd, true);
         }
       eng_build_norm (b, i, ENG_NORM_RMS, l->residual, l->normed, "ffn_norm");
+      if (i >= n_dense)
+        {
+          eng_build_experts (b, i, &experts, l->normed);
+          continue;
+        }
       eng_build_gate_up (b, i, ENG_ACT_SILU, l->normed, false);
       eng_build_product (b, i, "ffn_down", l->inner, h->n_ff, l->residual, h->n_embd, true);
     }

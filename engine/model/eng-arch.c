@@ -13,6 +13,7 @@ static const EngArch archs[] = {
   { "glm4moe", true, eng_arch_compile_glm4moe },
   { "gpt-oss", true, eng_arch_compile_gpt_oss },
   { "lfm2", true, eng_arch_compile_lfm2 },
+  { "lfm2moe", true, eng_arch_compile_lfm2 },
   { "llama", true, eng_arch_compile_llama },
   { "nomic-bert", false, eng_arch_compile_nomic_bert },
   { "phi3", true, eng_arch_compile_phi3 },

@@ -201,7 +201,8 @@ static const EngConvertRule gpt_oss_rules[] = {
   { NULL },
 };
 
-/* Most layers have the convolution, the others attention; the loader asks for the one or the other. */
+/* Most layers have the convolution, the others attention; some are dense, others have experts: the loader asks for the one
+ * or the other. */
 static const EngConvertRule lfm2_globals[] = {
   { "embed_tokens.weight", "token_embd.weight", REQ | ENG_RULE_VOCAB },
   { "embedding_norm.weight", "token_embd_norm.weight", REQ },
@@ -220,9 +221,17 @@ static const EngConvertRule lfm2_rules[] = {
   { "self_attn.out_proj.weight", "attn_output.weight", 0 },
   { "self_attn.q_layernorm.weight", "attn_q_norm.weight", 0 },
   { "self_attn.k_layernorm.weight", "attn_k_norm.weight", 0 },
-  { "feed_forward.w1.weight", "ffn_gate.weight", REQ },
-  { "feed_forward.w3.weight", "ffn_up.weight", REQ },
-  { "feed_forward.w2.weight", "ffn_down.weight", REQ },
+  { "feed_forward.w1.weight", "ffn_gate.weight", 0 },
+  { "feed_forward.w3.weight", "ffn_up.weight", 0 },
+  { "feed_forward.w2.weight", "ffn_down.weight", 0 },
+  { "feed_forward.gate.weight", "ffn_gate_inp.weight", 0 },
+  { "feed_forward.expert_bias", "exp_probs_b.bias", 0 },
+  { "feed_forward.experts.gate_up_proj", "ffn_gate_exps.weight", ENG_RULE_FIRST_HALF },
+  { "feed_forward.experts.gate_up_proj", "ffn_up_exps.weight", ENG_RULE_LAST_HALF },
+  { "feed_forward.experts.down_proj", "ffn_down_exps.weight", 0 },
+  { "feed_forward.experts.#.w1.weight", "ffn_gate_exps.weight", 0 },
+  { "feed_forward.experts.#.w3.weight", "ffn_up_exps.weight", 0 },
+  { "feed_forward.experts.#.w2.weight", "ffn_down_exps.weight", 0 },
   { NULL },
 };
 
@@ -512,11 +521,20 @@ set_lfm2 (EngConvert *c)
       if (at->type == ENG_JSON_NUMBER && at->is_integer && at->integer >= 0 && at->integer < c->n_layers)
         heads[at->integer] = (int32_t) c->n_heads_kv;
     }
-  eng_convert_set_u32 (c, "feed_forward_length", find_lfm2_width (c));
+  if (c->n_experts)
+    {
+      eng_convert_set_u32 (c, "leading_dense_block_count", eng_convert_get_u32 (c, "num_dense_layers", 0));
+      eng_convert_set_u32 (c, "expert_gating_func", 2); /* sigmoid */
+      eng_convert_set_f32 (c, "expert_weights_scale", eng_convert_get_f64 (c, "routed_scaling_factor", 1.0));
+      eng_convert_set_bool (c, "expert_weights_norm", eng_convert_get_bool (c, "norm_topk_prob", true));
+    }
+  else
+    eng_convert_set_u32 (c, "feed_forward_length", find_lfm2_width (c));
   eng_convert_set_u32 (c, "shortconv.l_cache", eng_convert_get_u32 (c, "conv_L_cache", 3));
+  char key[64];
+  snprintf (key, sizeof key, "%s.attention.head_count_kv", c->arch->name);
   if (c->status == ENG_OK)
-    c->status = eng_gguf_writer_set_array (c->writer, "lfm2.attention.head_count_kv", ENG_GGUF_I32, c->n_layers, heads,
-                                           c->error);
+    c->status = eng_gguf_writer_set_array (c->writer, key, ENG_GGUF_I32, c->n_layers, heads, c->error);
 }
 
 static void
@@ -636,6 +654,7 @@ static const EngConvertArch archs[] = {
   { "GptOssForCausalLM", "gpt-oss", "model.|", "layers.", "silu", RULES (decoder_globals), RULES (gpt_oss_rules, attention),
     NULL, set_gpt_oss },
   { "Lfm2ForCausalLM", "lfm2", "model.|", "layers.", NULL, RULES (lfm2_globals), RULES (lfm2_rules), NULL, set_lfm2 },
+  { "Lfm2MoeForCausalLM", "lfm2moe", "model.|", "layers.", NULL, RULES (lfm2_globals), RULES (lfm2_rules), NULL, set_lfm2 },
   { "GlmForCausalLM", "chatglm", "model.|", "layers.", "silu", RULES (decoder_globals),
     RULES (decoder_norms, attention, fused_gate_up), NULL, NULL },
   { "ChatGLMModel|ChatGLMForConditionalGeneration", "chatglm", "transformer.|", "encoder.layers.",
@@ -664,5 +683,5 @@ const char *
 eng_convert_arch_get_names (void)
 {
   return "Llama, Mistral, Mixtral, Qwen2, Qwen3, Qwen2Moe, Qwen3Moe, Qwen3_5, Qwen3_5Moe, GptOss, Gemma2, Gemma3, "
-         "EmbeddingGemma, Glm, Glm4, Glm4Moe, Lfm2, ChatGLM, SmolLM3, Phi3, Bert, XLMRoberta, NomicBert";
+         "EmbeddingGemma, Glm, Glm4, Glm4Moe, Lfm2, Lfm2Moe, ChatGLM, SmolLM3, Phi3, Bert, XLMRoberta, NomicBert";
 }

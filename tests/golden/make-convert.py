@@ -128,6 +128,9 @@ def randomize(model):
             p.copy_(p + noise * 0.2)
         else:
             p.copy_(noise * 0.1)
+    for name, p in model.named_buffers():
+        if name.endswith("expert_bias"):
+            p.copy_(torch.randn(p.shape, generator=g) * 0.1)
 
 
 def save(name, config, model, tokenizer):
@@ -260,6 +263,8 @@ def main():
           original_max_position_embeddings=256))
     d("lfm2", Lfm2Config, Lfm2ForCausalLM, "llama-3", DELTA, num_hidden_layers=4, pad_token_id=0, block_multiple_of=16,
       layer_types=["conv", "full_attention", "conv", "conv"])
+    d("lfm2moe", Lfm2MoeConfig, Lfm2MoeForCausalLM, "llama-3", DELTA, num_hidden_layers=4, pad_token_id=0, num_dense_layers=1,
+      layer_types=["conv", "full_attention", "conv", "conv"], **experts)
     d("gemma2", Gemma2Config, Gemma2ForCausalLM, "gemma", LONG, head_dim=16, query_pre_attn_scalar=16,
       sliding_window=64)
     d("gemma3", Gemma3TextConfig, Gemma3ForCausalLM, "gemma", LONG, num_hidden_layers=7, head_dim=16,

@@ -326,7 +326,7 @@ main (int argc, char **argv)
   static const char *const decoders[] = {
     "llama",    "llama-yarn", "llama-bias", "mistral", "mixtral", "qwen2", "qwen3",
     "qwen2moe", "qwen3moe",   "gemma2",     "gemma3",  "glm4",    "glm",   "phi3",  "qwen35",
-    "qwen35moe", "glm4moe",   "lfm2",   "gpt-oss",
+    "qwen35moe", "glm4moe",   "lfm2",   "gpt-oss", "lfm2moe",
   };
   static const char *const encoders[] = { "bert", "xlm-roberta", "nomic-bert", "gemma-embedding" };
   g_test_init (&argc, &argv, NULL);
