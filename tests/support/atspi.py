@@ -131,6 +131,37 @@ def press(root, name, role="push button", timeout=10.0):
     wait(attempt, "%s %r that can be pressed" % (role, name), timeout)
 
 
+def press_until(root, name, condition, what):
+    """A button does nothing before its page is on the screen: it is pressed again if nothing comes of it."""
+    def attempt():
+        if condition():
+            return True
+        node = find_now(root, "push button", name)
+        if node is not None and has_state(node, "sensitive"):
+            click(node)
+        end = time.monotonic() + 1.5
+        while not condition() and time.monotonic() < end:
+            time.sleep(0.05)
+        return condition()
+    wait(attempt, what, 60)
+
+
+def press_main_menu(root, item):
+    """By the keyboard, as a person without a pointer does: F10 again if the window was not listening yet."""
+    def is_open():
+        return find_now(root, "menu item", item) is not None
+
+    def attempt():
+        if not is_open():
+            key("F10")
+            end = time.monotonic() + 2
+            while not is_open() and time.monotonic() < end:
+                time.sleep(0.05)
+        return is_open()
+    wait(attempt, "the main menu", 30)
+    press(root, item, "menu item")
+
+
 def states(node):
     return {state.value_nick for state in node.get_state_set().get_states()}
 

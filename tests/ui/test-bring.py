@@ -46,19 +46,6 @@ def make_flatpak_data(program, home, log):
     return folder
 
 
-def open_menu_item(running):
-    """By the keyboard, as a person without a pointer does: F10 again if the window was not listening yet."""
-    def attempt():
-        if atspi.find_now(running.root, "menu item", ITEM) is None:
-            atspi.key("F10")
-            end = time.monotonic() + 2
-            while atspi.find_now(running.root, "menu item", ITEM) is None and time.monotonic() < end:
-                time.sleep(0.05)
-        return atspi.find_now(running.root, "menu item", ITEM) is not None
-    atspi.wait(attempt, "the main menu", 30)
-    atspi.press(running.root, ITEM, "menu item")
-
-
 def answer(running, label):
     """Presses a dialog's button, which is there twice: for a wide dialog and for a narrow one; until it has closed."""
     def buttons():
@@ -94,7 +81,7 @@ def main():
         with start(program, home, home + "/data", home + "/config", log) as running:
             atspi.find(running.root, "text", "Question", 30)
             with tap.case("the menu brings it from the Flatpak"):
-                open_menu_item(running)
+                atspi.press_main_menu(running.root, ITEM)
                 answer(running, "Bring it from the Flatpak")
                 atspi.find(running.root, "push button", lambda name: name.endswith("Keep it there too"), 30)
                 assert "Tea in Hangzhou" in atspi.all_text(running.root)

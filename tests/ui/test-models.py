@@ -90,21 +90,6 @@ def answers(root):
     return " ".join(atspi.text(node) for node in atspi.find_all(found[-1], "label")) if found else ""
 
 
-def press_until(root, name, condition, what):
-    """A button does nothing before its page is on the screen: it is pressed again if nothing comes of it."""
-    def attempt():
-        if condition():
-            return True
-        node = atspi.find_now(root, "push button", name)
-        if node is not None and atspi.has_state(node, "sensitive"):
-            atspi.click(node)
-        end = time.monotonic() + 1.5
-        while not condition() and time.monotonic() < end:
-            time.sleep(0.05)
-        return condition()
-    atspi.wait(attempt, what, 60)
-
-
 def count_there(*paths):
     return sum(os.path.exists(path) for path in paths)
 
@@ -116,7 +101,7 @@ def is_undo(name):
 def open_page(root, name):
     """The page of the model called so, once the list has it."""
     about = "About this model " + name
-    press_until(root, about, lambda: is_shown(root, name), "the page of " + name)
+    atspi.press_until(root, about, lambda: is_shown(root, name), "the page of " + name)
     row_text(root, "apache-2.0", 30)
     row_text(root, "The one that the model’s authors publish", 30)
 
@@ -128,8 +113,8 @@ def is_shown(root, name):
 
 def shrink(root, path):
     """To the type that the dialog proposes; smaller than it was, and no part left."""
-    press_until(root, "Shrink…", lambda: atspi.find_now(root, "frame", "Shrink the model"), "the dialog")
-    press_until(root, lambda name: name.startswith("_Shrink"), lambda: os.path.exists(path), "the smaller file")
+    atspi.press_until(root, "Shrink…", lambda: atspi.find_now(root, "frame", "Shrink the model"), "the dialog")
+    atspi.press_until(root, lambda name: name.startswith("_Shrink"), lambda: os.path.exists(path), "the smaller file")
     assert os.path.getsize(path) < os.path.getsize(PATH), os.path.getsize(path)
     assert not [name for name in os.listdir(os.path.dirname(path)) if ".part" in name]
 
@@ -143,7 +128,7 @@ def compare(root, name):
     found = [text for text in (atspi.text(node) or node.get_name() for node in atspi.find_all(root, "label"))
              if re.search(r"\d\sMB · perplexity \d", text)]
     assert len(found) == 2, found
-    press_until(root, "Back to the models", lambda: not is_shown(root, name), "the list of models")
+    atspi.press_until(root, "Back to the models", lambda: not is_shown(root, name), "the list of models")
 
 
 def disk_use(folder):
@@ -160,14 +145,14 @@ def run(program, uri):
                 atspi.click(button(app.root, "Models"))
                 entry = atspi.find(app.root, "text", "Address")
                 atspi.set_text(entry, uri)
-                press_until(app.root, "Look", lambda: atspi.find_now(app.root, "label", "What is there"),
+                atspi.press_until(app.root, "Look", lambda: atspi.find_now(app.root, "label", "What is there"),
                             "what is there")
                 words = row_text(app.root, "Needs ", 30)
                 assert "98.4" in words and "free" in words, words
                 assert "processor" in words or "graphics" in words or "split" in words, words
                 atspi.click(button(app.root, "Download"))
                 row_text(app.root, " of 98.4", 20)
-                press_until(app.root, "Pause", lambda: atspi.find_now(app.root, "push button", "Go on"), "a pause")
+                atspi.press_until(app.root, "Pause", lambda: atspi.find_now(app.root, "push button", "Go on"), "a pause")
                 assert not os.path.exists(final)
                 assert any(name.endswith(".part") for name in os.listdir(home + "/models"))
                 assert app.close() == 0, "it ended badly"
@@ -175,7 +160,7 @@ def run(program, uri):
                 atspi.click(button(app.root, "Models"))
                 row_text(app.root, "Paused at")
                 assert not os.path.exists(final)
-                press_until(app.root, "Go on", lambda: not atspi.find_now(app.root, "push button", "Go on"),
+                atspi.press_until(app.root, "Go on", lambda: not atspi.find_now(app.root, "push button", "Go on"),
                             "it to go on")
                 row_text(app.root, "Here, and checked", 60)
                 with open(final, "rb") as here, open(PATH, "rb") as there:
@@ -190,12 +175,12 @@ def run(program, uri):
                 row_text(app.root, "so far, with", 30)
                 shrink(app.root, small)
                 compare(app.root, os.path.basename(small))
-                press_until(app.root, "Storage", lambda: atspi.find_now(app.root, "push button", "Move to the trash"),
+                atspi.press_until(app.root, "Storage", lambda: atspi.find_now(app.root, "push button", "Move to the trash"),
                             "the page of storage")
-                press_until(app.root, "Move to the trash", lambda: count_there(final, small) < 2, "a file to go")
+                atspi.press_until(app.root, "Move to the trash", lambda: count_there(final, small) < 2, "a file to go")
                 left = count_there(final, small)
-                press_until(app.root, is_undo, lambda: count_there(final, small) > left, "the file to come back")
-                press_until(app.root, "Move to the trash", lambda: count_there(final, small) == 0, "both files to go")
+                atspi.press_until(app.root, is_undo, lambda: count_there(final, small) > left, "the file to come back")
+                atspi.press_until(app.root, "Move to the trash", lambda: count_there(final, small) == 0, "both files to go")
                 atspi.find(app.root, "label", "0 bytes in models")
                 assert disk_use(home + "/models") == 0
                 assert app.close() == 0, "it ended badly"

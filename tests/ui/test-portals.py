@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 import atspi
 from gi.repository import Gio, GLib
@@ -93,33 +92,6 @@ def activate(name):
         Gio.DBusCallFlags.NONE, 30000, None)
 
 
-def press_until(root, name, condition, what):
-    """Pressed again where its page was not on the screen yet."""
-    def attempt():
-        if condition():
-            return True
-        node = atspi.find_now(root, "push button", name)
-        if node is not None and atspi.has_state(node, "sensitive"):
-            atspi.click(node)
-        end = time.monotonic() + 2
-        while not condition() and time.monotonic() < end:
-            time.sleep(0.05)
-        return condition()
-    atspi.wait(attempt, what, 60)
-
-
-def press_menu_item(running, item):
-    def attempt():
-        if atspi.find_now(running.root, "menu item", item) is None:
-            atspi.key("F10")
-            end = time.monotonic() + 2
-            while atspi.find_now(running.root, "menu item", item) is None and time.monotonic() < end:
-                time.sleep(0.05)
-        return atspi.find_now(running.root, "menu item", item) is not None
-    atspi.wait(attempt, "the main menu", 30)
-    atspi.press(running.root, item, "menu item")
-
-
 def close_window(running):
     """The window alone, as its button does: what runs goes on."""
     atspi.find(running.root, "frame")
@@ -155,7 +127,7 @@ def main():
                     assert call["interface"] == "FileChooser" and call["arguments"][2]["multiple"] is True, call
                     atspi.wait(lambda: "harbour.md" in atspi.all_text(running.root), "the document", 30)
                 with tap.case("the folder of models is opened by the portal"):
-                    press_menu_item(running, "Show the folder of models")
+                    atspi.press_main_menu(running.root, "Show the folder of models")
                     atspi.wait(lambda: [c for m in ("OpenFile", "OpenURI", "OpenDirectory") for c in portal.asked(m)
                                         if c["interface"] == "OpenURI"], "OpenURI", 30)
                     call = [c for m in ("OpenFile", "OpenURI", "OpenDirectory") for c in portal.asked(m)
@@ -165,8 +137,8 @@ def main():
                 with tap.case("the machine is kept awake while a model comes"):
                     atspi.click(atspi.find(running.root, "push button", "Models"))
                     atspi.set_text(atspi.find(running.root, "text", "Address"), "http://127.0.0.1:%d/it.gguf" % server.server_port)
-                    press_until(running.root, "Look", lambda: atspi.find_now(running.root, "label", "What is there"), "what is there")
-                    press_until(running.root, "Download", lambda: portal.asked("Inhibit"), "the download")
+                    atspi.press_until(running.root, "Look", lambda: atspi.find_now(running.root, "label", "What is there"), "what is there")
+                    atspi.press_until(running.root, "Download", lambda: portal.asked("Inhibit"), "the download")
                     call = portal.wait("Inhibit")
                     assert call["arguments"][1] & 4, call
                     assert call["arguments"][2]["reason"], call
