@@ -1,40 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "eng-executor.h"
+#include "eng-executor-private.h"
 
 #include <string.h>
 
 #include "eng-arena.h"
 #include "eng-error.h"
-
-typedef struct
-{
-  uint8_t i_device;
-  uint32_t first_step, n_steps;
-  /* Buffers that come in and go out: [n_buffers] each. */
-  EngBufferId *imports, *exports;
-  uint32_t n_imports, n_exports;
-} Piece;
-
-/* Each device binds its steps once, however many pieces they are. */
-typedef struct
-{
-  uint8_t *elsewhere; /* [n_steps] */
-  uint8_t *streamed;  /* [n_steps] of those, what this device runs when many rows pay for sending it; NULL: nothing */
-  bool has_steps, has_group[8];
-  EngBound *bound;
-} Part;
-
-struct EngExecutor
-{
-  const EngProgram *program;
-  EngExecutorDevice *devices;
-  Part *parts; /* [n_devices] */
-  uint32_t n_devices;
-  Piece *pieces;
-  uint32_t n_pieces;
-  Piece stream[2]; /* a streamed run: what stands before the first layer, then all the rest on device 0 */
-  uint32_t stream_rows;
-};
 
 struct EngExecutorState
 {
@@ -48,222 +18,22 @@ struct EngExecutorState
   float *seen[2]; /* what the observer is shown: src and aux */
 };
 
-static uint8_t
-device_of (const EngProgram *program, const EngExecutorOptions *o, uint32_t i_step)
-{
-  uint32_t layer = program->steps[i_step].layer;
-  if (layer == ENG_LAYER_NONE)
-    {
-      /* Before the first layer or behind the last: whichever side it stands on. */
-      bool before = true;
-      for (uint32_t i = 0; i < i_step && before; i++)
-        before = program->steps[i].layer == ENG_LAYER_NONE;
-      layer = before ? 0 : program->n_layers - 1;
-    }
-  else if (o->expert_devices && program->steps[i_step].kind == ENG_STEP_EXPERTS)
-    return o->expert_devices[layer];
-  return o->layer_devices ? o->layer_devices[layer] : 0;
-}
-
-static bool
-reads (const EngStep *s, EngBufferId id)
-{
-  return s->src == id || s->aux == id || (s->kind == ENG_STEP_DELTA && s->u.delta.alpha == id)
-         || (s->kind == ENG_STEP_EXPERTS && s->dst == id && (s->flags & ENG_STEP_ADD_AFTER));
-}
-
-/* Whether @piece needs what @id held before it. */
-static bool
-takes (const EngProgram *program, const Piece *piece, EngBufferId id)
-{
-  for (uint32_t i = piece->first_step; i < piece->first_step + piece->n_steps; i++)
-    if (reads (&program->steps[i], id))
-      return true;
-    else if (program->steps[i].dst == id)
-      return false;
-  return false;
-}
-
-static bool
-writes (const EngProgram *program, const Piece *piece, EngBufferId id)
-{
-  for (uint32_t i = piece->first_step; i < piece->first_step + piece->n_steps; i++)
-    if (program->steps[i].dst == id)
-      return true;
-  return false;
-}
-
-/* What crosses each cut: a piece takes what it reads before it writes it, and gives what it wrote and the next
- * piece that does not only overwrite it takes. */
-static void
-find_crossings (const EngProgram *program, Piece *pieces, uint32_t n)
-{
-  for (uint32_t i = 0; i < n; i++)
-    for (uint32_t id = 0; id < program->n_buffers; id++)
-      {
-        Piece *p = &pieces[i];
-        if (i > 0 && takes (program, p, (EngBufferId) id))
-          p->imports[p->n_imports++] = (EngBufferId) id;
-        if (!writes (program, p, (EngBufferId) id))
-          continue;
-        for (uint32_t k = i + 1; k < n; k++)
-          if (takes (program, &pieces[k], (EngBufferId) id))
-            {
-              p->exports[p->n_exports++] = (EngBufferId) id;
-              break;
-            }
-          else if (writes (program, &pieces[k], (EngBufferId) id))
-            break;
-      }
-}
-
-static void
-free_cut (Part *parts, uint32_t n_devices, Piece *pieces, uint32_t n_pieces)
-{
-  for (uint32_t i = 0; parts && i < n_devices; i++)
-    {
-      eng_free (parts[i].elsewhere);
-      eng_free (parts[i].streamed);
-    }
-  for (uint32_t i = 0; pieces && i < n_pieces; i++)
-    {
-      eng_free (pieces[i].imports);
-      eng_free (pieces[i].exports);
-    }
-  eng_free (parts);
-  eng_free (pieces);
-}
-
-static EngStatus
-no_memory (EngError *error)
-{
-  return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE,
-                        "no memory to set the model up");
-}
-
-/* What device 0 may be sent: all that other devices have of the layers. */
-static EngStatus
-mark_streamed (const EngProgram *program, Part *part, EngError *error)
-{
-  if (!part->has_steps || part->elsewhere[program->n_steps - 1])
-    return ENG_OK;
-  bool any = false;
-  for (uint32_t i = 0; i < program->n_steps; i++)
-    any = any || (part->elsewhere[i] && program->steps[i].layer != ENG_LAYER_NONE);
-  if (!any)
-    return ENG_OK;
-  part->streamed = eng_alloc_array (program->n_steps, 1);
-  if (!part->streamed)
-    return no_memory (error);
-  for (uint32_t i = 0; i < program->n_steps; i++)
-    part->streamed[i] = part->elsewhere[i] && program->steps[i].layer != ENG_LAYER_NONE;
-  return ENG_OK;
-}
-
-/* Cut the program. free_cut () also after a failure. */
-static EngStatus
-cut_program (const EngProgram *program, const EngExecutorOptions *o, Part **parts, Piece **pieces,
-             uint32_t *n_pieces, EngError *error)
-{
-  *n_pieces = 0;
-  *parts = eng_alloc_array (o->n_devices, sizeof **parts);
-  *pieces = eng_alloc_array (program->n_steps, sizeof **pieces);
-  if (!*parts || !*pieces)
-    return no_memory (error);
-  for (uint32_t d = 0; d < o->n_devices; d++)
-    {
-      (*parts)[d].elsewhere = eng_alloc_array (program->n_steps, 1);
-      if (!(*parts)[d].elsewhere)
-        return no_memory (error);
-      memset ((*parts)[d].elsewhere, 1, program->n_steps);
-    }
-  uint32_t n = 0;
-  for (uint32_t i = 0; i < program->n_steps; i++)
-    {
-      const EngStep *step = &program->steps[i];
-      uint8_t device = device_of (program, o, i);
-      Part *part = &(*parts)[device];
-      part->elsewhere[i] = 0;
-      part->has_steps = true;
-      if (n == 0 || (*pieces)[n - 1].i_device != device)
-        {
-          Piece *p = &(*pieces)[n++];
-          *n_pieces = n;
-          *p = (Piece) { .i_device = device, .first_step = i };
-          p->imports = eng_alloc_array (program->n_buffers, sizeof *p->imports);
-          p->exports = eng_alloc_array (program->n_buffers, sizeof *p->exports);
-          if (!p->imports || !p->exports)
-            return no_memory (error);
-        }
-      (*pieces)[n - 1].n_steps++;
-      if (step->kind == ENG_STEP_QKV && step->u.qkv.group < 8)
-        part->has_group[step->u.qkv.group] = true;
-      if ((step->kind == ENG_STEP_DELTA || step->kind == ENG_STEP_CONV) && step->u.delta.group < 8)
-        part->has_group[step->u.delta.group] = true;
-    }
-  find_crossings (program, *pieces, n);
-  return o->stream_rows ? mark_streamed (program, &(*parts)[0], error) : ENG_OK;
-}
-
-/* The two pieces of a streamed run. The first may be empty: device 0 has those steps itself. */
-static EngStatus
-plan_stream (EngExecutor *e, uint32_t stream_rows, EngError *error)
-{
-  const EngProgram *program = e->program;
-  const Piece *first = &e->pieces[0];
-  uint32_t n_lead = 0;
-  while (n_lead < program->n_steps && program->steps[n_lead].layer == ENG_LAYER_NONE
-         && e->parts[0].elsewhere[n_lead])
-    n_lead++;
-  /* what lies before the first layer is one device's */
-  if (n_lead > first->n_steps)
-    return ENG_OK;
-  e->stream[0] = (Piece) { .i_device = first->i_device, .n_steps = n_lead };
-  e->stream[1] = (Piece) { .first_step = n_lead, .n_steps = program->n_steps - n_lead };
-  e->stream[1].imports = eng_alloc_array (program->n_buffers, sizeof *e->stream[1].imports);
-  if (!e->stream[1].imports)
-    return no_memory (error);
-  for (uint32_t id = 0; n_lead && id < program->n_buffers; id++)
-    if (writes (program, &e->stream[0], (EngBufferId) id) && takes (program, &e->stream[1], (EngBufferId) id))
-      e->stream[1].imports[e->stream[1].n_imports++] = (EngBufferId) id;
-  e->stream_rows = stream_rows;
-  return ENG_OK;
-}
-
-static EngStatus
-check_placement (const EngProgram *program, const EngExecutorOptions *o, EngError *error)
-{
-  for (uint32_t i = 0; o->layer_devices && i < program->n_layers; i++)
-    if (o->layer_devices[i] >= o->n_devices)
-      return eng_error_set (error, ENG_ERR_ARGUMENT, "placement", ENG_OFFSET_NONE,
-                            "layer %u is placed on device %u of %u", i, o->layer_devices[i],
-                            o->n_devices);
-  for (uint32_t i = 0; o->expert_devices && i < program->n_layers; i++)
-    if (o->expert_devices[i] >= o->n_devices)
-      return eng_error_set (error, ENG_ERR_ARGUMENT, "placement", ENG_OFFSET_NONE,
-                            "experts of layer %u are placed on device %u of %u", i,
-                            o->expert_devices[i], o->n_devices);
-  if (o->n_devices == 0)
-    return eng_error_set (error, ENG_ERR_ARGUMENT, "placement", ENG_OFFSET_NONE, "no device");
-  return ENG_OK;
-}
-
 EngStatus
 eng_executor_new (const EngProgram *program, const EngWeightSource *source,
                   const EngExecutorOptions *o, EngExecutor **executor, EngError *error)
 {
-  EngStatus status = check_placement (program, o, error);
+  EngStatus status = eng_executor_check_placement (program, o, error);
   if (status != ENG_OK)
     return status;
   EngExecutor *e = eng_alloc (sizeof *e);
   if (!e)
-    return no_memory (error);
+    return eng_executor_no_memory (error);
   e->program = program;
   e->devices = eng_alloc_array (o->n_devices, sizeof *e->devices);
   e->n_devices = o->n_devices;
-  status = cut_program (program, o, &e->parts, &e->pieces, &e->n_pieces, error);
+  status = eng_executor_cut (program, o, &e->parts, &e->pieces, &e->n_pieces, error);
   if (status == ENG_OK && !e->devices)
-    status = no_memory (error);
+    status = eng_executor_no_memory (error);
   if (status == ENG_OK)
     memcpy (e->devices, o->devices, o->n_devices * sizeof *e->devices);
   for (uint32_t i = 0; i < e->n_devices && status == ENG_OK; i++)
@@ -279,7 +49,7 @@ eng_executor_new (const EngProgram *program, const EngWeightSource *source,
       status = d->api->bind (d->device, program, source, &bind, &e->parts[i].bound, error);
     }
   if (status == ENG_OK && e->parts[0].streamed)
-    status = plan_stream (e, o->stream_rows, error);
+    status = eng_executor_plan_stream (e, o->stream_rows, error);
   if (status != ENG_OK)
     {
       eng_executor_free (&e);
@@ -299,14 +69,14 @@ eng_executor_free (EngExecutor **executor)
   for (uint32_t i = 0; e->parts && i < e->n_devices; i++)
     if (e->parts[i].bound)
       e->devices[i].api->unbind (&e->parts[i].bound);
-  free_cut (e->parts, e->n_devices, e->pieces, e->n_pieces);
+  eng_executor_free_cut (e->parts, e->n_devices, e->pieces, e->n_pieces);
   eng_free (e->stream[1].imports);
   eng_free (e->devices);
   eng_free (e);
 }
 
 static void
-own_state_options (const Part *part, const EngStateOptions *options, EngStateOptions *own)
+own_state_options (const EngPart *part, const EngStateOptions *options, EngStateOptions *own)
 {
   *own = *options;
   for (uint32_t g = 0; g < 8; g++)
@@ -318,14 +88,14 @@ EngStatus
 eng_executor_plan (const EngProgram *program, const EngExecutorOptions *o,
                    const EngStateOptions *state, EngMemoryPlan *plans, EngError *error)
 {
-  EngStatus status = check_placement (program, o, error);
+  EngStatus status = eng_executor_check_placement (program, o, error);
   if (status != ENG_OK)
     return status;
-  Part *parts;
-  Piece *pieces;
+  EngPart *parts;
+  EngPiece *pieces;
   uint32_t n_pieces;
   memset (plans, 0, o->n_devices * sizeof *plans);
-  status = cut_program (program, o, &parts, &pieces, &n_pieces, error);
+  status = eng_executor_cut (program, o, &parts, &pieces, &n_pieces, error);
   for (uint32_t i = 0; i < o->n_devices && status == ENG_OK; i++)
     {
       if (!parts[i].has_steps)
@@ -341,7 +111,7 @@ eng_executor_plan (const EngProgram *program, const EngExecutorOptions *o,
       status = o->devices[i].api->plan (o->devices[i].device, program, &bind, state ? &own : NULL,
                                         &plans[i], error);
     }
-  free_cut (parts, o->n_devices, pieces, n_pieces);
+  eng_executor_free_cut (parts, o->n_devices, pieces, n_pieces);
   return status;
 }
 
@@ -398,10 +168,10 @@ prepare_crossings (EngExecutorState *s, uint32_t max_rows, EngError *error)
   s->crossing = eng_alloc_array (program->n_buffers, sizeof *s->crossing);
   s->io = eng_alloc_array ((size_t) e->n_pieces * 2 * program->n_buffers, sizeof *s->io);
   if (!s->crossing || !s->io)
-    return no_memory (error);
+    return eng_executor_no_memory (error);
   for (uint32_t i = 0; i < e->n_pieces; i++)
     {
-      const Piece *p = &e->pieces[i];
+      const EngPiece *p = &e->pieces[i];
       EngBufferIo *io = s->io + (size_t) i * 2 * program->n_buffers;
       for (uint32_t k = 0; k < p->n_imports + p->n_exports; k++)
         {
@@ -411,12 +181,12 @@ prepare_crossings (EngExecutorState *s, uint32_t max_rows, EngError *error)
             s->crossing[id] = eng_executor_host_alloc (
                 e, (uint64_t) max_rows * program->buffers[id].width * sizeof (float));
           if (!s->crossing[id])
-            return no_memory (error);
+            return eng_executor_no_memory (error);
           io[in ? k : program->n_buffers + k - p->n_imports]
               = (EngBufferIo) { .buffer = id, .data = s->crossing[id] };
         }
     }
-  const Piece *stream = &e->stream[1];
+  const EngPiece *stream = &e->stream[1];
   s->stream_io = eng_alloc_array (program->n_buffers, sizeof *s->stream_io);
   for (uint32_t k = 0; s->stream_io && k < stream->n_imports; k++)
     {
@@ -425,10 +195,10 @@ prepare_crossings (EngExecutorState *s, uint32_t max_rows, EngError *error)
         s->crossing[id]
             = eng_executor_host_alloc (e, (uint64_t) max_rows * program->buffers[id].width * sizeof (float));
       if (!s->crossing[id])
-        return no_memory (error);
+        return eng_executor_no_memory (error);
       s->stream_io[k] = (EngBufferIo) { .buffer = id, .data = s->crossing[id] };
     }
-  return s->stream_io ? ENG_OK : no_memory (error);
+  return s->stream_io ? ENG_OK : eng_executor_no_memory (error);
 }
 
 EngStatus
@@ -437,10 +207,10 @@ eng_executor_state_new (EngExecutor *e, const EngStateOptions *options, EngExecu
 {
   EngExecutorState *s = eng_alloc (sizeof *s);
   if (!s)
-    return no_memory (error);
+    return eng_executor_no_memory (error);
   s->executor = e;
   s->states = eng_alloc_array (e->n_devices, sizeof *s->states);
-  EngStatus status = s->states ? prepare_crossings (s, options->max_rows, error) : no_memory (error);
+  EngStatus status = s->states ? prepare_crossings (s, options->max_rows, error) : eng_executor_no_memory (error);
   for (uint32_t i = 0; i < e->n_devices && status == ENG_OK; i++)
     if (e->parts[i].bound)
       {
@@ -490,7 +260,7 @@ eng_executor_state_observe (EngExecutorState *s, uint32_t max_rows, EngStepObser
   for (int k = 0; k < 2 && observer; k++)
     if (!s->seen[k]
         && !(s->seen[k] = eng_alloc_array ((size_t) max_rows * width, sizeof *s->seen[k])))
-      return no_memory (error);
+      return eng_executor_no_memory (error);
   s->observer = observer;
   s->observer_data = data;
   return ENG_OK;
@@ -506,7 +276,7 @@ is_observed (const EngStep *step)
 
 /* A piece step by step: a run of no steps only moves buffers out. */
 static EngStatus
-run_observed (EngExecutorState *s, const Piece *piece, const EngBatch *batch, const EngRun *whole,
+run_observed (EngExecutorState *s, const EngPiece *piece, const EngBatch *batch, const EngRun *whole,
               EngError *error)
 {
   const EngExecutor *e = s->executor;
@@ -563,7 +333,7 @@ static EngStatus
 run_streamed (EngExecutorState *s, const EngBatch *batch, float *output, ENG_ATOMIC_FLAG *cancel, EngError *error)
 {
   const EngExecutor *e = s->executor;
-  const Piece *lead = &e->stream[0], *rest = &e->stream[1];
+  const EngPiece *lead = &e->stream[0], *rest = &e->stream[1];
   if (lead->n_steps)
     {
       const EngRun run = { .n_steps = lead->n_steps,
@@ -600,7 +370,7 @@ eng_executor_run (EngExecutorState *s, const EngBatch *batch, float *output,
     }
   for (uint32_t i = 0; i < e->n_pieces; i++)
     {
-      const Piece *piece = &e->pieces[i];
+      const EngPiece *piece = &e->pieces[i];
       const EngBufferIo *io = s->io + (size_t) i * 2 * e->program->n_buffers;
       const EngRun run = {
         .first_step = piece->first_step,
