@@ -106,6 +106,16 @@ typedef struct
   uint64_t mapped_bytes; /* part of weight_bytes that stays in the page cache, unchanged */
 } EngMemoryPlan;
 
+/* EngBindOptions.disabled: no products by another's library, only by the device's own kernels. */
+#define ENG_WITHOUT_LIBRARY ((uint64_t) 1 << 32)
+
+/* Whose kernels multiplied by weights. */
+typedef struct
+{
+  bool own;
+  const char *library; /* name of the library that did any, static; NULL: none did */
+} EngProducts;
+
 /* An activation buffer handed in or out at a cut: float32 [n_rows, width] in host memory. */
 typedef struct
 {
@@ -135,6 +145,7 @@ typedef struct
                     the device cannot */
   EngKeyMover keys; /* streamed: for layers that keep their keys elsewhere */
   ENG_ATOMIC_FLAG *cancel; /* non-zero: stop with ENG_ERR_CANCELLED within one layer; may be NULL */
+  EngProducts *products;   /* filled in where something was used, else left alone; may be NULL */
 } EngRun;
 
 /* A device goes on by itself from one row: it samples a token from the row's logits, runs the row of that token, samples

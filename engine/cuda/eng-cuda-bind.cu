@@ -565,6 +565,7 @@ bound_new (EngDevice *device, const EngProgram *p, const EngBindOptions *o, bool
       b->first_step = first;
       b->n_steps = n;
       b->elsewhere = o ? o->elsewhere : NULL;
+      b->own_only = o && (o->disabled & ENG_WITHOUT_LIBRARY);
       b->streamed = o ? o->streamed : NULL;
       if (b->streamed && !can_stream (b))
         b->streamed = NULL;

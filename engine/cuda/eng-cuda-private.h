@@ -20,6 +20,9 @@ int cu_blas_product_f32 (CuBlas *blas, CuStream s, int m, int n, int k, const fl
                          size_t workspace_bytes);
 #define CU_BLAS_WORKSPACE_BYTES ((size_t) 64 << 20)
 
+/* As EngProducts names it. */
+#define CU_LIBRARY "cuBLAS"
+
 struct EngDevice
 {
   int ordinal;
@@ -53,6 +56,7 @@ struct EngBound
   EngDevice *device;
   const EngProgram *program;
   uint32_t first_step, n_steps;
+  bool own_only; /* ENG_WITHOUT_LIBRARY */
   const uint8_t *elsewhere; /* steps of another device, or NULL */
   const uint8_t *streamed;  /* of those, what streamed runs do here, or NULL: nothing */
   CuStreamer *streamer;     /* NULL: nothing is streamed */

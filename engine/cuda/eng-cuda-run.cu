@@ -192,9 +192,12 @@ run_all (CuRun *r, const EngBatch *batch, const EngRun *run, bool *cancelled)
       cu_streamer_end (r->b->streamer);
       TRY (e);
     }
-  else if (r->n_rows <= ENG_CUDA_GEMV_ROWS || !r->b->device->blas)
-    TRY (r->n_rows == 1 ? cu_run_graph (r, run->first_step, run->n_steps)
-                        : run_few (r, run->first_step, run->n_steps));
+  else if (r->n_rows <= ENG_CUDA_GEMV_ROWS || !r->b->device->blas || r->b->own_only)
+    {
+      r->products->own = true;
+      TRY (r->n_rows == 1 ? cu_run_graph (r, run->first_step, run->n_steps)
+                          : run_few (r, run->first_step, run->n_steps));
+    }
   else
     TRY (run_many (r, run->first_step, run->n_steps, run->cancel, cancelled));
   for (uint32_t i = 0; i < run->n_exports; i++)
@@ -231,6 +234,7 @@ cu_run_init (CuRun *r, EngBound *b, EngState *s, const EngBatch *batch)
   r->pdl = b->device->pdl;
   r->end = b->program->n_steps;
   r->in_x16 = ENG_BUFFER_NONE;
+  r->products = &r->unasked;
 }
 
 EngStatus
@@ -252,12 +256,14 @@ cu_run (EngBound *b, EngState *s, const EngBatch *batch, const EngRun *run, EngE
       d->blas_tried = true;
       d->blas = cu_blas_open ();
     }
-  if (run->streamed && (!b->streamer || !d->blas))
+  if (run->streamed && (!b->streamer || !d->blas || b->own_only))
     return cu_error (error, ENG_ERR_UNSUPPORTED, "streamed", 0, 0, "this GPU cannot be sent layers");
   CuRun r;
   cu_run_init (&r, b, s, batch);
   r.run = run;
   r.error = error;
+  if (run->products)
+    r.products = run->products;
   r.first = run->first_step;
   r.end = run->first_step + run->n_steps;
   cu_fill_meta (&r);

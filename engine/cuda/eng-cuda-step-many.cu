@@ -9,6 +9,7 @@ static cudaError_t
 large_product (CuRun *r, const CuWeight *w, const __nv_bfloat16 *x16, int m, float *y, int ldy, float beta)
 {
   const uint64_t n = w->n_rows, at_once = r->s->w16_elements / w->n_cols;
+  r->products->library = CU_LIBRARY;
   for (uint64_t at = 0; at < n; at += at_once)
     {
       const uint64_t part = n - at < at_once ? n - at : at_once;
@@ -148,12 +149,14 @@ expert_products (CuRun *r, const Sorted *o, const CuWeight *w, const __nv_bfloat
       TRY (cu_expand_bf16 (r->stream, w, (uint64_t) e0 * n, (uint64_t) (e1 - e0) * n, st->w16));
       if (cu_grouped_fits (r->b->device->code_arch, n, k))
         {
+          r->products->own = true;
           // tiles count the matrices from the first expert on
           const __nv_bfloat16 *w16 = st->w16 - (ptrdiff_t) e0 * n * k;
           TRY (cu_grouped_product (r->stream, o->tile_rows, x, w16, y, st->tiles + o->first_tile[e0],
                                    o->first_tile[e1] - o->first_tile[e0], n, k));
           continue;
         }
+      r->products->library = CU_LIBRARY;
       for (int e = e0; e < e1; e++)
         {
           const int rows = o->first[e + 1] - o->first[e];

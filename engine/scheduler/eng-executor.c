@@ -16,6 +16,7 @@ struct EngExecutorState
   EngStepObserver observer;
   void *observer_data;
   float *seen[2]; /* what the observer is shown: src and aux */
+  EngProducts products;
 };
 
 EngStatus
@@ -339,7 +340,8 @@ run_streamed (EngExecutorState *s, const EngBatch *batch, float *output, ENG_ATO
       const EngRun run = { .n_steps = lead->n_steps,
                            .exports = s->stream_io,
                            .n_exports = rest->n_imports,
-                           .cancel = cancel };
+                           .cancel = cancel,
+                           .products = &s->products };
       EngStatus status = e->devices[lead->i_device].api->run (e->parts[lead->i_device].bound,
                                                               s->states[lead->i_device], batch, &run, error);
       if (status != ENG_OK)
@@ -352,7 +354,8 @@ run_streamed (EngExecutorState *s, const EngBatch *batch, float *output, ENG_ATO
                        .output = output,
                        .cancel = cancel,
                        .streamed = true,
-                       .keys = { move_keys, s } };
+                       .keys = { move_keys, s },
+                       .products = &s->products };
   return e->devices[0].api->run (e->parts[0].bound, s->states[0], batch, &run, error);
 }
 
@@ -381,6 +384,7 @@ eng_executor_run (EngExecutorState *s, const EngBatch *batch, float *output,
         .n_exports = piece->n_exports,
         .output = i + 1 < e->n_pieces ? NULL : output,
         .cancel = cancel,
+        .products = &s->products,
       };
       EngStatus status
           = s->observer ? run_observed (s, piece, batch, &run, error)
@@ -391,6 +395,14 @@ eng_executor_run (EngExecutorState *s, const EngBatch *batch, float *output,
         return status;
     }
   return ENG_OK;
+}
+
+EngProducts
+eng_executor_take_products (EngExecutorState *s)
+{
+  EngProducts products = s->products;
+  s->products = (EngProducts) { 0 };
+  return products;
 }
 
 EngStatus

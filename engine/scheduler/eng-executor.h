@@ -56,6 +56,9 @@ void eng_executor_state_free (EngExecutorState **state);
 EngStatus eng_executor_run (EngExecutorState *state, const EngBatch *batch, float *output,
                             ENG_ATOMIC_FLAG *cancel, EngError *error);
 
+/* Whose kernels multiplied in the runs of @state since this was last asked. */
+EngProducts eng_executor_take_products (EngExecutorState *state);
+
 /* Sample on the device, as EngDeviceApi.sample says; ENG_ERR_UNSUPPORTED, with nothing done, where the program is on several
  * devices or the one it is on cannot. */
 EngStatus eng_executor_sample (EngExecutorState *state, const EngBatch *batch, const EngSampling *sampling,

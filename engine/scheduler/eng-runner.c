@@ -279,6 +279,12 @@ eng_runner_sample (EngRunner *r, uint32_t sequence, int32_t token, const EngSamp
   return status;
 }
 
+EngProducts
+eng_runner_take_products (EngRunner *r)
+{
+  return eng_executor_take_products (r->state);
+}
+
 EngStatus
 eng_runner_observe (EngRunner *r, EngStepObserver observer, void *data, EngError *error)
 {

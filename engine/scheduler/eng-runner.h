@@ -65,6 +65,9 @@ EngStatus eng_runner_sample (EngRunner *runner, uint32_t sequence, int32_t token
  * span. Valid until the next run; the caller may change it. */
 float *eng_runner_get_output (EngRunner *runner, uint32_t i);
 
+/* As eng_executor_take_products (). */
+EngProducts eng_runner_take_products (EngRunner *runner);
+
 /* As eng_executor_state_observe (). */
 EngStatus eng_runner_observe (EngRunner *runner, EngStepObserver observer, void *data,
                               EngError *error);

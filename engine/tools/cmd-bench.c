@@ -3,6 +3,7 @@
  * prompt, sampling not included, the cache emptied before each repetition. Medians over the repetitions,
  * after one that is not counted. On an NVIDIA GPU also what its board used meanwhile (the CPU's share is not
  * in it), where NVML says. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -24,7 +25,7 @@ static const struct
   const char *name;
   uint32_t tiers;   /* EngCpuTier bits */
   uint64_t without; /* ENG_CPU_WITHOUT_* */
-  uint64_t disabled; /* ENG_SESSION_WITHOUT_* */
+  uint64_t disabled; /* ENG_SESSION_WITHOUT_*, ENG_WITHOUT_LIBRARY */
 } optimizations[] = {
   { "vectors", UINT32_MAX, 0, 0 },
   { "avx512",
@@ -35,6 +36,7 @@ static const struct
   { "early-keys", 0, ENG_CPU_WITHOUT_FETCH, 0 },
   { "spinning", 0, ENG_CPU_WITHOUT_SPIN, 0 },
   { "streaming", 0, 0, ENG_SESSION_WITHOUT_STREAMING },
+  { "library", 0, 0, ENG_WITHOUT_LIBRARY },
 };
 
 /* EngDeviceOptions.kernel_mask and EngSessionOptions.disabled without those; false: there is none of a name. */
@@ -67,6 +69,7 @@ typedef struct
   int32_t *tokens; /* [longest run] */
   EngPowerMeter *meter; /* NULL: none */
   uint32_t n_vocab;
+  EngProducts products; /* of what is timed */
 } Bench;
 
 static double
@@ -96,6 +99,7 @@ typedef struct
 {
   double seconds, joules;
   bool metered; /* joules are known */
+  EngProducts products;
 } Use;
 
 typedef struct
@@ -150,10 +154,12 @@ time_prefill (Bench *b, Use *use, EngError *error)
   EngStatus status = empty (b, error);
   if (status == ENG_OK)
     status = fill (b, b->depth, error);
+  eng_runner_take_products (b->runner);
   Clock clock = start_clock (b);
   if (status == ENG_OK)
     status = fill (b, b->n_prefill, error);
   *use = stop_clock (b, &clock);
+  b->products = eng_runner_take_products (b->runner);
   return status;
 }
 
@@ -165,6 +171,7 @@ time_decode (Bench *b, Use *use, EngError *error)
   if (status == ENG_OK)
     status = fill (b, b->depth, error);
   EngRunnerSpan spans[64];
+  eng_runner_take_products (b->runner);
   Clock clock = start_clock (b);
   for (uint32_t i = 0; i < b->n_decode && status == ENG_OK; i++)
     {
@@ -174,6 +181,7 @@ time_decode (Bench *b, Use *use, EngError *error)
       status = eng_runner_run (b->runner, spans, b->n_sequences, NULL, error);
     }
   *use = stop_clock (b, &clock);
+  b->products = eng_runner_take_products (b->runner);
   return status;
 }
 
@@ -199,6 +207,7 @@ repeat (Bench *b, EngStatus (*time_once) (Bench *, Use *, EngError *), uint32_t 
   if (b->depth == 0)
     *sum = all;
   sum->metered = sum->metered && sum->seconds >= LEAST_METERED_SECONDS;
+  sum->products = b->products;
   *result = status == ENG_OK ? median (seconds, n) : 0.0;
   return status;
 }
@@ -257,6 +266,16 @@ write_power (EngJsonWriter *w, const char *watts, const char *joules, const Use 
   eng_json_write_double (w, use->joules / n_tokens);
 }
 
+/* "own", "cuBLAS", or both: whose kernels multiplied. */
+static void
+write_products (EngJsonWriter *w, const char *key, const EngProducts *products)
+{
+  char text[64];
+  const char *library = products->library ? products->library : "";
+  snprintf (text, sizeof text, "%s%s%s", products->own ? "own" : "", products->own && *library ? ", " : "", library);
+  eng_json_write_member_string (w, key, text);
+}
+
 static void
 print_power (const Use *use, double n_tokens)
 {
@@ -304,6 +323,10 @@ report (const char *path, const Bench *b, const EngSession *session, uint32_t n_
   eng_json_write_key (&w, "ms_per_token");
   eng_json_write_double (&w, b->n_decode ? 1e3 * decode_s / b->n_decode : 0.0);
   if (b->n_prefill)
+    write_products (&w, "prefill_products", &uses[0].products);
+  if (b->n_decode)
+    write_products (&w, "decode_products", &uses[1].products);
+  if (b->n_prefill)
     write_power (&w, "prefill_mean_watts", "prefill_joules_per_token", &uses[0], n_prefill * n_repetitions);
   if (b->n_decode)
     write_power (&w, "mean_watts", "joules_per_token", &uses[1], n_decode * n_repetitions);
@@ -329,7 +352,7 @@ eng_cmd_bench (int argc, char **argv)
     { "-b", ENG_TOOL_UINT, &n_sequences, "N  sequences at once (1)" },
     { "-r", ENG_TOOL_UINT, &n_repetitions, "N  repetitions (5)" },
     { "--without", ENG_TOOL_STRINGS, &without,
-      "O  switch off vectors, avx512, vnni, split-attention, shared-keys, early-keys or spinning" },
+      "O  switch off vectors, avx512, vnni, split-attention, shared-keys, early-keys, spinning, streaming or library" },
     { "--batch", ENG_TOOL_UINT, &batch, "N  rows of a prefill run (as a session would)" },
     { NULL },
   };

@@ -186,6 +186,8 @@ eng_cpu_run (EngBound *bound, EngState *state, const EngBatch *batch, const EngR
     .k = bound->kernels,
     .n_rows = batch->n_rows,
   };
+  if (options->products)
+    options->products->own = true;
   uint32_t bound_end = bound->options.first_step + bound->options.n_steps;
   uint32_t end = options->first_step + options->n_steps;
   if (options->first_step < bound->options.first_step || end > bound_end || end < options->first_step)
