@@ -55,7 +55,8 @@ ing_error_set_details (GError *error, const char *field, guint64 needed, guint64
 {
   g_return_if_fail (error != NULL && error->domain == ING_ERROR);
   IngErrorPrivate *priv = ing_error_get_private (error);
-  g_free (priv->field);
+  /* @field may be the error's own. */
+  g_autofree char *old = priv->field;
   priv->field = field != NULL && *field != '\0' ? g_utf8_make_valid (field, -1) : NULL;
   priv->needed = needed;
   priv->available = available;

@@ -38,6 +38,9 @@ test_errors (void)
       g_assert_cmpuint (ing_error_get_offset (error), ==, 77);
       g_assert_cmpuint (ing_error_get_line (error), ==, 3);
       g_assert_cmpstr (ing_error_get_field (error), ==, "the.key");
+      /* With its own field again: as the numbers of a full disk are added. */
+      ing_error_set_details (error, ing_error_get_field (error), 2000000000, 1000000000, 77, 3);
+      g_assert_cmpstr (ing_error_get_field (error), ==, "the.key");
 
       g_autofree char *json = ing_error_to_json (error);
       g_autoptr (GError) back = ing_error_from_json (json);
