@@ -118,6 +118,12 @@ ing_paths_find_default_model (const char *last_model)
 }
 
 gboolean
+ing_paths_is_sandboxed (void)
+{
+  return g_file_test ("/.flatpak-info", G_FILE_TEST_EXISTS);
+}
+
+gboolean
 ing_paths_ensure_folder (const char *path, GError **error)
 {
   if (g_mkdir_with_parents (path, 0700) == 0)

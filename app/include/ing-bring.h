@@ -38,8 +38,6 @@ typedef struct
 
 IngBring *ing_bring_new (IngWorkspace *workspace);
 
-/* Is this program in a Flatpak's sandbox? */
-gboolean ing_bring_is_sandboxed (void);
 /* Where the other kind of installation keeps its data: the Flatpak's folder seen from outside, the system's seen from inside
  * (which only a file chooser can open there). Caller frees. */
 char *ing_bring_dup_usual_folder (void);

@@ -24,6 +24,9 @@ const char *ing_paths_get_reader (void);
  * first *.gguf of the models folder by name. Looks at the disk. NULL if there is none; caller frees. */
 char *ing_paths_find_default_model (const char *last_model);
 
+/* Is this program in a Flatpak's sandbox? */
+gboolean ing_paths_is_sandboxed (void);
+
 /* Create @path and its parents, readable by the person alone (0700). */
 gboolean ing_paths_ensure_folder (const char *path, GError **error);
 

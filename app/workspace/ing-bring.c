@@ -96,16 +96,10 @@ ing_bring_new (IngWorkspace *workspace)
   return self;
 }
 
-gboolean
-ing_bring_is_sandboxed (void)
-{
-  return g_file_test ("/.flatpak-info", G_FILE_TEST_EXISTS);
-}
-
 char *
 ing_bring_dup_usual_folder (void)
 {
-  return ing_bring_is_sandboxed ()
+  return ing_paths_is_sandboxed ()
              ? g_build_filename (g_get_home_dir (), ".local", "share", "inglenook", NULL)
              : g_build_filename (g_get_home_dir (), ".var", "app", ING_APP_ID, NULL);
 }

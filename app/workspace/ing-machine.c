@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ing-bring.h"
 #include "ing-error-engine.h"
 #include "ing-json.h"
+#include "ing-paths.h"
 #include "ing-reader-client.h"
 
 /* ------------------------------------------------------------------ graphics cards */
@@ -139,7 +139,7 @@ read_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *can
   if (ok)
     g_task_return_pointer (task,
                            ing_machine_describe_holds (extracted.seccomp, extracted.landlock,
-                                                       extracted.limits, ing_bring_is_sandboxed ()),
+                                                       extracted.limits, ing_paths_is_sandboxed ()),
                            g_free);
   else
     g_task_return_error (task, error);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ing-background.h"
 
+#include "ing-app.h"
+
 #include <string.h>
 
 #define PORTAL "org.freedesktop.portal.Desktop"
@@ -30,7 +32,7 @@ request_free (gpointer data)
 gboolean
 ing_background_is_asked_for (void)
 {
-  return g_strcmp0 (g_getenv ("GTK_USE_PORTAL"), "1") == 0 || g_file_test ("/.flatpak-info", G_FILE_TEST_EXISTS);
+  return g_strcmp0 (g_getenv ("GTK_USE_PORTAL"), "1") == 0 || ing_paths_is_sandboxed ();
 }
 
 /* What the list of programs in the background says; portals of before version 2 know no such thing. */

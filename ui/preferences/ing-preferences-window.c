@@ -362,7 +362,7 @@ gpus_cb (IngPreferencesWindow *self)
 {
   g_autofree char *text
       = ing_machine_describe_gpus (ing_generation_service_get_devices (ing_workspace_get_generation (self->workspace)),
-                                   ing_bring_is_sandboxed ());
+                                   ing_paths_is_sandboxed ());
 
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self->gpu_row), text);
 }

@@ -221,7 +221,7 @@ choose (Moving *self, const char *usual)
   g_autoptr (GFile) start = g_file_new_for_path (usual);
 
   /* In a sandbox the chooser, which is outside, knows this folder. */
-  if (ing_bring_is_sandboxed ())
+  if (ing_paths_is_sandboxed ())
     gtk_file_chooser_set_current_folder (GTK_FILE_CHOOSER (chooser), start, NULL);
   gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (chooser), TRUE);
   g_signal_connect (chooser, "response", G_CALLBACK (chosen_cb), self);
@@ -248,10 +248,10 @@ ing_bring_dialog_start (GtkWindow *parent, IngWorkspace *workspace)
   Moving *self = moving_new (parent, workspace);
   g_autofree char *usual = ing_bring_dup_usual_folder ();
   g_autofree char *database = g_build_filename (usual, "data", "inglenook", "inglenook.sqlite", NULL);
-  gboolean flatpak = !ing_bring_is_sandboxed () && g_file_test (database, G_FILE_TEST_IS_REGULAR);
+  gboolean flatpak = !ing_paths_is_sandboxed () && g_file_test (database, G_FILE_TEST_IS_REGULAR);
   GtkWidget *dialog = new_dialog (
       self, _("Bring data from another installation?"),
-      ing_bring_is_sandboxed ()
+      ing_paths_is_sandboxed ()
           ? _("Conversations, documents, settings and models of an Inglenook outside the Flatpak are copied here. Its folder is usually "
               "~/.local/share/inglenook; it can be seen once you choose it.")
       : flatpak ? _("Conversations, documents, settings and models of the Flatpak are copied here.")
