@@ -78,8 +78,20 @@ retry_cb (IngDocumentChip *self)
   ing_document_library_retry (self->library, self->document);
 }
 
-static GtkWidget *
-new_button (IngDocumentChip *self, const char *icon, const char *label, GCallback callback)
+GtkLabel *
+ing_document_chip_append_state (GtkBox *box)
+{
+  GtkWidget *label = gtk_label_new (NULL);
+
+  gtk_widget_add_css_class (label, "dim-label");
+  gtk_widget_add_css_class (label, "caption");
+  gtk_widget_add_css_class (label, "numeric");
+  gtk_box_append (box, label);
+  return GTK_LABEL (label);
+}
+
+GtkWidget *
+ing_document_chip_append_button (GtkBox *box, const char *icon, const char *label)
 {
   GtkWidget *button = gtk_button_new_from_icon_name (icon);
 
@@ -88,8 +100,7 @@ new_button (IngDocumentChip *self, const char *icon, const char *label, GCallbac
   gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
   gtk_widget_set_tooltip_text (button, label);
   gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
-  g_signal_connect_swapped (button, "clicked", callback, self);
-  gtk_box_append (GTK_BOX (self->box), button);
+  gtk_box_append (box, button);
   return button;
 }
 
@@ -116,6 +127,8 @@ ing_document_chip_class_init (IngDocumentChipClass *klass)
 static void
 ing_document_chip_init (IngDocumentChip *self)
 {
+  GtkWidget *button;
+
   self->box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
   gtk_widget_set_parent (self->box, GTK_WIDGET (self));
   self->icon = GTK_IMAGE (gtk_image_new ());
@@ -124,13 +137,12 @@ ing_document_chip_init (IngDocumentChip *self)
   gtk_label_set_ellipsize (self->name_label, PANGO_ELLIPSIZE_MIDDLE);
   gtk_label_set_max_width_chars (self->name_label, NAME_CHARS);
   gtk_box_append (GTK_BOX (self->box), GTK_WIDGET (self->name_label));
-  self->state_label = GTK_LABEL (gtk_label_new (NULL));
-  gtk_widget_add_css_class (GTK_WIDGET (self->state_label), "dim-label");
-  gtk_widget_add_css_class (GTK_WIDGET (self->state_label), "caption");
-  gtk_widget_add_css_class (GTK_WIDGET (self->state_label), "numeric");
-  gtk_box_append (GTK_BOX (self->box), GTK_WIDGET (self->state_label));
-  self->retry_button = new_button (self, "view-refresh-symbolic", _("Try again"), G_CALLBACK (retry_cb));
-  new_button (self, "window-close-symbolic", _("Remove the document"), G_CALLBACK (remove_cb));
+  self->state_label = ing_document_chip_append_state (GTK_BOX (self->box));
+  self->retry_button
+      = ing_document_chip_append_button (GTK_BOX (self->box), "view-refresh-symbolic", _("Try again"));
+  g_signal_connect_swapped (self->retry_button, "clicked", G_CALLBACK (retry_cb), self);
+  button = ing_document_chip_append_button (GTK_BOX (self->box), "window-close-symbolic", _("Remove the document"));
+  g_signal_connect_swapped (button, "clicked", G_CALLBACK (remove_cb), self);
 }
 
 GtkWidget *

@@ -15,4 +15,8 @@ G_DECLARE_FINAL_TYPE (IngDocumentChip, ing_document_chip, ING, DOCUMENT_CHIP, Gt
 /* Removing takes the document from @owner. */
 GtkWidget *ing_document_chip_new (IngDocumentLibrary *library, gint64 owner, IngDocument *document);
 
+/* What chips are made of, at the end of @box: a label for the state of things, and a round button that says @label. */
+GtkLabel *ing_document_chip_append_state (GtkBox *box);
+GtkWidget *ing_document_chip_append_button (GtkBox *box, const char *icon, const char *label);
+
 G_END_DECLS

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ing-document-sum.h"
 
+#include "ing-document-chip.h"
+
 #include <glib/gi18n-lib.h>
 
 struct _IngDocumentSum
@@ -99,25 +101,16 @@ ing_document_sum_class_init (IngDocumentSumClass *klass)
 static void
 ing_document_sum_init (IngDocumentSum *self)
 {
-  GtkWidget *button = gtk_button_new_from_icon_name ("window-close-symbolic");
-  const char *label = _("Remove all documents of this conversation");
+  GtkWidget *button;
 
   self->box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
   gtk_widget_set_parent (self->box, GTK_WIDGET (self));
   self->count_label = GTK_LABEL (gtk_label_new (NULL));
   gtk_box_append (GTK_BOX (self->box), GTK_WIDGET (self->count_label));
-  self->state_label = GTK_LABEL (gtk_label_new (NULL));
-  gtk_widget_add_css_class (GTK_WIDGET (self->state_label), "dim-label");
-  gtk_widget_add_css_class (GTK_WIDGET (self->state_label), "caption");
-  gtk_widget_add_css_class (GTK_WIDGET (self->state_label), "numeric");
-  gtk_box_append (GTK_BOX (self->box), GTK_WIDGET (self->state_label));
-  gtk_widget_add_css_class (button, "flat");
-  gtk_widget_add_css_class (button, "circular");
-  gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
-  gtk_widget_set_tooltip_text (button, label);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
+  self->state_label = ing_document_chip_append_state (GTK_BOX (self->box));
+  button = ing_document_chip_append_button (GTK_BOX (self->box), "window-close-symbolic",
+                                            _("Remove all documents of this conversation"));
   g_signal_connect_swapped (button, "clicked", G_CALLBACK (remove_all_cb), self);
-  gtk_box_append (GTK_BOX (self->box), button);
 }
 
 GtkWidget *
