@@ -12,23 +12,14 @@
 
 #include "eng-convert.h"
 #include "eng-error.h"
-
-/* FNV-1a, 64 bits: a name, not a seal. */
-static uint64_t
-hash (uint64_t h, const void *data, size_t n)
-{
-  const uint8_t *bytes = data;
-  for (size_t i = 0; i < n; i++)
-    h = (h ^ bytes[i]) * 0x100000001b3u;
-  return h;
-}
+#include "eng-fnv.h"
 
 /* Name, size and time of everything in @folder, in any order. */
 static uint64_t
 hash_folder (const char *folder)
 {
   char path[ENG_FOLDER_PATH_BYTES];
-  uint64_t h = hash (0xcbf29ce484222325u, folder, strlen (folder));
+  uint64_t h = eng_fnv_add (ENG_FNV_START, folder, strlen (folder));
   DIR *dir = opendir (folder);
   struct dirent *entry;
   struct stat st;
@@ -40,8 +31,8 @@ hash_folder (const char *folder)
         continue;
       const int64_t facts[3]
           = { (int64_t) st.st_size, (int64_t) st.st_mtim.tv_sec, (int64_t) st.st_mtim.tv_nsec };
-      uint64_t one = hash (0xcbf29ce484222325u, entry->d_name, strlen (entry->d_name));
-      h += hash (one, facts, sizeof facts);
+      uint64_t one = eng_fnv_add (ENG_FNV_START, entry->d_name, strlen (entry->d_name));
+      h += eng_fnv_add (one, facts, sizeof facts);
     }
   if (dir)
     closedir (dir);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "eng-error.h"
+#include "eng-fnv.h"
 
 /* What opens a turn in the families of templates that train it as one token. */
 static const char *const openers[] = { "<|im_start|>", "<|start_header_id|>", "<start_of_turn>", "[gMASK]" };
@@ -120,15 +121,12 @@ eng_template_write_origin (EngJsonWriter *w, const EngGguf *gguf)
 {
   EngGgufString source;
   char hex[17];
-  uint64_t hash = UINT64_C (0xcbf29ce484222325);
   if (eng_template_source_from_gguf (gguf, false, &source, NULL) != ENG_OK)
     return;
   size_t n = source.n_bytes;
   while (n > 0 && strchr (" \t\r\n", source.data[n - 1]) != NULL && source.data[n - 1] != '\0')
     n--;
-  for (size_t i = 0; i < n; i++)
-    hash = (hash ^ (uint8_t) source.data[i]) * UINT64_C (0x100000001b3);
-  snprintf (hex, sizeof hex, "%016" PRIx64, hash);
+  snprintf (hex, sizeof hex, "%016" PRIx64, eng_fnv_add (ENG_FNV_START, source.data, n));
   const char *foreign = find_foreign (gguf, source);
   eng_json_write_key (w, "template");
   eng_json_write_begin_object (w);
