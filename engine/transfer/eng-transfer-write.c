@@ -151,12 +151,11 @@ is_cancelled (const EngTransferOptions *options)
   return options->cancel && atomic_load (options->cancel);
 }
 
-/* Bytes go over as they are when nothing changes. */
-static bool
-is_plain_copy (const EngTransferTensor *t)
+bool
+eng_transfer_is_unchanged (const EngTransferTensor *t)
 {
-  return t->n_pieces == 1 && t->pieces->type == t->type && t->pieces->n_interleave == 0
-         && t->pieces->scales == NULL && t->n_outer == 0 && t->add == 0.0f;
+  return t->n_pieces == 1 && t->pieces->n_interleave == 0 && t->pieces->scales == NULL && t->n_outer == 0
+         && t->add == 0.0f;
 }
 
 typedef struct
@@ -284,7 +283,7 @@ eng_transfer_write_part (EngGgufWriter *writer, const EngTransferTensor *tensors
       eng_type_row_bytes (t->type, t->dims[0], &row_bytes); /* the writer has checked all of it */
       for (uint32_t d = 1; d < t->n_dims; d++)
         n_rows *= t->dims[d];
-      status = is_plain_copy (t)
+      status = t->pieces->type == t->type && eng_transfer_is_unchanged (t)
                    ? copy_tensor (writer, i, t, n_rows * row_bytes, options, &progress, error)
                    : encode_tensor (writer, i, t, row_bytes, n_rows, options, &progress, error);
     }

@@ -58,6 +58,8 @@ typedef struct
 
 /* Row @row of @t, as it will be encoded: dst [dims[0]]. */
 void eng_transfer_decode_row (const EngTransferTensor *t, uint64_t row, float *dst);
+/* Whether its rows are one piece's, byte for byte, as long as the type stays. */
+bool eng_transfer_is_unchanged (const EngTransferTensor *t);
 /* The importance of that row's columns [dims[0]], or NULL. */
 const float *eng_transfer_get_importance (const EngTransferTensor *t, uint64_t row);
 

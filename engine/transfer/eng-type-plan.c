@@ -182,8 +182,8 @@ try_tensor (const Trying *trying, Matrix *m, uint32_t i_thread)
     }
   /* What is there already costs no error. */
   Trial same = { .type = t->pieces->type };
-  if (t->n_pieces == 1 && eng_type_get_info (same.type)->block_elements > 1 && t->pieces->n_interleave == 0 && !t->pieces->scales
-      && t->add == 0.0f && padded_bytes (t, same.type, trying->alignment, &same.bytes))
+  if (eng_transfer_is_unchanged (t) && eng_type_get_info (same.type)->block_elements > 1
+      && padded_bytes (t, same.type, trying->alignment, &same.bytes))
     m->trials[m->n_trials++] = same;
 }
 
