@@ -155,7 +155,10 @@ ing_document_chip_new (IngDocumentLibrary *library, gint64 owner, IngDocument *d
   self->document = g_object_ref (document);
   gtk_label_set_text (self->name_label, ing_document_get_name (document));
   /* Among many in a row a name would shrink to nothing. */
-  gtk_label_set_width_chars (self->name_label, (int) MIN (g_utf8_strlen (ing_document_get_name (document), -1), LEAST_CHARS));
+  if (g_utf8_strlen (ing_document_get_name (document), -1) <= LEAST_CHARS)
+    gtk_label_set_ellipsize (self->name_label, PANGO_ELLIPSIZE_NONE);
+  else
+    gtk_label_set_width_chars (self->name_label, LEAST_CHARS);
   g_signal_connect_object (document, "notify", G_CALLBACK (update), self, G_CONNECT_SWAPPED);
   update (self);
   return GTK_WIDGET (self);
