@@ -214,6 +214,8 @@ ing_error_to_sentence (const GError *error)
 {
   g_autofree char *title = NULL, *advice = NULL;
   ing_error_describe (error, &title, &advice, NULL);
-  return *advice != '\0' ? g_strdup_printf ("%s. %s", title, advice)
-                         : g_strdup_printf ("%s (%s).", title, error->message);
+  /* Translators: what happened, and as a whole sentence what to do. */
+  return *advice != '\0' ? g_strdup_printf (_ ("%s. %s"), title, advice)
+                         /* Translators: what happened, and the words that another program has for it. */
+                         : g_strdup_printf (_ ("%s (%s)."), title, error->message);
 }

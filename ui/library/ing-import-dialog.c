@@ -135,7 +135,7 @@ looked_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autofree char *size = g_format_size (facts.file_bytes);
   g_autofree char *numbers = ing_fit_dup_numbers (&facts.fit);
   g_autofree char *heading = g_strdup_printf (_("Use “%s”?"), import->name);
-  g_autofree char *body = g_strdup_printf ("%s · %s · %s\n%s. %s", facts.architecture, facts.type, size,
+  g_autofree char *body = g_strdup_printf (_("%s · %s · %s\n%s. %s"), facts.architecture, facts.type, size,
                                            ing_fit_get_words (&facts.fit), numbers);
   GtkWidget *dialog = new_dialog (import, heading, body);
 

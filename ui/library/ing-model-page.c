@@ -207,7 +207,7 @@ show_facts (IngModelPage *self, const IngModelFacts *facts)
   g_autofree char *context = ing_numbers_dup_count (facts->context_train);
   g_autofree char *tokens = g_strdup_printf (_("%s tokens"), context);
   g_autofree char *numbers = ing_fit_dup_numbers (&facts->fit);
-  g_autofree char *planned = g_strdup_printf ("%s. %s", ing_fit_get_words (&facts->fit), numbers);
+  g_autofree char *planned = g_strdup_printf (_("%s. %s"), ing_fit_get_words (&facts->fit), numbers);
 
   set_value (self->architecture, facts->architecture);
   set_value (self->parameters, parameters);

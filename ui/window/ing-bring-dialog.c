@@ -122,7 +122,7 @@ offer_to_remove (Moving *self, const IngBrought *moved)
                          moved->n_known_models, moved->n_known_documents);
   GString *body = g_string_new (NULL);
 
-  g_string_printf (body, "%s, %s (%s), %s. %s", conversations, models, size, documents, known);
+  g_string_printf (body, _("%s, %s (%s), %s. %s"), conversations, models, size, documents, known);
   if (moved->n_models_elsewhere > 0)
     g_string_append_printf (body, "\n\n%s", _("Models in other folders stay where they are; those folders can be added on the page of models."));
   if (moved->n_jobs_left + moved->n_drafts_left > 0)
