@@ -50,7 +50,8 @@ typedef void (*EngFloatToHalfFunc) (const float *x, uint16_t *y, size_t n);
 /* Activations of T rows as signed bytes in blocks of 32 along the columns:
  *   q    [n_cols / 32][T][32]   x is about d * q, |q| <= 127
  *   q16  finer ones, x is about d / 16 * q16, |q16| <= 2032; only if EngKernels.wants_q16. Tiers that
- *        must widen 8-bit weights to 16 bits anyway get the better activations for nothing.
+ *        must widen 8-bit weights to 16 bits anyway get the better activations for nothing. Of every four
+ *        columns in the order 0, 2, 1, 3: as the bytes of even and of odd place come out of a register.
  *   meta [n_cols / 32][4][T]    d; d * sum of the block's q; the sums of its first and last 16 q
  * so that what a product reads for one block of columns lies together. */
 typedef struct

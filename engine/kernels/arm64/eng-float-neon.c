@@ -258,8 +258,18 @@ quantize (const float *x, size_t n_cols, const EngQuantTile *tile, uint32_t i_ro
           if (tile->q16 == NULL)
             continue;
           int16x8x2_t fine = round16 (v + 4 * half, scale * ENG_QUANT_FINE, 2032);
-          vst1q_s16 (tile->q16 + at + 16 * half, fine.val[0]);
-          vst1q_s16 (tile->q16 + at + 16 * half + 8, fine.val[1]);
+          for (int j = 0; j < 2; j++)
+            {
+              /* Columns 0, 2, 1, 3 of every four: the even and the odd ones of each, then as pairs.
+               */
+              int16x4x2_t parts
+                  = vuzp_s16 (vget_low_s16 (fine.val[j]), vget_high_s16 (fine.val[j]));
+              int32x2x2_t pairs = vzip_s32 (vreinterpret_s32_s16 (parts.val[0]),
+                                            vreinterpret_s32_s16 (parts.val[1]));
+              vst1_s16 (tile->q16 + at + 16 * half + 8 * j, vreinterpret_s16_s32 (pairs.val[0]));
+              vst1_s16 (tile->q16 + at + 16 * half + 8 * j + 4,
+                        vreinterpret_s16_s32 (pairs.val[1]));
+            }
         }
       float *meta = tile->meta + b * ENG_QUANT_META * t + i_row;
       meta[0] = d;

@@ -32,7 +32,7 @@ ref_quantize (const float *x, size_t n_cols, const EngQuantTile *tile, uint32_t 
           int fine = (int) rintf (in[i] * (scale * ENG_QUANT_FINE));
           fine = fine > 2032 ? 2032 : fine < -2032 ? -2032 : fine;
           if (tile->q16 != NULL)
-            tile->q16[at + i] = (int16_t) fine;
+            tile->q16[at + i / 4 * 4 + i % 2 * 2 + i / 2 % 2] = (int16_t) fine;
           sums[i / 16] += q;
         }
       meta[0] = d;

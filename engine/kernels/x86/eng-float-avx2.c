@@ -305,8 +305,9 @@ quantize (const float *x, size_t n_cols, const EngQuantTile *tile, uint32_t i_ro
                                             _mm256_cvtps_epi32 (_mm256_mul_ps (v[2 * j + 1], fine)));
             a = _mm256_max_epi16 (_mm256_min_epi16 (a, _mm256_set1_epi16 (2032)),
                                   _mm256_set1_epi16 (-2032));
-            _mm256_storeu_si256 ((__m256i *) (tile->q16 + at + 16 * j),
-                                 _mm256_permute4x64_epi64 (a, 0xd8));
+            a = _mm256_shufflehi_epi16 (
+                _mm256_shufflelo_epi16 (_mm256_permute4x64_epi64 (a, 0xd8), 0xd8), 0xd8);
+            _mm256_storeu_si256 ((__m256i *) (tile->q16 + at + 16 * j), a);
           }
       _mm256_storeu_si256 ((__m256i *) (tile->q + at),
                            _mm256_permute4x64_epi64 (_mm256_packs_epi16 (low, high), 0xd8));

@@ -188,9 +188,9 @@ load_codes (EngPack pack, const uint8_t *p, VI w[8])
   if (pack == ENG_PACK_Q2_K || pack == ENG_PACK_Q3_K)
     {
       const uint8_t *two = pack == ENG_PACK_Q3_K ? p + bytes : p;
-      VI h[2] = { vi_load (two), vi_load (two + bytes) };
+      VI top[2] = { vi_load (two), vi_load (two + bytes) };
       for (int v = 0; v < 8; v++)
-        w[v] = vi_and (shift_to (h[v / 4], 2 * (v % 4), 0), vi_set8 (3));
+        w[v] = vi_and (shift_to (top[v / 4], 2 * (v % 4), 0), vi_set8 (3));
       if (pack == ENG_PACK_Q3_K)
         {
           VI b = vi_load (p);
@@ -220,21 +220,43 @@ load_codes (EngPack pack, const uint8_t *p, VI w[8])
     }
   else if (pack == ENG_PACK_Q6_K)
     {
-      VI h[2] = { vi_load (p + 4 * bytes), vi_load (p + 5 * bytes) };
+      VI top[2] = { vi_load (p + 4 * bytes), vi_load (p + 5 * bytes) };
       for (int v = 0; v < 8; v++)
-        w[v] = vi_or (w[v], vi_and (shift_to (h[v / 4], 2 * (v % 4), 4), vi_set8 (48)));
+        w[v] = vi_or (w[v], vi_and (shift_to (top[v / 4], 2 * (v % 4), 4), vi_set8 (48)));
     }
 }
 
-/* Scales of a sub-block's groups: w = d[g] * code + m[g], g = 0, 1 for groups of 16. @D and @M are
- * those of the super-block. */
+/* Scales of a sub-block's groups: w = d[g] * code + m[g], g = 0, 1 for groups of 16. */
 typedef struct
 {
   VF d[2], m[2];
 } Scales;
 
+/* Of a super-block. */
+typedef struct
+{
+  VF d, m;
+} SuperScales;
+
+INLINE SuperScales
+load_super_scales (EngPack pack, const uint8_t *s)
+{
+  SuperScales out = { vf_zero (), vf_zero () };
+  const uint8_t *tail = s + scales_bytes (pack) - 2 * ENG_P;
+  if (sub_blocks (pack) == 1)
+    return out;
+  if (has_minimum (pack))
+    {
+      out.m = vf_mul (vf_from_f16 (tail), vf_set (-1.0f));
+      tail -= 2 * ENG_P;
+    }
+  out.d = vf_from_f16 (tail);
+  return out;
+}
+
+/* Of sub-block @i. */
 INLINE Scales
-load_scales (EngPack pack, const uint8_t *s, int i, VF D, VF M)
+load_scales (EngPack pack, const uint8_t *s, int i, SuperScales super)
 {
   Scales out;
   switch (scales_of (pack))
@@ -250,27 +272,27 @@ load_scales (EngPack pack, const uint8_t *s, int i, VF D, VF M)
       out.m[0] = vf_from_f16 (s + 2 * ENG_P);
       return out;
     case ENG_PACK_SCALES_SM32:
-      out.d[0] = vf_mul (D, vf_from_u8 (s + i * ENG_P));
-      out.m[0] = vf_mul (M, vf_from_u8 (s + (8 + i) * ENG_P));
+      out.d[0] = vf_mul (super.d, vf_from_u8 (s + i * ENG_P));
+      out.m[0] = vf_mul (super.m, vf_from_u8 (s + (8 + i) * ENG_P));
       return out;
     case ENG_PACK_SCALES_SM16:
       for (int g = 0; g < 2; g++)
         {
-          out.d[g] = vf_mul (D, vf_from_nibbles (s + (2 * i + g) * ENG_P, 0));
-          out.m[g] = vf_mul (M, vf_from_nibbles (s + (2 * i + g) * ENG_P, 1));
+          out.d[g] = vf_mul (super.d, vf_from_nibbles (s + (2 * i + g) * ENG_P, 0));
+          out.m[g] = vf_mul (super.m, vf_from_nibbles (s + (2 * i + g) * ENG_P, 1));
         }
       return out;
     case ENG_PACK_SCALES_S16:
       for (int g = 0; g < 2; g++)
-        out.d[g] = vf_mul (D, vf_from_i8 (s + (2 * i + g) * ENG_P));
+        out.d[g] = vf_mul (super.d, vf_from_i8 (s + (2 * i + g) * ENG_P));
       break;
     case ENG_PACK_SCALES_S32:
-      out.d[0] = vf_mul (D, vf_from_i8 (s + i * ENG_P));
+      out.d[0] = vf_mul (super.d, vf_from_i8 (s + i * ENG_P));
       break;
     }
 #ifndef ENG_VNNI
-  if (code_bits (pack) == 8) /* multiplied with q16 */
-    out.d[0] = vf_mul (out.d[0], vf_set (1.0f / ENG_QUANT_FINE));
+  if (code_bits (pack) == 8) /* multiplied with q16, and see Wide */
+    out.d[0] = vf_mul (out.d[0], vf_set (1.0f / (ENG_QUANT_FINE * 256)));
 #endif
   if (code_offset (pack) != 0)
     for (int g = 0; g < 1 + groups_of_16 (pack); g++)
@@ -287,34 +309,52 @@ load_scales (EngPack pack, const uint8_t *s, int i, VF D, VF M)
 #define ENG_IN_ORDER(a) ((void) 0) /* 32 registers */
 #endif
 
-/* Sums of codes times activations over registers [from, to). */
-INLINE VI
-dot_codes (EngPack pack, const VI w[8], const int8_t *x, int from, int to)
+#ifndef ENG_VNNI
+/* Registers of a sub-block, or of a group of 16, whose 16-bit sums are exact. */
+INLINE int
+exact_steps (EngPack pack)
 {
-  VI sum = vi_zero ();
+  if (code_bits (pack) == 6)
+    return 2;
+  return code_bits (pack) == 5 || groups_of_16 (pack) ? 4 : 8;
+}
+#endif
+
+/* Rows of activations that are multiplied side by side. */
+#define ROWS 4
+
+/* Sums of codes times activations of @n rows over registers [from, to), a step of each row in turn:
+ * a sum is several cycles away from its next step, and the processor's window is too small to find
+ * as much to do in the rows that follow. */
+INLINE void
+dot_rows (EngPack pack, const VI w[8], const int8_t *x, int n, int from, int to, VI *sum)
+{
 #ifdef ENG_VNNI
+  (void) pack;
+  for (int r = 0; r < n; r++)
+    sum[r] = vi_zero ();
   for (int v = from; v < to; v++)
-    {
-      sum = vi_dpbusd (sum, w[v], vi_repeat4 (x + 4 * v));
-      ENG_IN_ORDER (sum);
-    }
+    for (int r = 0; r < n; r++)
+      sum[r] = vi_dpbusd (sum[r], w[v], vi_repeat4 (x + 32 * r + 4 * v));
 #else
-  int step = code_bits (pack) <= 4 ? 8 : code_bits (pack) == 5 ? 4 : 2;
-  if (step > to - from)
-    step = to - from;
+  VI s16[ROWS];
+  const int step = exact_steps (pack);
   for (int v0 = from; v0 < to; v0 += step)
     {
-      VI s16 = vi_maddubs (w[v0], vi_repeat4 (x + 4 * v0));
-      for (int v = v0 + 1; v < v0 + step; v++)
+      for (int v = v0; v < v0 + step; v++)
+        for (int r = 0; r < n; r++)
+          {
+            VI pairs = vi_maddubs (w[v], vi_repeat4 (x + 32 * r + 4 * v));
+            s16[r] = v == v0 ? pairs : vi_add16 (s16[r], pairs);
+            ENG_IN_ORDER (s16[r]);
+          }
+      for (int r = 0; r < n; r++)
         {
-          s16 = vi_add16 (s16, vi_maddubs (w[v], vi_repeat4 (x + 4 * v)));
-          ENG_IN_ORDER (s16);
+          VI s32 = vi_madd (s16[r], vi_set16 (1));
+          sum[r] = v0 == from ? s32 : vi_add32 (sum[r], s32);
         }
-      VI s32 = vi_madd (s16, vi_set16 (1));
-      sum = v0 == from ? s32 : vi_add32 (sum, s32);
     }
 #endif
-  return sum;
 }
 
 /* Scale the integer sums of one row and add them. @meta: what EngQuantTile says. */
@@ -336,74 +376,76 @@ add_scaled (EngPack pack, VI sum0, VI sum1, const Scales *s, const float *meta, 
   return acc;
 }
 
-INLINE VF
-row_block (EngPack pack, const VI w[8], const Scales *s, const int8_t *x, const float *meta, size_t t,
-           VF acc)
+/* @n rows of a tile of @t times a sub-block, added to @y. */
+INLINE void
+block_rows (EngPack pack, const VI w[8], const Scales *s, const int8_t *x, const float *meta,
+            size_t t, int n, float *y, size_t ys)
 {
-  VI sum0, sum1 = vi_zero ();
+  VI sum0[ROWS], sum1[ROWS];
+  dot_rows (pack, w, x, n, 0, groups_of_16 (pack) ? 4 : 8, sum0);
   if (groups_of_16 (pack))
+    dot_rows (pack, w, x, n, 4, 8, sum1);
+  for (int r = 0; r < n; r++)
     {
-      sum0 = dot_codes (pack, w, x, 0, 4);
-      sum1 = dot_codes (pack, w, x, 4, 8);
+      float *to = y + (size_t) r * ys;
+      vf_store (to, add_scaled (pack, sum0[r], sum1[r], s, meta + r, t, vf_load (to)));
     }
-  else
-    sum0 = dot_codes (pack, w, x, 0, 8);
-  return add_scaled (pack, sum0, sum1, s, meta, t, acc);
 }
 
 #ifndef ENG_VNNI
-/* Signed 8-bit weights of a sub-block widened to 16 bits, register v's lower half at 2v, its upper half
- * at 2v + 1. */
+/* Signed 8-bit weights of a sub-block as 16 bits, 256 times as large: those of even place in their
+ * lane, shifted up, at 2v, those of odd place, with the others cleared, at 2v + 1. Every lane of 32
+ * bits is still one row. */
 typedef struct
 {
   VI w[16];
 } Wide;
+
+INLINE VI
+even_bytes (VI a)
+{
+  return vi_shl (a, 8);
+}
+
+INLINE VI
+odd_bytes (VI a)
+{
+  return vi_and (a, vi_set16 ((int16_t) 0xff00));
+}
 
 INLINE void
 widen (const VI w[8], Wide *wide)
 {
   for (int v = 0; v < 8; v++)
     {
-      vi_store (&wide->w[2 * v], vi_low16 (w[v]));
-      vi_store (&wide->w[2 * v + 1], vi_high16 (w[v]));
+      vi_store (&wide->w[2 * v], even_bytes (w[v]));
+      vi_store (&wide->w[2 * v + 1], odd_bytes (w[v]));
     }
 }
 
-/* @n rows of fine activations times them: |sum| <= 32 * 128 * 2032 < 2^23. */
+/* Rows [r, r + n) of fine activations times them: |sum| <= 32 * 256 * 128 * 2032 < 2^31, and a
+ * multiple of 256 below 256 * 2^23: a float holds it. */
 INLINE void
-wide_rows (EngPack pack, const Wide *wide, const Scales *s, const int16_t *x, const float *meta,
-           size_t t, int n, VF *acc)
+wide_rows (EngPack pack, const Wide *wide, const Scales *s, const EngQuantTile *tile, size_t b,
+           uint32_t r, int n, float *y, size_t ys)
 {
-  VI low[4], high[4];
-  for (int r = 0; r < n; r++)
-    low[r] = high[r] = vi_zero ();
-  for (int v = 0; v < 8; v++)
+  size_t t = tile->n_rows;
+  const int16_t *x = tile->q16 + (b * t + r) * 32;
+  const float *meta = tile->meta + b * ENG_QUANT_META * t + r;
+  VI sum[ROWS];
+#pragma GCC unroll 16
+  for (int v = 0; v < 16; v++)
+    for (int i = 0; i < n; i++)
+      {
+        VI pairs = vi_madd (vi_load (&wide->w[v]), vi_repeat4 (x + 32 * i + 2 * v));
+        sum[i] = v == 0 ? pairs : vi_add32 (sum[i], pairs);
+        ENG_IN_ORDER (sum[i]);
+      }
+  for (int i = 0; i < n; i++)
     {
-      VI wl = vi_load (&wide->w[2 * v]), wh = vi_load (&wide->w[2 * v + 1]);
-      for (int r = 0; r < n; r++)
-        {
-          VI a = vi_repeat8 (x + 32 * r + 4 * v);
-          low[r] = vi_add32 (low[r], vi_madd (wl, a));
-          high[r] = vi_add32 (high[r], vi_madd (wh, a));
-          ENG_IN_ORDER (high[r]);
-        }
+      float *to = y + (size_t) i * ys;
+      vf_store (to, add_scaled (pack, sum[i], vi_zero (), s, meta + i, t, vf_load (to)));
     }
-  for (int r = 0; r < n; r++)
-    acc[r] = add_scaled (pack, vi_join_pairs (low[r], high[r]), vi_zero (), s, meta + r, t, acc[r]);
-}
-
-/* Rows [r, r + n) of one sub-block, sums kept in y. */
-INLINE void
-wide_tile (EngPack pack, const Wide *wide, const Scales *s, const EngQuantTile *x, size_t b, uint32_t r,
-           int n, float *y, size_t ys)
-{
-  VF acc[4];
-  size_t t = x->n_rows;
-  for (int i = 0; i < n; i++)
-    acc[i] = vf_load (y + (r + i) * ys);
-  wide_rows (pack, wide, s, x->q16 + (b * t + r) * 32, x->meta + b * ENG_QUANT_META * t + r, t, n, acc);
-  for (int i = 0; i < n; i++)
-    vf_store (y + (r + i) * ys, acc[i]);
 }
 
 INLINE void
@@ -413,35 +455,66 @@ wide_block (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *x,
   Wide wide;
   uint32_t t = x->n_rows, r = 0;
   widen (w, &wide);
-  for (; r + 4 <= t; r += 4)
-    wide_tile (pack, &wide, s, x, b, r, 4, y, ys);
-  for (; r + 2 <= t; r += 2)
-    wide_tile (pack, &wide, s, x, b, r, 2, y, ys);
-  if (r < t)
-    wide_tile (pack, &wide, s, x, b, r, 1, y, ys);
+  for (; r + ROWS <= t; r += ROWS, y += ROWS * ys)
+    wide_rows (pack, &wide, s, x, b, r, ROWS, y, ys);
+  for (; r < t; r++, y += ys)
+    wide_rows (pack, &wide, s, x, b, r, 1, y, ys);
 }
 
-/* The same for one row, straight from the codes. */
-INLINE VF
-wide_single (EngPack pack, const VI w[8], const Scales *s, const int16_t *x, const float *meta, VF acc)
+/* One row of fine activations, straight from the codes. */
+INLINE VI
+wide_single (const VI w[8], const int16_t *x)
 {
-  VI low = vi_zero (), high = vi_zero ();
+  VI even = vi_zero (), odd = vi_zero ();
   for (int v = 0; v < 8; v++)
     {
-      VI a = vi_repeat8 (x + 4 * v);
-      low = vi_add32 (low, vi_madd (vi_low16 (w[v]), a));
-      high = vi_add32 (high, vi_madd (vi_high16 (w[v]), a));
+      even = vi_add32 (even, vi_madd (even_bytes (w[v]), vi_repeat4 (x + 4 * v)));
+      odd = vi_add32 (odd, vi_madd (odd_bytes (w[v]), vi_repeat4 (x + 4 * v + 2)));
+      ENG_IN_ORDER (odd);
     }
-  return add_scaled (pack, vi_join_pairs (low, high), vi_zero (), s, meta, 1, acc);
+  return vi_add32 (even, odd);
 }
 #endif
+
+/* One row alone times sub-block @b. */
+INLINE VF
+single_block (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *tile, size_t b,
+              VF acc)
+{
+  const float *meta = tile->meta + b * ENG_QUANT_META;
+  const int8_t *x = tile->q + b * 32;
+  VI sum[2] = { vi_zero (), vi_zero () };
+#ifdef ENG_VNNI
+  for (int v = 0; v < 8; v++)
+    {
+      int group = groups_of_16 (pack) ? v / 4 : 0;
+      sum[group] = vi_dpbusd (sum[group], w[v], vi_repeat4 (x + 4 * v));
+      ENG_IN_ORDER (sum[group]);
+    }
+#else
+  if (code_bits (pack) == 8)
+    return add_scaled (pack, wide_single (w, tile->q16 + b * 32), vi_zero (), s, meta, 1, acc);
+  const int step = exact_steps (pack);
+  for (int v0 = 0; v0 < 8; v0 += step)
+    {
+      int group = groups_of_16 (pack) ? v0 / 4 : 0;
+      VI s16 = vi_maddubs (w[v0], vi_repeat4 (x + 4 * v0));
+      for (int v = v0 + 1; v < v0 + step; v++)
+        {
+          s16 = vi_add16 (s16, vi_maddubs (w[v], vi_repeat4 (x + 4 * v)));
+          ENG_IN_ORDER (s16);
+        }
+      sum[group] = vi_add32 (sum[group], vi_madd (s16, vi_set16 (1)));
+    }
+#endif
+  return add_scaled (pack, sum[0], sum[1], s, meta, 1, acc);
+}
 
 #ifdef ENG_VNNI
 /* Codes with an offset and many rows. Eight byte products a row leave the multipliers as the limit (Zen 4:
  * one 512-bit product a cycle, and every float multiplication takes its place), additions go elsewhere: so
  * the offset is added to the integer sum, offset * sum of x, rather than multiplied by the scale. */
 #define OFFSET_ROWS 64
-#define ROWS 4
 
 INLINE void
 fill_offsets (EngPack pack, const float *meta, size_t t, uint32_t n, float offsets[2][OFFSET_ROWS])
@@ -464,26 +537,14 @@ fill_offsets (EngPack pack, const float *meta, size_t t, uint32_t n, float offse
     }
 }
 
-/* Sums of @n rows over registers [from, to), a step of each row in turn: a sum is four cycles away from
- * its next step, and the processor's window is too small to find as much to do in the rows that follow. */
-INLINE void
-dot_rows (const VI w[8], const int8_t *x, int n, int from, int to, VI *sum)
-{
-  for (int r = 0; r < n; r++)
-    sum[r] = vi_zero ();
-  for (int v = from; v < to; v++)
-    for (int r = 0; r < n; r++)
-      sum[r] = vi_dpbusd (sum[r], w[v], vi_repeat4 (x + 32 * r + 4 * v));
-}
-
 INLINE void
 rows_with_offsets (EngPack pack, const VI w[8], const Scales *s, const int8_t *x, const float *meta, int n,
                    const float *offset0, const float *offset1, float *y, size_t ys)
 {
   VI sum0[ROWS], sum1[ROWS];
-  dot_rows (w, x, n, 0, groups_of_16 (pack) ? 4 : 8, sum0);
+  dot_rows (pack, w, x, n, 0, groups_of_16 (pack) ? 4 : 8, sum0);
   if (groups_of_16 (pack))
-    dot_rows (w, x, n, 4, 8, sum1);
+    dot_rows (pack, w, x, n, 4, 8, sum1);
   for (int r = 0; r < n; r++)
     {
       float *to = y + (size_t) r * ys;
@@ -542,25 +603,18 @@ tile_block (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *x,
 #endif
   const int8_t *q = x->q + b * t * 32;
   const float *meta = x->meta + b * ENG_QUANT_META * t;
-#ifdef ENG_VNNI
-  for (; r + ROWS <= t; r += ROWS)
-    {
-      VI sum0[ROWS], sum1[ROWS];
-      dot_rows (w, q + 32 * r, ROWS, 0, groups_of_16 (pack) ? 4 : 8, sum0);
-      if (groups_of_16 (pack))
-        dot_rows (w, q + 32 * r, ROWS, 4, 8, sum1);
-      for (uint32_t i = r; i < r + ROWS; i++)
-        vf_store (y + i * ys, add_scaled (pack, sum0[i - r], sum1[i - r], s, meta + i, t, vf_load (y + i * ys)));
-    }
-#endif
-  for (; r < t; r++)
-    vf_store (y + r * ys, row_block (pack, w, s, q + 32 * r, meta + r, t, vf_load (y + r * ys)));
+  for (; r + ROWS <= t; r += ROWS, q += 32 * ROWS, y += ROWS * ys)
+    block_rows (pack, w, s, q, meta + r, t, ROWS, y, ys);
+  for (; r < t; r++, q += 32, y += ys)
+    block_rows (pack, w, s, q, meta + r, t, 1, y, ys);
 }
 
 /* The scales of a super-block are read before its planes but stand behind them: the processor's own
- * prefetching loses its way at each. Asked for this far ahead, into the second-level cache (Zen 4, two threads, of
- * what a plain read brings: Q6_K 57 % and 90 %, Q4_K 85 and 90, Q5_K 82 and 90, IQ4_XS 80 and 94; into the first-level
- * cache, or a sub-block at a time, it costs more than it brings: Q4_K 52 to 67 %). */
+ * prefetching loses its way at each. Asked for this far ahead, into the second-level cache (Zen 4,
+ * two threads, of what a plain read brings: Q6_K 57 % and 90 %, Q4_K 85 and 90, Q5_K 82 and 90,
+ * IQ4_XS 80 and 94; into the first-level cache, or a sub-block at a time, it costs more than it
+ * brings: Q4_K 52 to 67 %). Formats without super-blocks gain as much (Zen 3: Q8_0 88 and 101 %,
+ * Q4_1 85 and 102, Q5_0 78 and 104; 2 to 12 KB ahead are the same). */
 #define FETCH_AHEAD 6144
 
 INLINE void
@@ -570,46 +624,59 @@ fetch_ahead (const uint8_t *p, size_t bytes)
     _mm_prefetch ((const char *) p + FETCH_AHEAD + i, _MM_HINT_T1);
 }
 
+/* One row of activations. */
 INLINE void
-product (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTile *x, float *y, size_t ys)
+single_row (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTile *x, float *y)
 {
   const int n_sub = sub_blocks (pack);
-  const size_t sub = planes_bytes (pack), t = x->n_rows;
-  VF single = vf_zero (), D = vf_zero (), M = vf_zero ();
-  for (size_t r = 0; t > 1 && r < t; r++)
-    vf_store (y + r * ys, vf_zero ());
+  const size_t sub = planes_bytes (pack);
+  VF acc = vf_zero ();
   for (size_t b = 0; b < n_cols / 32; panel += n_sub * sub + scales_bytes (pack))
     {
       const uint8_t *scales = panel + n_sub * sub;
-      if (n_sub == 8)
-        fetch_ahead (panel, n_sub * sub + scales_bytes (pack));
-      if (n_sub == 8)
-        {
-          const uint8_t *tail = scales + scales_bytes (pack) - 2 * ENG_P;
-          if (has_minimum (pack))
-            {
-              M = vf_mul (vf_from_f16 (tail), vf_set (-1.0f));
-              tail -= 2 * ENG_P;
-            }
-          D = vf_from_f16 (tail);
-        }
+      fetch_ahead (panel, n_sub * sub + scales_bytes (pack));
+      SuperScales super = load_super_scales (pack, scales);
       for (int i = 0; i < n_sub; i++, b++)
         {
           VI w[8];
           load_codes (pack, panel + i * sub, w);
-          Scales s = load_scales (pack, scales, i, D, M);
-          if (t > 1)
-            tile_block (pack, w, &s, x, b, y, ys);
-#ifndef ENG_VNNI
-          else if (code_bits (pack) == 8)
-            single = wide_single (pack, w, &s, x->q16 + b * 32, x->meta + b * ENG_QUANT_META, single);
-#endif
-          else
-            single = row_block (pack, w, &s, x->q + b * 32, x->meta + b * ENG_QUANT_META, 1, single);
+          Scales s = load_scales (pack, scales, i, super);
+          acc = single_block (pack, w, &s, x, b, acc);
         }
     }
-  if (t == 1)
-    vf_store (y, single);
+  vf_store (y, acc);
+}
+
+INLINE void
+rows_of_tile (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTile *x, float *y,
+              size_t ys)
+{
+  const int n_sub = sub_blocks (pack);
+  const size_t sub = planes_bytes (pack);
+  for (size_t r = 0; r < x->n_rows; r++)
+    vf_store (y + r * ys, vf_zero ());
+  for (size_t b = 0; b < n_cols / 32; panel += n_sub * sub + scales_bytes (pack))
+    {
+      const uint8_t *scales = panel + n_sub * sub;
+      SuperScales super = load_super_scales (pack, scales);
+      for (int i = 0; i < n_sub; i++, b++)
+        {
+          VI w[8];
+          load_codes (pack, panel + i * sub, w);
+          Scales s = load_scales (pack, scales, i, super);
+          tile_block (pack, w, &s, x, b, y, ys);
+        }
+    }
+}
+
+INLINE void
+product (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTile *x, float *y,
+         size_t ys)
+{
+  if (x->n_rows == 1)
+    single_row (pack, panel, n_cols, x, y);
+  else
+    rows_of_tile (pack, panel, n_cols, x, y, ys);
 }
 
 #define ENG_PRODUCT(name)                                                                          \

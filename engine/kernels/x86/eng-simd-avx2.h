@@ -32,15 +32,7 @@ INLINE VI vi_table (const int8_t *p)
   return _mm256_broadcastsi128_si256 (_mm_loadu_si128 ((const __m128i *) p));
 }
 INLINE VI vi_repeat4 (const void *p) { return _mm256_set1_epi32 (*(const int *) p); }
-INLINE VI vi_repeat8 (const void *p) { return _mm256_set1_epi64x (*(const long long *) p); }
-/* Bytes of the lower and upper half to 16 bits. */
-INLINE VI vi_low16 (VI a) { return _mm256_cvtepi8_epi16 (_mm256_castsi256_si128 (a)); }
-INLINE VI vi_high16 (VI a) { return _mm256_cvtepi8_epi16 (_mm256_extracti128_si256 (a, 1)); }
 /* Sums of neighbouring lanes: those of @low are rows 0 … P/2 - 1, those of @high the others. */
-INLINE VI vi_join_pairs (VI low, VI high)
-{
-  return _mm256_permute4x64_epi64 (_mm256_hadd_epi32 (low, high), 0xd8);
-}
 
 INLINE VF vf_zero (void) { return _mm256_setzero_ps (); }
 INLINE VF vf_load (const float *p) { return _mm256_loadu_ps (p); }

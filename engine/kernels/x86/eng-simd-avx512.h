@@ -31,16 +31,6 @@ INLINE VI vi_table (const int8_t *p)
   return _mm512_broadcast_i32x4 (_mm_loadu_si128 ((const __m128i *) p));
 }
 INLINE VI vi_repeat4 (const void *p) { return _mm512_set1_epi32 (*(const int *) p); }
-INLINE VI vi_repeat8 (const void *p) { return _mm512_set1_epi64 (*(const long long *) p); }
-INLINE VI vi_low16 (VI a) { return _mm512_cvtepi8_epi16 (_mm512_castsi512_si256 (a)); }
-INLINE VI vi_high16 (VI a) { return _mm512_cvtepi8_epi16 (_mm512_extracti64x4_epi64 (a, 1)); }
-INLINE VI vi_join_pairs (VI low, VI high)
-{
-  const VI even = _mm512_setr_epi32 (0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-  low = _mm512_add_epi32 (low, _mm512_srli_epi64 (low, 32));
-  high = _mm512_add_epi32 (high, _mm512_srli_epi64 (high, 32));
-  return _mm512_permutex2var_epi32 (low, even, high);
-}
 
 INLINE VF vf_zero (void) { return _mm512_setzero_ps (); }
 INLINE VF vf_load (const float *p) { return _mm512_loadu_ps (p); }
