@@ -23,6 +23,7 @@ static const EngArch archs[] = {
   { "qwen35", true, eng_arch_compile_qwen35 },
   { "qwen35moe", true, eng_arch_compile_qwen35 },
   { "qwen3moe", true, eng_arch_compile_qwen3moe },
+  { "qwen3next", true, eng_arch_compile_qwen3next },
   { "smollm3", true, eng_arch_compile_smollm3 },
 };
 #define N_ARCHS (sizeof archs / sizeof archs[0])

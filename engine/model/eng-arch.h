@@ -25,6 +25,7 @@ void eng_arch_compile_qwen3 (EngBuilder *b);
 void eng_arch_compile_qwen2moe (EngBuilder *b);
 void eng_arch_compile_qwen3moe (EngBuilder *b);
 void eng_arch_compile_qwen35 (EngBuilder *b);
+void eng_arch_compile_qwen3next (EngBuilder *b);
 void eng_arch_compile_gemma_embedding (EngBuilder *b);
 void eng_arch_compile_gemma2 (EngBuilder *b);
 void eng_arch_compile_gemma3 (EngBuilder *b);

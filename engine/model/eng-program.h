@@ -180,7 +180,9 @@ typedef enum
    * n_v_head * v_width] = q, k, v before it: each column c becomes silu (sum_j w[0][c][j] * src of the row
    * n_conv - 1 - j back). q and k of each head are then scaled to length 1 (eps 1e-6 under the root), q further by
    * 1 / sqrt (k_width). Value head h listens to key head h % n_k_head. With a = u.delta.alpha [R, n_v_head],
-   * b = aux [R, n_v_head]: decay = exp (w[1][h] * softplus (a + w[2][h])), rate = sigmoid (b);
+   * b = aux [R, n_v_head] (where u.delta.grouped, value head h listens to key head h / (n_v_head / n_k_head), and aux and
+   * u.delta.alpha are one buffer [R, 2 * n_v_head]: of each key head the b of its value heads, then their a):
+   * decay = exp (w[1][h] * softplus (a + w[2][h])), rate = sigmoid (b);
    *   S = decay * S;  S += k (rate * (v - S^T k))^T;  dst [R, n_v_head * v_width] = S^T q
    * for one row of a sequence after the other. src, aux and u.delta.alpha hold nothing useful afterwards. The rows of
    * a sequence stand together in the batch, without gaps. */
@@ -294,6 +296,7 @@ typedef struct
       EngGroupId group;
       uint16_t i_layer_in_group;
       EngBufferId alpha;
+      bool grouped; /* value heads stand by key heads */
     } delta;
     struct
     {

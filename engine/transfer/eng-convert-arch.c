@@ -167,6 +167,17 @@ static const EngConvertRule qwen35_globals[] = {
 static const EngConvertRule qwen35_rules[] = {
   { "input_layernorm.weight", "attn_norm.weight", REQ | ONE },
   { "post_attention_layernorm.weight", "post_attention_norm.weight", REQ | ONE },
+  { "linear_attn.norm.weight", "ssm_norm.weight", 0 },
+  { "self_attn.q_proj.weight", "attn_q.weight", 0 },
+  { "self_attn.k_proj.weight", "attn_k.weight", 0 },
+  { "self_attn.v_proj.weight", "attn_v.weight", 0 },
+  { "self_attn.o_proj.weight", "attn_output.weight", 0 },
+  { "self_attn.q_norm.weight", "attn_q_norm.weight", ONE },
+  { "self_attn.k_norm.weight", "attn_k_norm.weight", ONE },
+  { NULL },
+};
+
+static const EngConvertRule qwen35_delta[] = {
   { "linear_attn.in_proj_qkv.weight", "attn_qkv.weight", ENG_RULE_TILE_END },
   { "linear_attn.in_proj_z.weight", "attn_gate.weight", ENG_RULE_TILE_ROWS },
   { "linear_attn.in_proj_a.weight", "ssm_alpha.weight", ENG_RULE_TILE_ROWS },
@@ -174,14 +185,19 @@ static const EngConvertRule qwen35_rules[] = {
   { "linear_attn.dt_bias", "ssm_dt.bias", ENG_RULE_TILE_ROWS },
   { "linear_attn.A_log", "ssm_a", ENG_RULE_TILE_ROWS | ENG_RULE_MINUS_EXP },
   { "linear_attn.conv1d.weight", "ssm_conv1d.weight", ENG_RULE_TAPS | ENG_RULE_TILE_END },
-  { "linear_attn.norm.weight", "ssm_norm.weight", 0 },
   { "linear_attn.out_proj.weight", "ssm_out.weight", ENG_RULE_TILE_COLUMNS },
-  { "self_attn.q_proj.weight", "attn_q.weight", 0 },
-  { "self_attn.k_proj.weight", "attn_k.weight", 0 },
-  { "self_attn.v_proj.weight", "attn_v.weight", 0 },
-  { "self_attn.o_proj.weight", "attn_output.weight", 0 },
-  { "self_attn.q_norm.weight", "attn_q_norm.weight", ONE },
-  { "self_attn.k_norm.weight", "attn_k_norm.weight", ONE },
+  { NULL },
+};
+
+/* Heads of values stay where they are. */
+static const EngConvertRule qwen3next_delta[] = {
+  { "linear_attn.in_proj_qkvz.weight", "attn_qkv.weight", ENG_RULE_MIXED_QKV },
+  { "linear_attn.in_proj_qkvz.weight", "attn_gate.weight", ENG_RULE_MIXED_Z },
+  { "linear_attn.in_proj_ba.weight", "ssm_ba.weight", 0 },
+  { "linear_attn.dt_bias", "ssm_dt.bias", 0 },
+  { "linear_attn.A_log", "ssm_a", ENG_RULE_MINUS_EXP },
+  { "linear_attn.conv1d.weight", "ssm_conv1d.weight", ENG_RULE_TAPS },
+  { "linear_attn.out_proj.weight", "ssm_out.weight", 0 },
   { NULL },
 };
 
@@ -441,11 +457,11 @@ set_glm4moe (EngConvert *c)
   eng_convert_set_bool (c, "expert_weights_norm", eng_convert_get_bool (c, "norm_topk_prob", true));
 }
 
+/* Layers with a gated delta rule among those with attention. */
 static void
-set_qwen35 (EngConvert *c)
+set_delta (EngConvert *c)
 {
   uint32_t n_keys = eng_convert_need_u32 (c, "linear_num_key_heads");
-  int32_t sections[4] = { 0 };
   uint32_t n_values = eng_convert_need_u32 (c, "linear_num_value_heads");
   uint32_t k_width = eng_convert_need_u32 (c, "linear_key_head_dim");
   uint32_t v_width = eng_convert_need_u32 (c, "linear_value_head_dim");
@@ -469,6 +485,13 @@ set_qwen35 (EngConvert *c)
   eng_convert_set_u32 (c, "ssm.time_step_rank", n_values);
   eng_convert_set_u32 (c, "ssm.inner_size", n_values * v_width);
   eng_convert_set_u32 (c, "full_attention_interval", every);
+}
+
+static void
+set_qwen35 (EngConvert *c)
+{
+  int32_t sections[4] = { 0 };
+  set_delta (c);
   /* Shares of height, width and time in pictures; in text they turn alike. Readers ask for four. */
   const EngJson *shares = eng_json_get (eng_convert_rope (c), "mrope_section");
   for (size_t i = 0; shares && shares->type == ENG_JSON_ARRAY && i < shares->n && i < 4; i++)
@@ -633,10 +656,12 @@ static const EngConvertArch archs[] = {
   { "Qwen3MoeForCausalLM", "qwen3moe", "model.|", "layers.", "silu", RULES (decoder_globals),
     RULES (decoder_norms, attention, head_norms, experts), NULL, set_qwen2 },
   { "Qwen3_5ForConditionalGeneration|Qwen3_5ForCausalLM", "qwen35", "model.language_model.|language_model.model.|model.|",
-    "layers.", "silu", RULES (qwen35_globals), RULES (qwen35_rules, gated), "visual.|mtp.", set_qwen35 },
+    "layers.", "silu", RULES (qwen35_globals), RULES (qwen35_rules, qwen35_delta, gated), "visual.|mtp.", set_qwen35 },
   { "Qwen3_5MoeForConditionalGeneration|Qwen3_5MoeForCausalLM", "qwen35moe",
     "model.language_model.|language_model.model.|model.|", "layers.", "silu", RULES (qwen35_globals),
-    RULES (qwen35_rules, experts, shared_expert), "visual.|mtp.", set_qwen35 },
+    RULES (qwen35_rules, qwen35_delta, experts, shared_expert), "visual.|mtp.", set_qwen35 },
+  { "Qwen3NextForCausalLM", "qwen3next", "model.|", "layers.", "silu", RULES (qwen35_globals),
+    RULES (qwen35_rules, qwen3next_delta, experts, shared_expert), "mtp.", set_delta },
   { "Gemma2ForCausalLM", "gemma2", "model.|", "layers.", "gelu_pytorch_tanh|gelu_tanh",
     RULES (gemma_globals), RULES (gemma_norms, attention, gated), NULL, set_gemma2 },
   { "Gemma3ForCausalLM|Gemma3ForConditionalGeneration", "gemma3",
@@ -682,6 +707,6 @@ eng_convert_arch_find (const char *hub_name)
 const char *
 eng_convert_arch_get_names (void)
 {
-  return "Llama, Mistral, Mixtral, Qwen2, Qwen3, Qwen2Moe, Qwen3Moe, Qwen3_5, Qwen3_5Moe, GptOss, Gemma2, Gemma3, "
+  return "Llama, Mistral, Mixtral, Qwen2, Qwen3, Qwen2Moe, Qwen3Moe, Qwen3Next, Qwen3_5, Qwen3_5Moe, GptOss, Gemma2, Gemma3, "
          "EmbeddingGemma, Glm, Glm4, Glm4Moe, Lfm2, Lfm2Moe, ChatGLM, SmolLM3, Phi3, Bert, XLMRoberta, NomicBert";
 }

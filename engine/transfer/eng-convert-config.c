@@ -269,7 +269,7 @@ set_rope (EngConvert *c)
   bool is_glm = eng_convert_is_one_of ("glm4|glm4moe|chatglm", c->arch->name);
   if (is_glm && !eng_convert_has (c, "partial_rotary_factor"))
     share = 0.5;
-  if (eng_convert_is_one_of ("qwen35|qwen35moe", c->arch->name) && !eng_convert_has (c, "partial_rotary_factor"))
+  if (eng_convert_is_one_of ("qwen35|qwen35moe|qwen3next", c->arch->name) && !eng_convert_has (c, "partial_rotary_factor"))
     share = 0.25;
   if (rope)
     eng_json_get_double (rope, "partial_rotary_factor", &share);

@@ -34,6 +34,9 @@ enum
   ENG_RULE_MXFP4 = 1 << 14,        /* "<from>_blocks" and "<from>_scales"; with the flags behind: */
   ENG_RULE_EVEN = 1 << 15,         /* rows 0, 2, … (of a bias: numbers) of every expert */
   ENG_RULE_ODD = 1 << 16,          /* rows 1, 3, … */
+  /* Rows of a delta rule's queries, keys, values and gates, on the hub together by key heads: */
+  ENG_RULE_MIXED_QKV = 1 << 17,    /* all queries, then all keys, then all values */
+  ENG_RULE_MIXED_Z = 1 << 18,      /* the gates */
 };
 
 typedef struct

@@ -185,7 +185,10 @@ add_head_vector (EngConvert *c, const char *name, const EngSafetensor *s, unsign
     }
   eng_dequantize_row (s->type, s->data, from, n);
   for (uint32_t i = 0; i < n; i++)
-    to[i] = flags & ENG_RULE_MINUS_EXP ? -expf (from[tiled_head (c, i)]) : from[tiled_head (c, i)];
+    {
+      float x = from[flags & ENG_RULE_TILE_ROWS ? tiled_head (c, i) : i];
+      to[i] = flags & ENG_RULE_MINUS_EXP ? -expf (x) : x;
+    }
   eng_convert_add_vector (c, name, to, n);
 }
 
@@ -218,6 +221,42 @@ add_tiled_rows (EngConvert *c, const char *name, const EngSafetensor *s, const S
   t->dims[1] = shape->n_rows;
   t->pieces = kept ? pieces : pieces + 1;
   t->n_pieces = kept ? n + 1 : n;
+}
+
+/* Of the rows of each key head (queries, keys, values, gates) some, part by part over all heads. */
+static void
+add_mixed_rows (EngConvert *c, const char *name, const EngSafetensor *s, const Shape *shape, unsigned flags)
+{
+  uint64_t n = c->n_key_heads, head = n ? shape->n_rows / n : 0, keys = n ? c->n_key_rows / n / 2 : 0, row_bytes = 0;
+  uint64_t values = head > 2 * keys ? (head - 2 * keys) / 2 : 0;
+  const uint64_t all[4][2] = { { 0, keys }, { keys, keys }, { 2 * keys, values }, { 2 * keys + values, values } };
+  const uint64_t (*parts)[2] = flags & ENG_RULE_MIXED_Z ? all + 3 : all;
+  uint32_t n_parts = flags & ENG_RULE_MIXED_Z ? 1 : 3;
+  EngTransferPiece *pieces = eng_arena_alloc_array (&c->arena, n_parts * n, sizeof *pieces);
+  if (shape->n_slices != 1 || values == 0 || 2 * (keys + values) * n != shape->n_rows || values * n % c->n_value_heads != 0)
+    eng_convert_fail (c, ENG_ERR_FORMAT, s->name, "tensor %s of %" PRIu64 " rows does not fit %u heads of keys", s->name,
+                      shape->n_rows, c->n_key_heads);
+  else if (!pieces)
+    eng_convert_fail (c, ENG_ERR_NO_MEMORY, name, "out of memory");
+  EngTransferTensor *t = c->status == ENG_OK ? append (c, name) : NULL;
+  if (!t)
+    return;
+  eng_type_row_bytes (s->type, shape->n_cols, &row_bytes);
+  t->n_dims = shape->n_dims;
+  t->dims[0] = shape->n_cols;
+  t->dims[1] = 0;
+  t->pieces = pieces;
+  t->n_pieces = n_parts * n;
+  for (uint32_t p = 0; p < n_parts; p++)
+    for (uint64_t h = 0; h < n; h++, pieces++)
+      {
+        *pieces = (EngTransferPiece) {
+          .data = (const uint8_t *) s->data + (h * head + parts[p][0]) * row_bytes,
+          .type = s->type,
+          .n_rows = parts[p][1],
+        };
+        t->dims[1] += pieces->n_rows;
+      }
 }
 
 /* Every other number of each expert's bias. */
@@ -265,6 +304,11 @@ add_one (EngConvert *c, const char *name, const EngSafetensor *s, unsigned flags
     }
   if (!shape_of (c, s, flags, &shape))
     return;
+  if (flags & (ENG_RULE_MIXED_QKV | ENG_RULE_MIXED_Z))
+    {
+      add_mixed_rows (c, name, s, &shape, flags);
+      return;
+    }
   if (flags & (ENG_RULE_TILE_ROWS | ENG_RULE_TILE_END))
     {
       add_tiled_rows (c, name, s, &shape, flags);

@@ -28,6 +28,8 @@ VOCAB = 96
 D, HEADS, KV, FF, LAYERS = 32, 4, 2, 48, 3
 CONTEXT = 64
 LONG = 1100  # positions of the models with a window or scaled RoPE
+# Norms that transformers keeps as what is added to 1.
+PLUS_ONE = ("gemma2", "gemma3", "gemma-embedding", "qwen35", "qwen35moe", "qwen3next")
 BASE = dict(vocab_size=VOCAB, hidden_size=D, num_attention_heads=HEADS, num_key_value_heads=KV,
             intermediate_size=FF, num_hidden_layers=LAYERS, max_position_embeddings=CONTEXT,
             pad_token_id=0, bos_token_id=1, eos_token_id=2, attn_implementation="eager")
@@ -38,8 +40,9 @@ def randomize(model):
     generator = torch.Generator().manual_seed(SEED)
     for name, p in model.named_parameters():
         if p.ndim == 1 and ("norm" in name.lower()) and name.endswith("weight"):
-            base = 0.0 if "gemma" in type(model).__name__.lower() or (
-                "Qwen3_5" in type(model).__name__ and "linear_attn" not in name) else 1.0
+            kind = type(model).__name__.lower()
+            base = 0.0 if "gemma" in kind or (
+                ("qwen3_5" in kind or "qwen3next" in kind) and "linear_attn" not in name) else 1.0
             p.copy_(base + 0.3 * torch.randn(p.shape, generator=generator))
         elif p.ndim == 1:
             p.copy_(0.3 * torch.randn(p.shape, generator=generator))
@@ -147,7 +150,7 @@ def write_attention(w, i, c, permute=False, fused=False, prefix="model.layers.%d
     w.take("blk.%d.attn_qkv.weight" % i, src + "qkv_proj.weight")
     w.take("blk.%d.attn_output.weight" % i, src + "o_proj.weight")
     w.take("blk.%d.attn_output.bias" % i, src + "o_proj.bias")
-    plus = (lambda x: x + 1) if w.arch.startswith(("gemma", "qwen35")) else (lambda x: x)
+    plus = (lambda x: x + 1) if w.arch in PLUS_ONE else (lambda x: x)
     w.take("blk.%d.attn_q_norm.weight" % i, src + "q_norm.weight", plus)
     w.take("blk.%d.attn_k_norm.weight" % i, src + "k_norm.weight", plus)
 
@@ -178,7 +181,7 @@ def write_decoder(w, c, norms, permute=False, fused=False, n_rot=None):
     w.f32(attention__layer_norm_rms_epsilon=c.rms_norm_eps)
     if getattr(c, "sliding_window", None):
         w.u32(attention__sliding_window=c.sliding_window)
-    plus = (lambda x: x + 1) if w.arch.startswith(("gemma", "qwen35")) else (lambda x: x)
+    plus = (lambda x: x + 1) if w.arch in PLUS_ONE else (lambda x: x)
     w.take("token_embd.weight", "model.embed_tokens.weight")
     w.take("output_norm.weight", "model.norm.weight", plus)
     if c.tie_word_embeddings:
@@ -306,19 +309,27 @@ def tiled(x, c, width, axis=0):
     return x.reshape(parts).swapaxes(axis, axis + 1).reshape(x.shape)
 
 
-def qwen35(w, c):
-    keys = c.linear_num_key_heads * c.linear_key_head_dim
+def delta(w, c):
+    """What all with a gated delta rule have."""
     wide = c.linear_value_head_dim
     w.u32(ssm__conv_kernel=c.linear_conv_kernel_dim, ssm__state_size=c.linear_key_head_dim,
           ssm__group_count=c.linear_num_key_heads, ssm__time_step_rank=c.linear_num_value_heads,
           ssm__inner_size=wide * c.linear_num_value_heads,
           full_attention_interval=c.layer_types.index("full_attention") + 1)
-    w.w.add_array(w.arch + ".rope.dimension_sections", list(c.rope_parameters["mrope_section"]) + [0])
     if hasattr(c, "num_experts"):
         w.u32(expert_count=c.num_experts, expert_used_count=c.num_experts_per_tok,
               expert_feed_forward_length=c.moe_intermediate_size,
               expert_shared_feed_forward_length=c.shared_expert_intermediate_size)
         c.intermediate_size = c.moe_intermediate_size
+    for i in range(c.num_hidden_layers):
+        w.take("blk.%d.ssm_norm.weight" % i, "model.layers.%d.linear_attn.norm.weight" % i)
+    return c.linear_num_key_heads * c.linear_key_head_dim, wide
+
+
+def qwen35(w, c):
+    keys, wide = delta(w, c)
+    w.w.add_array(w.arch + ".rope.dimension_sections", list(c.rope_parameters["mrope_section"]) + [0])
+    if hasattr(c, "num_experts"):
         w.n_ahead = 1  # left alone by who loads it
         w.u32(nextn_predict_layers=1)
         w.put("blk.%d.nextn.eh_proj.weight" % c.num_hidden_layers, np.zeros((c.hidden_size, 2 * c.hidden_size)))
@@ -334,8 +345,29 @@ def qwen35(w, c):
         w.take(dst + "ssm_a", src + "A_log", lambda x: -np.exp(tiled(x, c, 1)))
         w.take(dst + "ssm_conv1d.weight", src + "conv1d.weight",
                lambda x: np.concatenate([x[:2 * keys], values(x[2 * keys:])])[:, 0])
-        w.take(dst + "ssm_norm.weight", src + "norm.weight")
         w.take(dst + "ssm_out.weight", src + "out_proj.weight", lambda x: tiled(x, c, wide, 1))
+    write_decoder(w, c, {"input_layernorm": "attn_norm", "post_attention_layernorm": "post_attention_norm"},
+                  n_rot=int(c.head_dim * c.rope_parameters["partial_rotary_factor"]))
+
+
+def qwen3next(w, c):
+    keys, wide = delta(w, c)
+    n, each = c.linear_num_key_heads, c.linear_num_value_heads // c.linear_num_key_heads
+    sizes = np.cumsum([c.linear_key_head_dim, c.linear_key_head_dim, each * wide])
+    for i in range(c.num_hidden_layers):
+        src, dst = "model.layers.%d.linear_attn." % i, "blk.%d." % i
+        mixed = w.state.pop(src + "in_proj_qkvz.weight", None)
+        if mixed is None:
+            continue
+        # By heads of keys: its queries, keys, values, gates.
+        parts = [p.reshape(-1, c.hidden_size) for p in np.split(mixed.reshape(n, -1, c.hidden_size), sizes, axis=1)]
+        w.put(dst + "attn_qkv.weight", np.concatenate(parts[:3]))
+        w.put(dst + "attn_gate.weight", parts[3])
+        w.take(dst + "ssm_ba.weight", src + "in_proj_ba.weight")
+        w.take(dst + "ssm_dt.bias", src + "dt_bias")
+        w.take(dst + "ssm_a", src + "A_log", lambda x: -np.exp(x))
+        w.take(dst + "ssm_conv1d.weight", src + "conv1d.weight", lambda x: x[:, 0])
+        w.take(dst + "ssm_out.weight", src + "out_proj.weight")
     write_decoder(w, c, {"input_layernorm": "attn_norm", "post_attention_layernorm": "post_attention_norm"},
                   n_rot=int(c.head_dim * c.rope_parameters["partial_rotary_factor"]))
 
@@ -485,6 +517,9 @@ ARCHS = {
     "qwen35": ("qwen35", lambda: tf.Qwen3_5TextConfig(**QWEN35), tf.Qwen3_5ForCausalLM, qwen35, 200),
     "qwen35moe": ("qwen35moe", lambda: tf.Qwen3_5MoeTextConfig(
         **QWEN35, **{**MOE, "num_experts": 4, "num_experts_per_tok": 2}, shared_expert_intermediate_size=40), tf.Qwen3_5MoeForCausalLM, qwen35, 100),
+    "qwen3next": ("qwen3next", lambda: tf.Qwen3NextConfig(
+        **{**QWEN35, **rope(partial_rotary_factor=0.5)}, **{**MOE, "num_experts": 4, "num_experts_per_tok": 2},
+        shared_expert_intermediate_size=40), tf.Qwen3NextForCausalLM, qwen3next, 200),
     "lfm2": ("lfm2", lambda: tf.Lfm2Config(
         **{**BASE, "num_hidden_layers": 4, "max_position_embeddings": 256}, block_auto_adjust_ff_dim=False,
         layer_types=["conv", "conv", "full_attention", "conv"], **rope()), tf.Lfm2ForCausalLM, lfm2, 150),

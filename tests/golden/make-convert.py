@@ -257,6 +257,9 @@ def main():
     d("qwen35", Qwen3_5TextConfig, Qwen3_5ForCausalLM, "qwen35", DELTA, **delta)
     d("qwen35moe", Qwen3_5MoeTextConfig, Qwen3_5MoeForCausalLM, "qwen35", DELTA,
       shared_expert_intermediate_size=24, **experts, **delta)
+    delta["rope_parameters"] = dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5)
+    d("qwen3next", Qwen3NextConfig, Qwen3NextForCausalLM, "qwen2", DELTA, shared_expert_intermediate_size=24,
+      norm_topk_prob=True, **experts, **delta)
     d("gpt-oss", GptOssConfig, GptOssForCausalLM, "gpt-4o", LONG, head_dim=16, sliding_window=64, num_local_experts=4,
       num_experts_per_tok=2, intermediate_size=64, pad_token_id=0, rope_parameters=dict(
           rope_type="yarn", rope_theta=10000.0, factor=8.0, beta_fast=32.0, beta_slow=1.0, truncate=False,

@@ -295,7 +295,7 @@ main (int argc, char **argv)
   static const char *const decoders[]
       = { "chatglm", "gemma2", "gemma3", "glm4", "glm4moe", "gpt-oss", "lfm2", "llama-linear", "llama-llama3", "llama-yarn",
           "mistral", "mixtral", "phi3", "phi3-longrope", "qwen2", "qwen2moe", "qwen3", "qwen35", "qwen35moe", "qwen3moe",
-          "smollm3" };
+          "qwen3next", "smollm3" };
   static const char *const encoders[] = { "bert", "gemma-embedding", "nomic-bert", "ranker", "xlm-roberta" };
   g_test_init (&argc, &argv, NULL);
   EngError error;
@@ -313,6 +313,7 @@ main (int argc, char **argv)
     }
   g_test_add_data_func ("/archs/recurrent-state/lfm2", "lfm2", test_recurrent);
   g_test_add_data_func ("/archs/recurrent-state/qwen35", "qwen35", test_recurrent);
+  g_test_add_data_func ("/archs/recurrent-state/qwen3next", "qwen3next", test_recurrent);
   for (guint i = 0; i < G_N_ELEMENTS (tiers); i++)
     {
       g_autofree char *path = g_strconcat ("/archs/tiers/", tiers[i].name, NULL);

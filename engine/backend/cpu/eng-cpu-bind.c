@@ -95,7 +95,9 @@ check_delta (const EngProgram *program, uint32_t i_step, EngError *error)
       || g->n_floats != (s->u.delta.n_conv - 1) * width + n_v * k_width * v_width)
     return step_error (error, i_step, "state group has another shape");
   if (program->buffers[s->src].width != width || program->buffers[s->dst].width != n_v * v_width
-      || program->buffers[s->aux].width != n_v || program->buffers[s->u.delta.alpha].width != n_v)
+      || program->buffers[s->aux].width != (s->u.delta.grouped ? 2 * n_v : n_v)
+      || program->buffers[s->u.delta.alpha].width != program->buffers[s->aux].width
+      || (s->aux == s->u.delta.alpha) != s->u.delta.grouped)
     return step_error (error, i_step, "buffers have another shape");
   return ENG_OK;
 }

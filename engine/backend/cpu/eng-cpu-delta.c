@@ -163,15 +163,29 @@ scale_heads (const DeltaJob *job, const Span *span, uint32_t c0, uint32_t n, flo
     }
 }
 
+/* The key head of a head of values, and where in rows of aux and alpha its numbers stand. */
+typedef struct
+{
+  uint32_t key, b, a;
+} Head;
+
+static Head
+find_head (const DeltaJob *job, uint32_t head)
+{
+  uint32_t each = job->n_v / job->n_k, key = head / each, first = key * 2 * each + head % each;
+  return job->run->step->u.delta.grouped ? (Head) { key, first, first + each } : (Head) { head % job->n_k, head, head };
+}
+
 /* aux and alpha to rate and decay. */
 static void
 find_rates (const DeltaJob *job, const Span *span, uint32_t head)
 {
   const EngStep *s = job->run->step;
+  const Head h = find_head (job, head);
   float a = eng_cpu_vector (job->run, s->w[1])[head], bias = eng_cpu_vector (job->run, s->w[2])[head];
   for (uint32_t r = span->r0; r < span->r0 + span->n; r++)
     {
-      float *rate = eng_cpu_row (job->run, s->aux, r) + head, *decay = eng_cpu_row (job->run, s->u.delta.alpha, r) + head;
+      float *rate = eng_cpu_row (job->run, s->aux, r) + h.b, *decay = eng_cpu_row (job->run, s->u.delta.alpha, r) + h.a;
       float x = *decay + bias;
       *rate = 1.0f / (1.0f + expf (-*rate));
       *decay = expf (a * (x > 20.0f ? x : log1pf (expf (x))));
@@ -213,7 +227,8 @@ delta_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
   const EngStep *s = run->step;
   uint32_t k_width = s->u.delta.k_width, v_width = s->u.delta.v_width, n_tiles = (v_width + TILE - 1) / TILE;
   uint32_t tile = i_chunk % n_tiles, head = i_chunk / n_tiles % job->n_v, c0 = tile * TILE;
-  uint32_t n_columns = eng_cpu_min (TILE, v_width - c0), k_head = head % job->n_k;
+  uint32_t n_columns = eng_cpu_min (TILE, v_width - c0);
+  const Head h = find_head (job, head);
   Span span = get_span (run, i_chunk / n_tiles / job->n_v, s->u.delta.group);
   size_t at = (size_t) (s->u.delta.n_conv - 1) * job->width + ((size_t) head * v_width + c0) * k_width;
   size_t bytes = (size_t) k_width * n_columns * sizeof (float);
@@ -230,13 +245,13 @@ delta_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
       const float *row = eng_cpu_row (run, s->src, r);
       const EngDelta delta = {
         .s = matrix, .n_k = k_width, .n_v = n_columns, .n_rows = n,
-        .q = row + (size_t) k_head * k_width,
-        .k = row + ((size_t) job->n_k + k_head) * k_width,
+        .q = row + (size_t) h.key * k_width,
+        .k = row + ((size_t) job->n_k + h.key) * k_width,
         .v = row + 2 * (size_t) job->n_k * k_width + (size_t) head * v_width + c0,
         .stride = job->width,
-        .decay = eng_cpu_row (run, s->u.delta.alpha, r) + head,
-        .rate = eng_cpu_row (run, s->aux, r) + head,
-        .rate_stride = job->n_v,
+        .decay = eng_cpu_row (run, s->u.delta.alpha, r) + h.a,
+        .rate = eng_cpu_row (run, s->aux, r) + h.b,
+        .rate_stride = run->bound->program->buffers[s->aux].width,
         .out = eng_cpu_row (run, s->dst, r) + (size_t) head * v_width + c0,
         .out_stride = (size_t) job->n_v * v_width,
       };
