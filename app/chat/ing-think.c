@@ -3,7 +3,10 @@
 
 #include <string.h>
 
-static const char open_tag[] = "<think>", close_tag[] = "</think>";
+static const struct
+{
+  const char *open, *close;
+} tags[] = { { "<think>", "</think>" }, { "<|channel>thought", "<channel|>" } };
 
 void
 ing_think_init (IngThink *self, IngThinkState state)
@@ -52,27 +55,29 @@ feed_start (IngThink *self, const char **p)
 {
   const char *at = *p + skip_blank (*p);
   gsize n = strlen (at);
-  if (g_str_has_prefix (at, open_tag))
-    {
-      self->state = ING_THINK_REASONING;
-      self->blank = TRUE;
-      *p = at + strlen (open_tag);
-    }
-  else if (n < strlen (open_tag) && memcmp (at, open_tag, n) == 0)
-    {
-      hold (self, at, n);
-      *p = at + n;
-    }
-  else
-    {
-      self->state = ING_THINK_TEXT;
-      *p = at;
-    }
+  for (guint i = 0; i < G_N_ELEMENTS (tags); i++)
+    if (g_str_has_prefix (at, tags[i].open))
+      {
+        self->state = ING_THINK_REASONING;
+        self->blank = TRUE;
+        self->i_tag = i;
+        *p = at + strlen (tags[i].open);
+        return;
+      }
+    else if (g_str_has_prefix (tags[i].open, at))
+      {
+        hold (self, at, n);
+        *p = at + n;
+        return;
+      }
+  self->state = ING_THINK_TEXT;
+  *p = at;
 }
 
 static void
 feed_reasoning (IngThink *self, const char **p, IngThinkFunc func, gpointer data)
 {
+  const char *close_tag = tags[self->i_tag].close;
   if (self->blank)
     *p += skip_blank (*p);
   const char *end = strstr (*p, close_tag);

@@ -309,6 +309,9 @@ test_think (void)
   } cases[] = {
     { ING_THINK_START, "<think>\nLet me <see>.\n</think>\n\nThe answer.", "Let me <see>.", "The answer." },
     { ING_THINK_START, " \n<think></think>Yes", "", "Yes" },
+    { ING_THINK_START, "<|channel>thought\nA </think> of mine.\n<channel|>Here.", "A </think> of mine.", "Here." },
+    { ING_THINK_START, "<|channel>thought\n<channel|>At once.", "", "At once." },
+    { ING_THINK_START, "<|channel>other", "", "<|channel>other" },
     { ING_THINK_START, "No tags", "", "No tags" },
     { ING_THINK_START, "<thin air", "", "<thin air" },
     { ING_THINK_START, "<thi", "", "<thi" },
