@@ -45,6 +45,8 @@ SHAPES = {
     "Gemma 3 1B": (26, 1152, 4, 1, 256, 6912, 262144, "tied"),
     "Gemma 3 4B": (34, 2560, 8, 4, 256, 10240, 262208, "tied"),
     "Gemma 3 12B": (48, 3840, 16, 8, 256, 15360, 262208, "tied"),
+    "Gemma 4 E2B": (35, 1536, 8, 1, 256, 6144, 262144, "tied global=512 every=5 shared=20 wide part=256"),
+    "Gemma 4 E4B": (42, 2560, 8, 2, 256, 10240, 262144, "tied global=512 every=6 shared=18 part=256"),
     "Gemma 2 2B": (26, 2304, 8, 4, 256, 9216, 256000, "tied"),
     "Mistral 7B Instruct v0.3": (32, 4096, 32, 8, 128, 14336, 32768, ""),
     "Mistral Nemo 12B Instruct": (40, 5120, 32, 8, 128, 14336, 131072, ""),
@@ -71,11 +73,22 @@ def tensors(shape):
     if "positions" in more:
         yield "position_embd.weight", (width, int(more["positions"]))
     experts = int(more.get("experts", 0))
+    # Gemma 4: every so-manieth layer has other heads, the last ones no keys and maybe wider blocks; a second embedding.
+    part, shared, every = (int(more.get(name, 0)) for name in ("part", "shared", "every"))
+    narrow_head, narrow = head, inner
+    if part:
+        yield "per_layer_token_embd.weight", (part * layers, vocabulary)
+        yield "per_layer_model_proj.weight", (width, part * layers)
     for i in range(layers):
+        head = int(more["global"]) if every and (i + 1) % every == 0 else narrow_head
+        inner = 2 * narrow if "wide" in more and i >= layers - shared else narrow
+        if part:
+            yield "blk.%d.inp_gate.weight" % i, (width, part)
+            yield "blk.%d.proj.weight" % i, (part, width)
         if "qkv" in more:
             yield "blk.%d.attn_qkv.weight" % i, (width, (heads + 2 * heads_kv) * head)
         else:
-            for name, n in (("q", heads), ("k", heads_kv), ("v", heads_kv)):
+            for name, n in (("q", heads), ("k", heads_kv), ("v", heads_kv))[:1 if i >= layers - shared else 3]:
                 yield "blk.%d.attn_%s.weight" % (i, name), (width, n * head)
         yield "blk.%d.attn_output.weight" % i, (heads * head, width)
         last = (experts,) if experts else ()
