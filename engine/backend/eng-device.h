@@ -26,7 +26,7 @@ extern "C" {
 #define ENG_ATOMIC_FLAG atomic_int
 #endif
 
-#define ENG_DEVICE_ABI 4u
+#define ENG_DEVICE_ABI 5u
 /* The one symbol a module exports: const EngDeviceApi *inglenook_device_api (void); */
 #define ENG_DEVICE_SYMBOL "inglenook_device_api"
 

@@ -116,6 +116,9 @@ check_weight (const EngWeightDesc *d, EngError *error)
   if (cu_file_row_bytes (d->type, d->n_cols) == 0)
     return cu_error (error, ENG_ERR_UNSUPPORTED, "weight", 0, 0,
                      "weights of type %d cannot be used on the GPU", (int) d->type);
+  if (d->slice_rows)
+    return cu_error (error, ENG_ERR_UNSUPPORTED, "weight", 0, 0,
+                     "experts whose gate and up stand in one tensor cannot be used on the GPU");
   const uint64_t unit = is_float (d->type) ? 8 : 64;
   if (d->use != ENG_WEIGHT_VECTOR
       && (d->n_cols % unit != 0 || d->n_rows * d->n_slices > UINT32_MAX || d->n_cols > UINT32_MAX))
@@ -276,6 +279,18 @@ what_is_missing (const EngStep *s)
     return "head norms behind RoPE";
   if (s->kind == ENG_STEP_ROUTE && s->u.route.n_groups > 1)
     return "grouped routing";
+  if (s->kind == ENG_STEP_ROUTE && s->w[3] != ENG_WEIGHT_NONE)
+    return "a factor of each expert";
+  if (s->kind == ENG_STEP_EMBED && s->dst != ENG_BUFFER_RESIDUAL)
+    return "an embedding for every layer";
+  if (s->kind == ENG_STEP_QKV && s->w[1] == ENG_WEIGHT_NONE)
+    return "layers that share keys and values";
+  if (s->kind == ENG_STEP_QKV && s->u.qkv.value_norm != ENG_NORM_NONE)
+    return "norms of values";
+  if (s->kind == ENG_STEP_NORM
+      && (s->u.norm.n_parts > 1 || s->w[2] != ENG_WEIGHT_NONE
+          || (s->u.norm.scale != 1.0f && !(s->flags & ENG_STEP_ADD_AFTER))))
+    return "norms with a factor or over parts of a row";
   return NULL;
 }
 

@@ -9,6 +9,7 @@ static const EngArch archs[] = {
   { "gemma-embedding", false, eng_arch_compile_gemma_embedding },
   { "gemma2", true, eng_arch_compile_gemma2 },
   { "gemma3", true, eng_arch_compile_gemma3 },
+  { "gemma4", true, eng_arch_compile_gemma4 },
   { "glm4", true, eng_arch_compile_glm4 },
   { "glm4moe", true, eng_arch_compile_glm4moe },
   { "gpt-oss", true, eng_arch_compile_gpt_oss },

@@ -29,6 +29,7 @@ void eng_arch_compile_qwen3next (EngBuilder *b);
 void eng_arch_compile_gemma_embedding (EngBuilder *b);
 void eng_arch_compile_gemma2 (EngBuilder *b);
 void eng_arch_compile_gemma3 (EngBuilder *b);
+void eng_arch_compile_gemma4 (EngBuilder *b);
 void eng_arch_compile_glm4 (EngBuilder *b);
 void eng_arch_compile_glm4moe (EngBuilder *b);
 void eng_arch_compile_gpt_oss (EngBuilder *b);

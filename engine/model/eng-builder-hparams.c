@@ -37,9 +37,9 @@ get_uniform (EngBuilder *b, const char *key, uint32_t min, uint32_t max, uint32_
         return false; /* the plain getter says what is wrong with it */
       if (may_lack && v == 0)
         continue; /* a layer without attention: its tensors say so as well */
-      if (first == 0)
+      if (first == 0 || (b->layers_differ && v > first))
         first = v;
-      if (v != first)
+      if (v != first && !b->layers_differ)
         {
           eng_builder_refuse (b, key, "layers of different shape (%s is %lld in one, %lld in another)",
                               key, (long long) first, (long long) v);
@@ -79,6 +79,29 @@ eng_builder_get_u32 (EngBuilder *b, const char *suffix, uint32_t fallback, uint3
   if (b->status == ENG_OK && !get_uniform (b, key_of (b, suffix, key), min, max, &value))
     b->status = eng_gguf_get_u32_or (b->file, key, fallback, min, max, &value, b->error);
   return value;
+}
+
+uint32_t
+eng_builder_get_u32_of_layer (EngBuilder *b, uint32_t layer, const char *suffix, uint32_t fallback, uint32_t min,
+                              uint32_t max)
+{
+  char key[160];
+  EngGgufValue value;
+  int64_t v = 0;
+  if (b->status != ENG_OK || eng_gguf_get_value (b->file, key_of (b, suffix, key), &value, NULL) != ENG_OK
+      || value.type != ENG_GGUF_ARRAY)
+    return eng_builder_get_u32 (b, suffix, fallback, min, max);
+  bool is_bool = value.array.type == ENG_GGUF_BOOL;
+  if (layer >= value.array.n || (!is_bool && !eng_gguf_array_get_i64 (&value.array, layer, &v)))
+    {
+      eng_builder_contradict (b, key, "no number for layer %u", layer);
+      return fallback;
+    }
+  if (is_bool)
+    v = value.array.data[layer] != 0;
+  if (v < min || v > max)
+    eng_builder_contradict (b, key, "%lld is outside [%u, %u]", (long long) v, min, max);
+  return b->status == ENG_OK ? (uint32_t) v : fallback;
 }
 
 float

@@ -37,7 +37,7 @@ eng_build_norm (EngBuilder *b, uint32_t layer, EngNormKind kind, EngBufferId src
 }
 
 static void
-bind_qkv (EngBuilder *b, uint32_t layer, bool fused, EngWeightId w[8])
+bind_qkv (EngBuilder *b, uint32_t layer, const EngAttentionOptions *o, EngWeightId w[8])
 {
   const EngHparams *h = &b->h;
   const uint64_t widths[3] = { (uint64_t) h->n_head * h->k_width,
@@ -46,9 +46,11 @@ bind_qkv (EngBuilder *b, uint32_t layer, bool fused, EngWeightId w[8])
   static const char *const weights[3] = { "attn_q.weight", "attn_k.weight", "attn_v.weight" };
   static const char *const biases[3] = { "attn_q.bias", "attn_k.bias", "attn_v.bias" };
   uint64_t total = widths[0] + widths[1] + widths[2], first = 0;
-  for (unsigned i = 0; i < 3; i++)
+  for (unsigned i = 0; i < (o->shared ? 1u : 3u); i++)
     {
-      if (fused)
+      if (i == 2 && o->keys_are_values && !eng_builder_has_tensor (b, layer, weights[2]))
+        w[2] = w[1];
+      else if (o->fused)
         {
           w[i] = eng_builder_product_part (b, layer, "attn_qkv.weight", h->n_embd, total, first,
                                            widths[i]);
@@ -64,14 +66,16 @@ bind_qkv (EngBuilder *b, uint32_t layer, bool fused, EngWeightId w[8])
     }
 }
 
-void
+EngKeys
 eng_build_attention (EngBuilder *b, uint32_t layer, const EngAttentionOptions *o, EngBufferId src)
 {
   const EngHparams *h = &b->h;
   const EngLayerBuffers *l = &b->buffers_of_layer;
-  uint16_t i_layer;
-  EngGroupId group
-      = eng_builder_kv_group (b, h->n_head_kv, h->k_width, h->v_width, o->encoder ? 0 : o->window, &i_layer);
+  EngKeys keys = { 0 };
+  if (o->shared)
+    keys = *o->shared;
+  else
+    keys.group = eng_builder_kv_group (b, h->n_head_kv, h->k_width, h->v_width, o->encoder ? 0 : o->window, &keys.i_layer);
   EngStep *qkv = eng_builder_step (b, ENG_STEP_QKV, layer, src, l->q);
   if (o->gate)
     {
@@ -80,22 +84,24 @@ eng_build_attention (EngBuilder *b, uint32_t layer, const EngAttentionOptions *o
       qkv->w[2] = eng_builder_product (b, layer, "attn_v.weight", h->n_embd, (uint64_t) h->n_head_kv * h->v_width);
     }
   else
-    bind_qkv (b, layer, o->fused, qkv->w);
+    bind_qkv (b, layer, o, qkv->w);
   qkv->u.qkv.gate = o->gate;
   if (o->head_norm != ENG_NORM_NONE)
     {
       qkv->w[6] = eng_builder_vector (b, layer, "attn_q_norm.weight", h->k_width);
-      qkv->w[7] = eng_builder_vector (b, layer, "attn_k_norm.weight", h->k_width);
+      if (!o->shared)
+        qkv->w[7] = eng_builder_vector (b, layer, "attn_k_norm.weight", h->k_width);
     }
   qkv->u.qkv.n_head = h->n_head;
   qkv->u.qkv.n_head_kv = h->n_head_kv;
   qkv->u.qkv.k_width = h->k_width;
   qkv->u.qkv.v_width = h->v_width;
-  qkv->u.qkv.group = group;
-  qkv->u.qkv.i_layer_in_group = i_layer;
+  qkv->u.qkv.group = keys.group;
+  qkv->u.qkv.i_layer_in_group = keys.i_layer;
   qkv->u.qkv.rope = o->rope;
   qkv->u.qkv.head_norm = o->head_norm;
   qkv->u.qkv.head_eps = h->eps;
+  qkv->u.qkv.value_norm = o->value_norm;
   EngStep *attention = eng_builder_step (b, ENG_STEP_ATTENTION, layer, l->q, l->attended);
   if (o->sinks)
     attention->w[0] = eng_builder_vector (b, layer, "attn_sinks.weight", h->n_head);
@@ -103,13 +109,14 @@ eng_build_attention (EngBuilder *b, uint32_t layer, const EngAttentionOptions *o
   attention->u.attention.n_head_kv = h->n_head_kv;
   attention->u.attention.k_width = h->k_width;
   attention->u.attention.v_width = h->v_width;
-  attention->u.attention.group = group;
-  attention->u.attention.i_layer_in_group = i_layer;
+  attention->u.attention.group = keys.group;
+  attention->u.attention.i_layer_in_group = keys.i_layer;
   attention->u.attention.scale
       = o->scale != 0.0f ? o->scale : (float) (1.0 / sqrt ((double) h->k_width));
   attention->u.attention.soft_cap = o->soft_cap;
   attention->u.attention.window = o->window;
   attention->u.attention.causal = !o->encoder;
+  return keys;
 }
 
 EngStep *
@@ -177,10 +184,11 @@ eng_build_experts (EngBuilder *b, uint32_t layer, const EngExpertOptions *o, Eng
 {
   const EngHparams *h = &b->h;
   const EngLayerBuffers *l = &b->buffers_of_layer;
-  EngStep *route = eng_builder_step (b, ENG_STEP_ROUTE, layer, src, l->routed);
+  EngStep *route = eng_builder_step (b, ENG_STEP_ROUTE, layer, o->router ? o->router : src, l->routed);
   route->w[0] = eng_builder_product (b, layer, "ffn_gate_inp.weight", h->n_embd, h->n_expert);
   route->w[1] = eng_builder_vector_if (b, layer, "exp_probs_b.bias", h->n_expert);
   route->w[2] = eng_builder_vector_if (b, layer, "ffn_gate_inp.bias", h->n_expert);
+  route->w[3] = eng_builder_vector_if (b, layer, "ffn_down_exps.scale", h->n_expert);
   route->u.route.n_expert = h->n_expert;
   route->u.route.n_used = h->n_expert_used;
   route->u.route.gating = o->gating;
@@ -191,13 +199,19 @@ eng_build_experts (EngBuilder *b, uint32_t layer, const EngExpertOptions *o, Eng
   if (b->status == ENG_OK && eng_builder_has_tensor (b, layer, "ffn_gate.0.weight"))
     eng_builder_refuse (b, "ffn_gate.0.weight",
                         "experts stored one by one (an early form of the file) are not supported");
-  EngStep *experts = eng_builder_step (b, ENG_STEP_EXPERTS, layer, src, l->residual);
-  experts->flags |= ENG_STEP_ADD_AFTER;
+  EngStep *experts = eng_builder_step (b, ENG_STEP_EXPERTS, layer, src, o->to_branch ? l->branch : l->residual);
+  if (!o->to_branch)
+    experts->flags |= ENG_STEP_ADD_AFTER;
   experts->aux = l->routed;
-  experts->w[0] = eng_builder_experts (b, layer, "ffn_gate_exps.weight", h->n_embd, h->n_ff_expert,
-                                       h->n_expert);
-  experts->w[1] = eng_builder_experts (b, layer, "ffn_up_exps.weight", h->n_embd, h->n_ff_expert,
-                                       h->n_expert);
+  if (eng_builder_has_tensor (b, layer, "ffn_gate_up_exps.weight"))
+    for (uint32_t i = 0; i < 2; i++)
+      experts->w[i] = eng_builder_experts_part (b, layer, "ffn_gate_up_exps.weight", h->n_embd, 2ull * h->n_ff_expert,
+                                                (uint64_t) i * h->n_ff_expert, h->n_ff_expert, h->n_expert);
+  else
+    {
+      experts->w[0] = eng_builder_experts (b, layer, "ffn_gate_exps.weight", h->n_embd, h->n_ff_expert, h->n_expert);
+      experts->w[1] = eng_builder_experts (b, layer, "ffn_up_exps.weight", h->n_embd, h->n_ff_expert, h->n_expert);
+    }
   experts->w[2] = eng_builder_experts (b, layer, "ffn_down_exps.weight", h->n_ff_expert, h->n_embd,
                                        h->n_expert);
   experts->w[3] = eng_builder_expert_vectors_if (b, layer, "ffn_gate_exps.bias", h->n_ff_expert,
@@ -270,28 +284,44 @@ eng_build_plain_decoder (EngBuilder *b, const EngPlainDecoder *o)
   eng_build_output (b, ENG_NORM_RMS, 1.0f, 0.0f);
 }
 
-static void
-build_post_norm (EngBuilder *b, uint32_t layer, const char *name)
+EngStep *
+eng_build_post_norm (EngBuilder *b, uint32_t layer, EngBufferId src, const char *name)
 {
-  const EngLayerBuffers *l = &b->buffers_of_layer;
-  EngStep *step = eng_build_norm (b, layer, ENG_NORM_RMS, l->branch, l->residual, name);
+  EngBufferId residual = b->buffers_of_layer.residual;
+  EngStep *step = eng_build_norm (b, layer, ENG_NORM_RMS, src, residual, name);
   step->flags |= ENG_STEP_ADD_AFTER;
-  step->aux = l->residual;
+  step->aux = residual;
+  return step;
+}
+
+EngKeys
+eng_build_sandwich_attention (EngBuilder *b, uint32_t i, const EngAttentionOptions *attention)
+{
+  const EngHparams *h = &b->h;
+  const EngLayerBuffers *l = &b->buffers_of_layer;
+  eng_build_norm (b, i, ENG_NORM_RMS, l->residual, l->normed, "attn_norm");
+  EngKeys keys = eng_build_attention (b, i, attention, l->normed);
+  eng_build_product (b, i, "attn_output", l->attended, h->n_head * h->v_width, l->branch, h->n_embd,
+                     false);
+  eng_build_post_norm (b, i, l->branch, "post_attention_norm");
+  return keys;
+}
+
+EngStep *
+eng_build_sandwich_feed_forward (EngBuilder *b, uint32_t i, EngActKind act, bool fused_gate_up)
+{
+  const EngHparams *h = &b->h;
+  const EngLayerBuffers *l = &b->buffers_of_layer;
+  eng_build_norm (b, i, ENG_NORM_RMS, l->residual, l->normed, "ffn_norm");
+  eng_build_gate_up (b, i, act, l->normed, fused_gate_up);
+  eng_build_product (b, i, "ffn_down", l->inner, h->n_ff, l->branch, h->n_embd, false);
+  return eng_build_post_norm (b, i, l->branch, "post_ffw_norm");
 }
 
 void
 eng_build_sandwich_layer (EngBuilder *b, uint32_t i, const EngAttentionOptions *attention,
                           EngActKind act, bool fused_gate_up)
 {
-  const EngHparams *h = &b->h;
-  const EngLayerBuffers *l = &b->buffers_of_layer;
-  eng_build_norm (b, i, ENG_NORM_RMS, l->residual, l->normed, "attn_norm");
-  eng_build_attention (b, i, attention, l->normed);
-  eng_build_product (b, i, "attn_output", l->attended, h->n_head * h->v_width, l->branch, h->n_embd,
-                     false);
-  build_post_norm (b, i, "post_attention_norm");
-  eng_build_norm (b, i, ENG_NORM_RMS, l->residual, l->normed, "ffn_norm");
-  eng_build_gate_up (b, i, act, l->normed, fused_gate_up);
-  eng_build_product (b, i, "ffn_down", l->inner, h->n_ff, l->branch, h->n_embd, false);
-  build_post_norm (b, i, "post_ffw_norm");
+  eng_build_sandwich_attention (b, i, attention);
+  eng_build_sandwich_feed_forward (b, i, act, fused_gate_up);
 }

@@ -211,12 +211,27 @@ EngWeightId
 eng_builder_experts (EngBuilder *b, uint32_t layer, const char *name, uint64_t n_cols,
                      uint64_t n_rows, uint64_t n_slices)
 {
+  return eng_builder_experts_part (b, layer, name, n_cols, n_rows, 0, n_rows, n_slices);
+}
+
+EngWeightId
+eng_builder_experts_part (EngBuilder *b, uint32_t layer, const char *name, uint64_t n_cols, uint64_t n_total,
+                          uint64_t first, uint64_t n_rows, uint64_t n_slices)
+{
   const EngGgufTensor *t = find (b, layer, name, true);
-  if (!t || !shape_is (b, t, n_cols, n_rows, n_slices))
+  if (!t || !shape_is (b, t, n_cols, n_total, n_slices))
     return ENG_WEIGHT_NONE;
   return bind (b, t, layer, ENG_WEIGHT_EXPERTS,
-               (EngWeightDesc) { .n_slices = (uint32_t) n_slices, .n_cols = n_cols,
-                                 .n_rows = n_rows });
+               (EngWeightDesc) { .n_slices = (uint32_t) n_slices, .n_cols = n_cols, .n_rows = n_rows, .first_row = first,
+                                 .slice_rows = n_total != n_rows ? n_total : 0 });
+}
+
+void
+eng_builder_leave_out (EngBuilder *b, uint32_t layer, const char *name)
+{
+  const EngGgufTensor *t = find (b, layer, name, false);
+  if (t)
+    b->used[eng_gguf_get_tensor_index (b->file, t)] = true;
 }
 
 const float *

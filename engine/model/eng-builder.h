@@ -76,6 +76,7 @@ typedef struct
   const float **tables;
   uint32_t *table_lengths;
   uint32_t n_tables, cap_tables;
+  bool layers_differ;      /* numbers given once a layer need not be one: the largest counts where only one is asked for */
   uint32_t n_layers_ahead; /* behind h.n_layers in the file, left alone: they guess further tokens (MTP) */
   bool *used; /* [tensors of the file] bound by some step */
   EngStep nowhere; /* what failed calls return */
@@ -84,11 +85,14 @@ typedef struct
 /* --- hyper-parameters: "<arch>.<suffix>" --- */
 
 /* Required, within [min, max]. An array (one number a layer) is taken when all are equal, else refused as
- * unsupported. Returns @min after a failure. */
+ * unsupported unless b->layers_differ. Returns @min after a failure. */
 uint32_t eng_builder_need_u32 (EngBuilder *b, const char *suffix, uint32_t min, uint32_t max);
 /* @fallback when absent. */
 uint32_t eng_builder_get_u32 (EngBuilder *b, const char *suffix, uint32_t fallback, uint32_t min,
                               uint32_t max);
+/* Of an array the number of @layer (true is 1); a single number counts for all. */
+uint32_t eng_builder_get_u32_of_layer (EngBuilder *b, uint32_t layer, const char *suffix, uint32_t fallback, uint32_t min,
+                                       uint32_t max);
 float eng_builder_get_f32 (EngBuilder *b, const char *suffix, float fallback, float min, float max);
 float eng_builder_need_f32 (EngBuilder *b, const char *suffix, float min, float max);
 bool eng_builder_get_bool (EngBuilder *b, const char *suffix, bool fallback);
@@ -132,6 +136,11 @@ EngWeightId eng_builder_expert_vectors_if (EngBuilder *b, uint32_t layer, const 
 EngWeightId eng_builder_lookup (EngBuilder *b, const char *name, uint64_t n_cols, uint64_t n_rows);
 EngWeightId eng_builder_experts (EngBuilder *b, uint32_t layer, const char *name, uint64_t n_cols,
                                  uint64_t n_rows, uint64_t n_slices);
+/* Of each expert rows [first, first + n_rows) of @n_total. */
+EngWeightId eng_builder_experts_part (EngBuilder *b, uint32_t layer, const char *name, uint64_t n_cols, uint64_t n_total,
+                                      uint64_t first, uint64_t n_rows, uint64_t n_slices);
+/* A tensor that the file may have and that nothing needs. */
+void eng_builder_leave_out (EngBuilder *b, uint32_t layer, const char *name);
 /* float32 copy of a small tensor of @n F32 numbers in the arena; NULL if the file has none. All finite. */
 const float *eng_builder_read_f32 (EngBuilder *b, uint32_t layer, const char *name, uint64_t n);
 
@@ -161,6 +170,13 @@ void eng_build_embed (EngBuilder *b, float scale);
 EngStep *eng_build_norm (EngBuilder *b, uint32_t layer, EngNormKind kind, EngBufferId src,
                          EngBufferId dst, const char *name);
 
+/* Where a layer's keys and values stand. */
+typedef struct
+{
+  EngGroupId group;
+  uint16_t i_layer;
+} EngKeys;
+
 typedef struct
 {
   EngRope rope;
@@ -172,9 +188,12 @@ typedef struct
   bool fused;            /* attn_qkv instead of attn_q, attn_k, attn_v */
   bool encoder;          /* not causal */
   EngBufferId gate;      /* 0, or where the gates go that attn_q holds beside the queries; not with fused */
+  EngNormKind value_norm; /* of values, without weight */
+  bool keys_are_values;   /* a file without attn_v means that */
+  const EngKeys *shared;  /* NULL, or of an earlier layer of the same shape, for this one too */
 } EngAttentionOptions;
 /* QKV and ATTENTION from src into buffers.attended. Biases are bound where the file has them. */
-void eng_build_attention (EngBuilder *b, uint32_t layer, const EngAttentionOptions *options,
+EngKeys eng_build_attention (EngBuilder *b, uint32_t layer, const EngAttentionOptions *options,
                           EngBufferId src);
 
 /* dst = [dst +] product of src with "<name>.weight" + "<name>.bias" if there. */
@@ -190,9 +209,12 @@ typedef struct
   bool normalize;
   float scale;
   uint32_t n_groups, n_groups_used; /* 0 = no groups */
+  EngBufferId router;    /* what the router reads; 0 = src */
+  bool to_branch;        /* buffers.branch = …, instead of added to the residual */
 } EngExpertOptions;
 /* ROUTE and EXPERTS, and the shared expert where the model has one: residual += … of src. Biases of the
- * router, its selection and the experts are bound where the file has them. */
+ * router, its selection and the experts, and factors of these, are bound where the file has them; gate and up may stand
+ * in one tensor. */
 void eng_build_experts (EngBuilder *b, uint32_t layer, const EngExpertOptions *options,
                         EngBufferId src);
 
@@ -209,8 +231,12 @@ typedef struct
 } EngPlainDecoder;
 void eng_build_plain_decoder (EngBuilder *b, const EngPlainDecoder *options);
 
-/* A layer with norms before and behind each branch (attn_norm, post_attention_norm, ffn_norm, post_ffw_norm):
- * residual += norm (branch (norm (residual))). */
+/* residual += norm (src) with "<name>.weight". */
+EngStep *eng_build_post_norm (EngBuilder *b, uint32_t layer, EngBufferId src, const char *name);
+/* The two halves of a layer with norms before and behind each branch (attn_norm, post_attention_norm; ffn_norm,
+ * post_ffw_norm): residual += norm (branch (norm (residual))). */
+EngKeys eng_build_sandwich_attention (EngBuilder *b, uint32_t layer, const EngAttentionOptions *attention);
+EngStep *eng_build_sandwich_feed_forward (EngBuilder *b, uint32_t layer, EngActKind act, bool fused_gate_up);
 void eng_build_sandwich_layer (EngBuilder *b, uint32_t layer, const EngAttentionOptions *attention,
                                EngActKind act, bool fused_gate_up);
 

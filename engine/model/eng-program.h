@@ -52,6 +52,7 @@ typedef struct
   uint64_t source;    /* index of the tensor in the model file; see EngWeightSource */
   uint64_t first_row; /* part of a fused tensor: rows [first_row, first_row + n_rows) of it; of a
                          fused vector: elements [first_row, first_row + n_cols) */
+  uint64_t slice_rows; /* part of a fused tensor of several slices: rows of each slice there; else 0 */
   uint16_t layer;     /* ENG_LAYER_NONE for embeddings, output head */
   uint16_t use;       /* EngWeightUse */
 } EngWeightDesc;
@@ -131,14 +132,17 @@ typedef enum
    * w[0] = token table, w[1] = position table, w[2] = type table; u.embed. */
   ENG_STEP_EMBED,
 
-  /* dst = norm (src); with ENG_STEP_ADD_BEFORE: dst = norm (src + aux) (post-norm encoders; aux is
+  /* dst = norm (src) * scale; with ENG_STEP_ADD_BEFORE: dst = norm (src + aux) * scale (post-norm encoders; aux is
    * the residual); with ENG_STEP_ADD_AFTER: dst = aux + norm (src) * scale (sandwich norms).
-   * w[0] = weight, w[1] = bias or none; u.norm. dst may equal aux, never src unless neither flag. */
+   * w[0] = weight, w[1] = bias or none; w[2] = none, or [1]: all of dst times that number; u.norm. With u.norm.n_parts
+   * each of so many equal parts of the row is normalized by itself, with the same weight and bias. dst may equal aux,
+   * never src unless neither flag. */
   ENG_STEP_NORM,
 
   /* q, k, v = products of src with w[0], w[1], w[2], + biases w[3..5], then head norms w[6] (q),
    * w[7] (k), RoPE on q and k, k and v written to the state at the row's position; q to dst
-   * [R, n_head * k_width]. u.qkv. With u.qkv.gate w[0] has twice the rows: of each head k_width of the query,
+   * [R, n_head * k_width]. u.qkv. w[1] and w[2] none: another layer's keys and values serve this one too, nothing is
+   * written; w[1] and w[2] the same: keys before norm and RoPE are the values. With u.qkv.gate w[0] has twice the rows: of each head k_width of the query,
    * then k_width that go to buffer gate [R, n_head * k_width] as they are. */
   ENG_STEP_QKV,
 
@@ -159,7 +163,7 @@ typedef enum
 
   /* Router: scores = src * w[0]^T (+ bias w[2]); gating, optional selection bias w[1], groups; the
    * n_used best experts' ids and weights go to dst [R, 2 * n_used] (ids as float-encoded integers
-   * first, weights after). u.route. */
+   * first, weights after). w[3] = none, or [n_expert]: a weight is last multiplied by its expert's number. u.route. */
   ENG_STEP_ROUTE,
 
   /* dst = sum over the row's experts e of weight_e * (down_e (act (gate_e src) .* (up_e src))).
@@ -188,8 +192,9 @@ typedef enum
    * a sequence stand together in the batch, without gaps. */
   ENG_STEP_DELTA,
 
-  /* dst = norm (src) .* act (aux), number by number. The norm is RMS over each of n_head equal parts with the
-   * weight w[0]; none: dst = src .* act (aux). u.gate. dst may equal src or aux. */
+  /* dst = norm (src) .* act (aux), number by number; of a src wider than dst the numbers from u.gate.first on. The norm
+   * is RMS over each of n_head equal parts with the weight w[0]; none: dst = src .* act (aux). u.gate. dst may equal aux,
+   * and src where that is as wide. */
   ENG_STEP_GATE,
 
   /* Gated short convolution: src [R, 3 n] = b, c, x; of each column, y = b * x and dst [R, n] = c * sum_j w[0][column][j] *
@@ -234,6 +239,7 @@ typedef struct
       EngNormKind kind;
       float eps;
       float scale;
+      uint32_t n_parts; /* 0 or 1: the whole row */
     } norm;
     struct
     {
@@ -243,6 +249,7 @@ typedef struct
       EngRope rope;
       EngNormKind head_norm; /* of w[6], w[7] */
       float head_eps;
+      EngNormKind value_norm; /* of each head's value, without weight: RMS or NONE */
       float clamp; /* |q|,|k|,|v| <= clamp before norms; 0 = none */
       bool head_norm_after_rope;
       EngBufferId gate; /* 0 = none (buffer 0 is the residual) */
@@ -301,6 +308,7 @@ typedef struct
     struct
     {
       uint32_t n_head;
+      uint32_t first; /* number of src that dst's first one comes from */
       float eps;
       EngActKind act;
     } gate;

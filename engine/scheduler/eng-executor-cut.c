@@ -187,6 +187,21 @@ eng_executor_plan_stream (EngExecutor *e, uint32_t stream_rows, EngError *error)
   return ENG_OK;
 }
 
+/* The step that writes the keys and values which the layer of step @i_step reads, if that is another layer's; or NULL. */
+static const EngStep *
+find_owner (const EngProgram *program, uint32_t i_step)
+{
+  const EngStep *s = &program->steps[i_step];
+  for (uint32_t i = 0; i < i_step && s->kind == ENG_STEP_QKV && s->w[1] == ENG_WEIGHT_NONE; i++)
+    {
+      const EngStep *o = &program->steps[i];
+      if (o->kind == ENG_STEP_QKV && o->w[1] != ENG_WEIGHT_NONE && o->u.qkv.group == s->u.qkv.group
+          && o->u.qkv.i_layer_in_group == s->u.qkv.i_layer_in_group)
+        return o;
+    }
+  return NULL;
+}
+
 EngStatus
 eng_executor_check_placement (const EngProgram *program, const EngExecutorOptions *o, EngError *error)
 {
@@ -202,5 +217,13 @@ eng_executor_check_placement (const EngProgram *program, const EngExecutorOption
                             o->expert_devices[i], o->n_devices);
   if (o->n_devices == 0)
     return eng_error_set (error, ENG_ERR_ARGUMENT, "placement", ENG_OFFSET_NONE, "no device");
+  for (uint32_t i = 0; i < program->n_steps; i++)
+    {
+      const EngStep *s = &program->steps[i], *owner = find_owner (program, i);
+      if (owner && device_of (program, o, i) != device_of (program, o, (uint32_t) (owner - program->steps)))
+        return eng_error_set (error, ENG_ERR_UNSUPPORTED, "placement", ENG_OFFSET_NONE,
+                              "layer %u reads the keys and values of layer %u: both must be on one device", s->layer,
+                              owner->layer);
+    }
   return ENG_OK;
 }

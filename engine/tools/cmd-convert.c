@@ -13,6 +13,9 @@ print_report (const EngConvertReport *report, const char *out_path, bool json)
       printf ("%s: %s as %s, %llu tensors, %.1f MB from %.1f MB\n", out_path, report->architecture,
               report->mix, (unsigned long long) report->n_tensors, (double) report->out_bytes / 1e6,
               (double) report->in_bytes / 1e6);
+      if (report->n_left_out)
+        printf ("left out: what a language model does without, %llu of the folder's tensors (%.1f MB), such as %s\n",
+                (unsigned long long) report->n_left_out, (double) report->left_out_bytes / 1e6, report->left_out);
       return eng_tool_finish_output ();
     }
   EngBuffer buffer = { 0 };
@@ -23,6 +26,7 @@ print_report (const EngConvertReport *report, const char *out_path, bool json)
   eng_json_write_member_int64 (&w, "tensors", (int64_t) report->n_tensors);
   eng_json_write_member_int64 (&w, "in_bytes", (int64_t) report->in_bytes);
   eng_json_write_member_int64 (&w, "out_bytes", (int64_t) report->out_bytes);
+  eng_json_write_member_int64 (&w, "left_out", (int64_t) report->n_left_out);
   eng_json_write_end_object (&w);
   return eng_tool_finish_json (&buffer);
 }

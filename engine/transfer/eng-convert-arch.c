@@ -119,6 +119,44 @@ static const EngConvertRule gemma_head_norms[] = {
   { NULL },
 };
 
+/* Norms as they are. Layers without values of their own, with a part of a second embedding, with experts: the loader asks
+ * for what belongs together. */
+static const EngConvertRule gemma4_globals[] = {
+  { "embed_tokens.weight", "token_embd.weight", REQ | ENG_RULE_VOCAB },
+  { "norm.weight", "output_norm.weight", REQ },
+  { "embed_tokens_per_layer.weight", "per_layer_token_embd.weight", ENG_RULE_VOCAB },
+  { "per_layer_model_projection.weight", "per_layer_model_proj.weight", 0 },
+  { "per_layer_projection_norm.weight", "per_layer_proj_norm.weight", 0 },
+  { NULL },
+};
+
+static const EngConvertRule gemma4_rules[] = {
+  { "input_layernorm.weight", "attn_norm.weight", REQ },
+  { "post_attention_layernorm.weight", "post_attention_norm.weight", REQ },
+  { "pre_feedforward_layernorm.weight", "ffn_norm.weight", REQ },
+  { "post_feedforward_layernorm.weight", "post_ffw_norm.weight", REQ },
+  { "self_attn.q_proj.weight", "attn_q.weight", REQ },
+  { "self_attn.k_proj.weight", "attn_k.weight", 0 },
+  { "self_attn.v_proj.weight", "attn_v.weight", 0 },
+  { "self_attn.o_proj.weight", "attn_output.weight", REQ },
+  { "self_attn.q_norm.weight", "attn_q_norm.weight", REQ },
+  { "self_attn.k_norm.weight", "attn_k_norm.weight", 0 },
+  { "layer_scalar", "layer_output_scale.weight", 0 },
+  { "per_layer_input_gate.weight", "inp_gate.weight", 0 },
+  { "per_layer_projection.weight", "proj.weight", 0 },
+  { "post_per_layer_input_norm.weight", "post_norm.weight", 0 },
+  { "router.proj.weight", "ffn_gate_inp.weight", 0 },
+  { "router.scale", "ffn_gate_inp.scale", 0 },
+  { "router.per_expert_scale", "ffn_down_exps.scale", 0 },
+  { "experts.gate_up_proj", "ffn_gate_exps.weight", ENG_RULE_FIRST_HALF },
+  { "experts.gate_up_proj", "ffn_up_exps.weight", ENG_RULE_LAST_HALF },
+  { "experts.down_proj", "ffn_down_exps.weight", 0 },
+  { "pre_feedforward_layernorm_2.weight", "pre_ffw_norm_2.weight", 0 },
+  { "post_feedforward_layernorm_1.weight", "post_ffw_norm_1.weight", 0 },
+  { "post_feedforward_layernorm_2.weight", "post_ffw_norm_2.weight", 0 },
+  { NULL },
+};
+
 static const EngConvertRule fused_gate_up[] = {
   { "mlp.gate_up_proj.weight", "ffn_up.weight", REQ },
   { "mlp.down_proj.weight", "ffn_down.weight", REQ },
@@ -668,6 +706,10 @@ static const EngConvertArch archs[] = {
     "model.|language_model.model.|model.language_model.|", "layers.", "gelu_pytorch_tanh|gelu_tanh",
     RULES (gemma_globals), RULES (gemma_norms, attention, gemma_head_norms, gated),
     "vision_tower.|multi_modal_projector.", set_gemma3 },
+  { "Gemma4ForCausalLM|Gemma4ForConditionalGeneration|Gemma4UnifiedForConditionalGeneration", "gemma4",
+    "model.language_model.|language_model.model.|model.|", "layers.", "gelu_pytorch_tanh|gelu_tanh", RULES (gemma4_globals),
+    RULES (gemma4_rules, gated), "vision_tower.|vision_embedder.|audio_tower.|embed_vision.|embed_audio.",
+    eng_convert_set_gemma4 },
   { "Gemma3TextModel", "gemma-embedding", "model.|", "layers.", "gelu_pytorch_tanh|gelu_tanh", RULES (gemma_globals),
     RULES (gemma_norms, attention, gemma_head_norms, gated), NULL, set_gemma_embedding },
   { "Glm4ForCausalLM", "glm4", "model.|", "layers.", "silu", RULES (decoder_globals),
@@ -707,6 +749,6 @@ eng_convert_arch_find (const char *hub_name)
 const char *
 eng_convert_arch_get_names (void)
 {
-  return "Llama, Mistral, Mixtral, Qwen2, Qwen3, Qwen2Moe, Qwen3Moe, Qwen3Next, Qwen3_5, Qwen3_5Moe, GptOss, Gemma2, Gemma3, "
-         "EmbeddingGemma, Glm, Glm4, Glm4Moe, Lfm2, Lfm2Moe, ChatGLM, SmolLM3, Phi3, Bert, XLMRoberta, NomicBert";
+  return "Llama, Mistral, Mixtral, Qwen2, Qwen3, Qwen2Moe, Qwen3Moe, Qwen3Next, Qwen3_5, Qwen3_5Moe, GptOss, Gemma2, "
+         "Gemma3, Gemma4, EmbeddingGemma, Glm, Glm4, Glm4Moe, Lfm2, Lfm2Moe, ChatGLM, SmolLM3, Phi3, Bert, XLMRoberta, NomicBert";
 }

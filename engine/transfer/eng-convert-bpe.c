@@ -131,8 +131,8 @@ append_merge (const EngJson *merge, EngBuffer *out)
   return !out->failed;
 }
 
-static void
-write_merges (EngConvert *c, const EngJson *merges)
+void
+eng_convert_write_merges (EngConvert *c, const EngJson *merges)
 {
   EngBuffer text = { 0 };
   EngGgufString *list = NULL;
@@ -181,5 +181,5 @@ eng_convert_vocab_bpe (EngConvert *c, const EngJson *tokenizer)
     return;
   eng_convert_vocab_add_added (c, v, tokenizer);
   eng_convert_vocab_write (c, v, "gpt2", pre);
-  write_merges (c, eng_json_get (model, "merges"));
+  eng_convert_write_merges (c, eng_json_get (model, "merges"));
 }

@@ -294,6 +294,8 @@ set_rope (EngConvert *c)
     set_yarn (c, rope);
   else if (strcmp (type, "llama3") == 0)
     add_llama3_factors (c, rope);
+  else if (strcmp (type, "proportional") == 0 && strcmp (c->arch->name, "gemma4") == 0)
+    return; /* see eng_convert_set_gemma4 () */
   else if (strcmp (type, "longrope") == 0 || strcmp (type, "su") == 0)
     add_long_factors (c, rope, n_rot);
   else
@@ -311,7 +313,7 @@ set_experts (EngConvert *c)
     return;
   eng_convert_set_u32 (c, "expert_count", c->n_experts);
   eng_convert_set_u32 (c, "expert_used_count",
-                       eng_convert_need_u32 (c, "num_experts_per_tok|num_experts_per_token"));
+                       eng_convert_need_u32 (c, "num_experts_per_tok|num_experts_per_token|top_k_experts"));
   if (eng_convert_has (c, "moe_intermediate_size"))
     eng_convert_set_u32 (c, "expert_feed_forward_length",
                          eng_convert_need_u32 (c, "moe_intermediate_size"));

@@ -72,6 +72,8 @@ struct EngConvert
   EngSafetensors *weights;
   EngSafetensors *dense[2]; /* sentence-transformers' 2_Dense and 3_Dense; NULL without */
   bool *used;         /* one a tensor of @weights */
+  uint64_t n_left_out, left_out_bytes; /* tensors of parts that a language model does without */
+  const char *left_out;                /* the first of them */
   const char *prefix; /* of tensor names */
   EngGgufWriter *writer;
   uint32_t n_layers_ahead; /* behind the others on the hub, left out: they guess further tokens (MTP) */
@@ -115,6 +117,9 @@ bool eng_convert_is_one_of (const char *list, const char *text);
 const EngConvertArch *eng_convert_arch_find (const char *hub_name);
 const char *eng_convert_arch_get_names (void);
 
+/* eng-convert-gemma4.c */
+void eng_convert_set_gemma4 (EngConvert *c);
+
 /* eng-convert-config.c */
 void eng_convert_hparams (EngConvert *c);
 /* The RoPE dictionary of config.json, whatever its age; NULL if there is none. */
@@ -156,5 +161,6 @@ bool eng_convert_vocab_spm (EngConvert *c, const EngJson *tokenizer);
 void eng_convert_vocab_spm_json (EngConvert *c, const EngJson *tokenizer);
 /* eng-convert-bpe.c */
 void eng_convert_vocab_bpe (EngConvert *c, const EngJson *tokenizer);
+void eng_convert_write_merges (EngConvert *c, const EngJson *merges);
 /* eng-convert-vocab.c: XLM-RoBERTa's and BERT's. */
 bool eng_convert_json_mentions (const EngJson *value, const char *type);

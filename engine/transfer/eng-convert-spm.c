@@ -201,6 +201,18 @@ set_scores (EngConvert *c, EngConvertVocab *v, const EngJson *vocab, const EngJs
     }
 }
 
+/* Gemma 4's marks round thoughts and calls of tools belong to the answer: whoever reads it needs them. */
+static void
+show_markers (EngConvertVocab *v)
+{
+  static const char *const marks[] = { "<|channel>",       "<channel|>",       "<|tool_call>", "<tool_call|>",
+                                       "<|tool_response>", "<tool_response|>", "<|\"|>" };
+  for (uint32_t i = 0; i < v->n; i++)
+    for (size_t k = 0; k < sizeof marks / sizeof marks[0] && v->types[i] == ENG_TOKEN_CONTROL; k++)
+      if (v->tokens[i].n_bytes == strlen (marks[k]) && memcmp (v->tokens[i].data, marks[k], v->tokens[i].n_bytes) == 0)
+        v->types[i] = ENG_TOKEN_USER_DEFINED;
+}
+
 void
 eng_convert_vocab_spm_json (EngConvert *c, const EngJson *tokenizer)
 {
@@ -230,7 +242,14 @@ eng_convert_vocab_spm_json (EngConvert *c, const EngJson *tokenizer)
     return;
   set_scores (c, v, vocab, merges);
   eng_convert_vocab_add_added (c, v, tokenizer);
-  eng_convert_vocab_write (c, v, "llama", "default");
+  if (strcmp (c->arch->name, "gemma4") == 0)
+    {
+      show_markers (v);
+      eng_convert_vocab_write (c, v, "gemma4", "gemma4");
+      eng_convert_write_merges (c, merges);
+    }
+  else
+    eng_convert_vocab_write (c, v, "llama", "default");
   bool prefix = eng_convert_json_mentions (eng_json_get (tokenizer, "normalizer"), "Prepend");
   const EngJson *pre = eng_json_get (tokenizer, "pre_tokenizer");
   if (eng_convert_json_mentions (pre, "Metaspace"))

@@ -511,14 +511,22 @@ is_layer_ahead (const EngConvert *c, const char *name)
   return i >= c->n_layers && i - c->n_layers < c->n_layers_ahead;
 }
 
+/* Tables that anybody can work out. */
 static bool
-is_ignored (const EngConvert *c, const char *name)
+is_needless (const char *name)
 {
   static const char *const everywhere[] = { "rotary_emb.inv_freq", "rotary_pos_emb.inv_freq",
                                             "position_ids", "attn.masked_bias" };
   for (size_t i = 0; i < sizeof everywhere / sizeof everywhere[0]; i++)
     if (strstr (name, everywhere[i]))
       return true;
+  return false;
+}
+
+/* Of a part that is left out: layers that guess ahead, eyes and ears. */
+static bool
+is_ignored (const EngConvert *c, const char *name)
+{
   if (is_layer_ahead (c, name))
     return true;
   for (const char *at = c->arch->ignored; at; at = strchr (at, '|'))
@@ -539,7 +547,14 @@ check_all_used (EngConvert *c)
   for (uint64_t i = 0; i < eng_safetensors_get_n_tensors (c->weights) && c->status == ENG_OK; i++)
     {
       const EngSafetensor *s = eng_safetensors_get_tensor (c->weights, i);
-      if (!c->used[i] && !is_ignored (c, s->name))
+      if (c->used[i] || is_needless (s->name))
+        continue;
+      if (is_ignored (c, s->name))
+        {
+          c->left_out = c->n_left_out++ ? c->left_out : s->name;
+          c->left_out_bytes += s->n_bytes;
+        }
+      else
         eng_convert_fail (c, ENG_ERR_UNSUPPORTED, s->name,
                           "tensor %s is not part of the architecture %s as we know it", s->name,
                           c->arch->name);

@@ -474,8 +474,9 @@ eng_convert_vocab (EngConvert *c)
   const EngJson *config = eng_convert_read_json (c, "tokenizer_config.json", false);
   if (c->status != ENG_OK)
     return;
-  bool is_encoder = eng_convert_is_one_of ("bert|nomic-bert", c->arch->name);
-  if (is_encoder || !eng_convert_vocab_spm (c, tokenizer))
+  /* Theirs is the only one with all there is: an encoder's kind, or Gemma 4's merges. */
+  bool from_json = eng_convert_is_one_of ("bert|nomic-bert|gemma4", c->arch->name);
+  if (from_json || !eng_convert_vocab_spm (c, tokenizer))
     {
       if (tokenizer)
         write_from_json (c, tokenizer);

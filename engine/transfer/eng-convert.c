@@ -254,6 +254,9 @@ convert (EngConvert *c, const char *out_path, const EngConvertOptions *options,
   count_types (c, *importance != NULL, report);
   report->in_bytes = eng_safetensors_get_file_bytes (c->weights);
   report->n_tensors = c->n_tensors;
+  report->n_left_out = c->n_left_out;
+  report->left_out_bytes = c->left_out_bytes;
+  snprintf (report->left_out, sizeof report->left_out, "%s", c->left_out ? c->left_out : "");
   snprintf (report->architecture, sizeof report->architecture, "%s", c->arch->name);
   snprintf (report->mix, sizeof report->mix, "%s", has_target ? "" : mix->name);
 }

@@ -21,6 +21,8 @@ typedef struct
   uint64_t n_encoded;   /* tensors of another type than the folder's */
   uint64_t n_fallbacks; /* rows did not fit the blocks of the type the mixture wanted */
   uint64_t n_without_importance; /* encoded matrices that the importance file does not know */
+  uint64_t n_left_out, left_out_bytes; /* tensors of parts that a language model does without: eyes, ears, guesses ahead */
+  char left_out[128];                  /* the first one's name, or "" */
   EngTargetReport target;
   char architecture[32]; /* as in general.architecture */
   char mix[16];          /* the one used; "" with a target */

@@ -24,7 +24,7 @@ DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "convert
 TEXT = "The fire in the hearth is warm, and 12 cats sleep."
 LIMIT = 1e-4
 # llama.cpp takes GELU from a table of half-precision values; both forms differ from transformers' by that.
-GELU = ("bert", "gemma-embedding", "gemma2", "gemma3", "xlm-roberta")
+GELU = ("bert", "gemma-embedding", "gemma2", "gemma3", "gemma4", "gemma4-moe", "xlm-roberta")
 GELU_LIMIT = 5e-4
 WINDOW = 64
 PREFIXES = {"nomic-bert": "search_document: ", "gemma-embedding": "title: none | text: "}

@@ -41,16 +41,18 @@ def randomize(model):
     for name, p in model.named_parameters():
         if p.ndim == 1 and ("norm" in name.lower()) and name.endswith("weight"):
             kind = type(model).__name__.lower()
-            base = 0.0 if "gemma" in kind or (
+            base = 0.0 if ("gemma" in kind and "gemma4" not in kind) or (
                 ("qwen3_5" in kind or "qwen3next" in kind) and "linear_attn" not in name) else 1.0
             p.copy_(base + 0.3 * torch.randn(p.shape, generator=generator))
+            if "gemma4" in kind and name.endswith(("q_norm.weight", "k_norm.weight")):
+                p.mul_(0.4)  # in front of scores without a scale they are small, as published
         elif p.ndim == 1:
             p.copy_(0.3 * torch.randn(p.shape, generator=generator))
         else:
             p.copy_(torch.randn(p.shape, generator=generator) * (1.2 / p.shape[-1] ** 0.5))
     for name, p in model.named_buffers():
-        if name.endswith("e_score_correction_bias"):
-            p.copy_(0.3 * torch.randn(p.shape, generator=generator))
+        if name.endswith(("e_score_correction_bias", "layer_scalar")):
+            p.copy_(0.3 * torch.randn(p.shape, generator=generator) + name.endswith("layer_scalar"))
 
 
 def pairs(w, n_heads):
@@ -230,6 +232,55 @@ def gemma3(w, c):
     c.rope_parameters = base["full_attention"]
     write_decoder(w, c, SANDWICH)
     c.rope_parameters = base
+
+
+def gemma4(w, c):
+    local = [t == "sliding_attention" for t in c.layer_types]
+    n, n_shared = c.num_hidden_layers, c.num_kv_shared_layers
+    own = [c.per_layer_config[i] for i in range(n)]
+    last = own[local.index(False)]
+    w.u32(block_count=n, embedding_length=c.hidden_size, context_length=c.max_position_embeddings,
+          attention__head_count=c.num_attention_heads, vocab_size=c.vocab_size, attention__key_length=last.head_dim,
+          attention__value_length=last.head_dim, attention__key_length_swa=own[0].head_dim,
+          attention__value_length_swa=own[0].head_dim, rope__dimension_count=last.head_dim,
+          rope__dimension_count_swa=own[0].head_dim, attention__sliding_window=c.sliding_window,
+          attention__shared_kv_layers=n_shared, embedding_length_per_layer_input=c.hidden_size_per_layer_input)
+    w.w.add_array(w.arch + ".attention.sliding_window_pattern", local)
+    w.w.add_array(w.arch + ".attention.head_count_kv", [o.num_key_value_heads for o in own])
+    w.w.add_array(w.arch + ".feed_forward_length", [
+        c.intermediate_size * (2 if c.use_double_wide_mlp and i >= n - n_shared else 1) for i in range(n)])
+    full = c.rope_parameters["full_attention"]
+    n_turning = int(full["partial_rotary_factor"] * last.head_dim // 2)
+    w.f32(attention__layer_norm_rms_epsilon=c.rms_norm_eps, final_logit_softcapping=c.final_logit_softcapping,
+          rope__freq_base=full["rope_theta"], rope__freq_base_swa=c.rope_parameters["sliding_attention"]["rope_theta"])
+    w.put("rope_freqs.weight", np.array([1.0] * n_turning + [1e30] * (last.head_dim // 2 - n_turning)))
+    if c.enable_moe_block:
+        w.u32(expert_count=c.num_experts, expert_used_count=c.top_k_experts,
+              expert_feed_forward_length=c.moe_intermediate_size)
+    w.state.pop("lm_head.weight")
+    for theirs, ours in (("embed_tokens", "token_embd"), ("norm", "output_norm"),
+                         ("embed_tokens_per_layer", "per_layer_token_embd"),
+                         ("per_layer_model_projection", "per_layer_model_proj"),
+                         ("per_layer_projection_norm", "per_layer_proj_norm")):
+        w.take(ours + ".weight", "model.%s.weight" % theirs)
+    for i in range(n):
+        src, dst = "model.layers.%d." % i, "blk.%d." % i
+        for theirs, ours in (*SANDWICH.items(), ("per_layer_input_gate", "inp_gate"), ("per_layer_projection", "proj"),
+                             ("post_per_layer_input_norm", "post_norm"), ("router.proj", "ffn_gate_inp"),
+                             ("pre_feedforward_layernorm_2", "pre_ffw_norm_2"),
+                             ("post_feedforward_layernorm_1", "post_ffw_norm_1"),
+                             ("post_feedforward_layernorm_2", "post_ffw_norm_2")):
+            w.take("%s%s.weight" % (dst, ours), "%s%s.weight" % (src, theirs))
+        # Gate and up of the experts in one tensor, as files are published.
+        for theirs, ours in (("layer_scalar", "layer_output_scale.weight"), ("router.scale", "ffn_gate_inp.scale"),
+                             ("router.per_expert_scale", "ffn_down_exps.scale"),
+                             ("experts.gate_up_proj", "ffn_gate_up_exps.weight"),
+                             ("experts.down_proj", "ffn_down_exps.weight")):
+            w.take(dst + ours, src + theirs)
+        if i == n - 1 and n_shared:  # files have keys for layers that use those of others
+            w.put(dst + "attn_k.weight", np.zeros((2 * last.head_dim, c.hidden_size)))
+        write_attention(w, i, c)
+        write_mlp(w, i, c)
 
 
 def gemma_embedding(w, c):
@@ -464,6 +515,10 @@ QWEN35 = {**BASE, "num_hidden_layers": 4, "max_position_embeddings": 256, "head_
           "linear_num_value_heads": 4, "linear_key_head_dim": 8, "linear_value_head_dim": 8,
           "layer_types": 3 * ["linear_attention"] + ["full_attention"],
           **rope(partial_rotary_factor=0.5, mrope_section=[2, 1, 1], mrope_interleaved=True)}
+GEMMA4 = {**{k: v for k, v in LONG_BASE.items() if k != "num_hidden_layers"}, "head_dim": 16, "global_head_dim": 32,
+          "sliding_window": 100, "final_logit_softcapping": 4.0, "vocab_size_per_layer_input": VOCAB, "rope_parameters": {
+              "full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 1000000.0},
+              "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}}
 # name: (arch, configuration, model class, writer, number of positions)
 ARCHS = {
     "llama-llama3": ("llama", lambda: tf.LlamaConfig(**LONG_BASE, **rope(
@@ -494,6 +549,15 @@ ARCHS = {
             "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1000000.0},
             "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}),
         tf.Gemma3ForCausalLM, gemma3, LONG),
+    "gemma4": ("gemma4", lambda: tf.Gemma4TextConfig(
+        **GEMMA4, num_hidden_layers=5, hidden_size_per_layer_input=8, num_kv_shared_layers=2, use_double_wide_mlp=True,
+        layer_types=["sliding_attention", "sliding_attention", "full_attention", "sliding_attention", "full_attention"]),
+        tf.Gemma4ForCausalLM, gemma4, LONG),
+    "gemma4-moe": ("gemma4", lambda: tf.Gemma4TextConfig(
+        **GEMMA4, num_hidden_layers=3, hidden_size_per_layer_input=0, attention_k_eq_v=True, num_global_key_value_heads=1,
+        enable_moe_block=True, num_experts=6, top_k_experts=3, moe_intermediate_size=24,
+        layer_types=["sliding_attention", "sliding_attention", "full_attention"]),
+        tf.Gemma4ForCausalLM, gemma4, LONG),
     "glm4": ("glm4", lambda: tf.Glm4Config(**BASE, head_dim=16, attention_bias=True, **rope(
         partial_rotary_factor=0.5)), tf.Glm4ForCausalLM, glm4, CONTEXT),
     "chatglm": ("chatglm", lambda: tf.GlmConfig(**BASE, head_dim=16, attention_bias=True, **rope(

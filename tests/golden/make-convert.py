@@ -63,11 +63,13 @@ def byte_level(pattern=None, digits=False, specials=("<s>", "</s>", "<|im_end|>"
     return t
 
 
-def byte_fallback(prefix):
+def byte_fallback(prefix, lines=False):
     t = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
     steps = ([normalizers.Prepend("▁")] if prefix else []) + [normalizers.Replace(" ", "▁")]
     t.normalizer = normalizers.Sequence(steps)
-    t.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
+    # In Gemma 4's merges line ends stay by themselves.
+    cuts = [pre_tokenizers.Split(Regex(r"\n+"), "isolated")] if lines else []
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split("▁", "merged_with_next")] + cuts)
     t.train_from_iterator(CORPUS, trainers.BpeTrainer(
         vocab_size=VOCAB, limit_alphabet=60, show_progress=False,
         special_tokens=["<unk>", "<s>", "</s>"] + [f"<0x{i:02X}>" for i in range(256)]))
@@ -108,7 +110,7 @@ TOKENIZERS = {
     "qwen35": lambda: byte_level(QWEN35),
     "gpt-4o": lambda: byte_level(GPT4O), "gpt-2": byte_level,
     "smollm": lambda: byte_level(digits=True), "spm": lambda: byte_fallback(True),
-    "gemma": lambda: byte_fallback(False), "bert": wordpiece, "xlm-roberta": unigram,
+    "gemma": lambda: byte_fallback(False), "gemma4": lambda: byte_fallback(False, lines=True), "bert": wordpiece, "xlm-roberta": unigram,
 }
 COMMON = dict(vocab_size=VOCAB, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
               num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2048,
@@ -126,11 +128,15 @@ def randomize(model):
             p.copy_(noise * p.shape[-1] ** -0.5 * 1.5)
         elif "norm" in name.lower() and name.endswith("weight"):
             p.copy_(p + noise * 0.2)
+            if "Gemma4" in type(model).__name__ and name.endswith(("q_norm.weight", "k_norm.weight")):
+                p.mul_(0.4)  # in front of scores without a scale they are small, as published
         else:
             p.copy_(noise * 0.1)
     for name, p in model.named_buffers():
         if name.endswith("expert_bias"):
             p.copy_(torch.randn(p.shape, generator=g) * 0.1)
+        elif name.endswith("layer_scalar"):
+            p.copy_(torch.randn(p.shape, generator=g) * 0.2 + 1)
 
 
 def save(name, config, model, tokenizer):
@@ -154,6 +160,8 @@ def decoder(name, config, model, tokenizer, positions=SHORT, **options):
     folder, m = save(name, config(**{**COMMON, **options}), model, tokenizer)
     if name == "gpt-oss":
         save_mxfp4(folder, m)
+    if name == "gemma4":
+        save_beside_vision(folder, options)
     ids = [3 + (7 * i * i + 13 * i) % 300 for i in range(positions[-1] + 1)]
     logits = m(torch.tensor([ids])).logits[0, positions].numpy().astype("<f4")
     np.save(os.path.join(folder, "logits.npy"), logits)
@@ -183,6 +191,27 @@ def save_mxfp4(folder, m):
     config["quantization_config"] = {"quant_method": "mxfp4"}
     with open(os.path.join(folder, "config.json"), "w") as f:
         json.dump(config, f, indent=1)
+
+
+def save_beside_vision(folder, options):
+    """Gemma 4 as published: the text part of a model that sees, the heads of some layers under names of their own, keys of
+    layers that do not use them."""
+    from safetensors.torch import load_file
+    path = os.path.join(folder, "model.safetensors")
+    tensors = {k.replace("model.", "model.language_model."): v for k, v in load_file(path).items()}
+    tensors["model.vision_tower.patch_embedder.input_proj.weight"] = torch.zeros((4, 4), dtype=torch.bfloat16)
+    last = "model.language_model.layers.%d.self_attn." % (options["num_hidden_layers"] - 1)
+    tensors[last + "k_proj.weight"] = torch.zeros((64, 32), dtype=torch.bfloat16)
+    tensors[last + "k_norm.weight"] = torch.zeros(32, dtype=torch.bfloat16)
+    save_file(tensors, path)
+    with open(os.path.join(folder, "config.json")) as f:
+        text = json.load(f)
+    del text["per_layer_config"], text["architectures"]
+    text["global_head_dim"] = options["global_head_dim"]
+    text["num_global_key_value_heads"] = None
+    with open(os.path.join(folder, "config.json"), "w") as f:
+        json.dump({"architectures": ["Gemma4ForConditionalGeneration"], "model_type": "gemma4", "text_config": text,
+                   "vision_config": {"model_type": "gemma4_vision"}, "tie_word_embeddings": True}, f, indent=1)
 
 
 def save_dense(folder, number, n_in, n_out):
@@ -272,6 +301,15 @@ def main():
       sliding_window=64)
     d("gemma3", Gemma3TextConfig, Gemma3ForCausalLM, "gemma", LONG, num_hidden_layers=7, head_dim=16,
       query_pre_attn_scalar=16, sliding_window=64)
+    gemma4 = dict(head_dim=16, global_head_dim=32, sliding_window=64, final_logit_softcapping=8.0,
+                  vocab_size_per_layer_input=VOCAB, pad_token_id=0)
+    # Of the last two layers both use the keys of earlier ones.
+    d("gemma4", Gemma4TextConfig, Gemma4ForCausalLM, "gemma4", LONG, num_hidden_layers=5, hidden_size_per_layer_input=16,
+      num_kv_shared_layers=2, use_double_wide_mlp=True, layer_types=[
+          "sliding_attention", "sliding_attention", "full_attention", "sliding_attention", "full_attention"], **gemma4)
+    d("gemma4-moe", Gemma4TextConfig, Gemma4ForCausalLM, "gemma4", LONG, num_hidden_layers=3, hidden_size_per_layer_input=0,
+      attention_k_eq_v=True, num_global_key_value_heads=1, enable_moe_block=True, num_experts=4, top_k_experts=2,
+      moe_intermediate_size=32, layer_types=["sliding_attention", "sliding_attention", "full_attention"], **gemma4)
     d("glm4", Glm4Config, Glm4ForCausalLM, "llama-3", head_dim=8, pad_token_id=0)
     d("glm", GlmConfig, GlmForCausalLM, "llama-3", head_dim=8, pad_token_id=0)
     d("glm4moe", Glm4MoeConfig, Glm4MoeForCausalLM, "llama-3", head_dim=8, pad_token_id=0,

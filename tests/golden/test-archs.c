@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "eng-cpu-device.h"
 #include "eng-cpu-features.h"
 #include "eng-session.h"
 #include "test-models.h"
@@ -209,7 +210,7 @@ test_tier (gconstpointer data)
   load_as = ENG_TYPE_NONE;
 }
 
-/* --- a recurrent state through what sessions do with it --- */
+/* --- state through what sessions do with it --- */
 
 typedef struct
 {
@@ -218,11 +219,11 @@ typedef struct
   const TestNpy *tokens;
   const float *truth; /* [tokens, n_vocab] */
   uint32_t n_vocab;
-} Recurrent;
+} Kept;
 
 /* Rows [at, at + n) of each sequence in one batch; the last one's logits are those of a run from the start. */
 static void
-run_together (const Recurrent *r, const uint32_t *sequences, uint32_t n_sequences, uint32_t n)
+run_together (const Kept *r, const uint32_t *sequences, uint32_t n_sequences, uint32_t n)
 {
   EngRunnerSpan spans[4];
   uint32_t ends[4];
@@ -243,22 +244,31 @@ run_together (const Recurrent *r, const uint32_t *sequences, uint32_t n_sequence
                        <, 1e-4);
 }
 
+/* Logits of up to 240 tokens one by one: that all the rest is compared with, and itself with transformers. */
+static float *
+run_each (EngSession *session, TestNpy *tokens, const TestNpy *rows, const TestNpy *logits)
+{
+  g_autoptr (GArray) all = g_array_new (FALSE, FALSE, sizeof (int32_t));
+  size_t n_vocab = logits->shape[1];
+  tokens->n = MIN (tokens->n, 240);
+  for (int32_t i = 0; i < (int32_t) tokens->n; i++)
+    g_array_append_val (all, i);
+  TestNpy every = { .i32 = (int32_t *) (void *) all->data, .n = tokens->n };
+  float *truth = run_chunks (session, tokens, &every, 1);
+  for (size_t i = 0; i < rows->n && (size_t) rows->i32[i] < tokens->n; i++)
+    g_assert_cmpfloat (relative_error (truth + (size_t) rows->i32[i] * n_vocab, logits->f32 + i * n_vocab, n_vocab), <,
+                       1e-4);
+  return truth;
+}
+
 static void
 test_recurrent (gconstpointer data)
 {
   const char *name = data;
   g_autoptr (TestNpy) tokens = load (name, "tokens"), rows = load (name, "rows"), logits = load (name, "logits");
   EngSession *session = open_session (name, true, 256);
-  g_autoptr (GArray) all = g_array_new (FALSE, FALSE, sizeof (int32_t));
-  for (int32_t i = 0; i < (int32_t) tokens->n; i++)
-    g_array_append_val (all, i);
-  TestNpy every = { .i32 = (int32_t *) (void *) all->data, .n = tokens->n };
-  /* Token by token: that all the rest is compared with, and itself with transformers. */
-  g_autofree float *truth = run_chunks (session, tokens, &every, 1);
-  Recurrent r = { eng_session_get_runner (session), NULL, tokens, truth, (uint32_t) logits->shape[1] };
-  for (size_t i = 0; i < rows->n; i++)
-    g_assert_cmpfloat (relative_error (truth + (size_t) rows->i32[i] * r.n_vocab, logits->f32 + i * r.n_vocab, r.n_vocab),
-                       <, 1e-4);
+  g_autofree float *truth = run_each (session, tokens, rows, logits);
+  Kept r = { eng_session_get_runner (session), NULL, tokens, truth, (uint32_t) logits->shape[1] };
   r.cache = eng_runner_get_cache (r.runner);
   uint32_t s[3];
   atomic_int cancel = 1;
@@ -289,11 +299,73 @@ test_recurrent (gconstpointer data)
   eng_session_free (&session);
 }
 
+/* Layers with and without a window, some of which read other layers' keys: sequences that are forked and cut back
+ * anywhere, beyond the window too. */
+static void
+test_shared_keys (gconstpointer data)
+{
+  const char *name = data;
+  g_autoptr (TestNpy) tokens = load (name, "tokens"), rows = load (name, "rows"), logits = load (name, "logits");
+  EngSession *session = open_session (name, true, 1024);
+  g_autofree float *truth = run_each (session, tokens, rows, logits);
+  Kept r = { eng_session_get_runner (session), NULL, tokens, truth, (uint32_t) logits->shape[1] };
+  uint32_t s[3];
+  r.cache = eng_runner_get_cache (r.runner);
+  /* Memory is planned for layers with keys of their own alone. */
+  const EngProgram *program = eng_runner_get_program (r.runner);
+  g_assert_cmpuint (program->n_groups, ==, 2);
+  g_assert_cmpuint (program->groups[0].n_layers + program->groups[1].n_layers, ==, 3);
+  g_assert_cmpint (eng_kv_cache_add (r.cache, &s[0], NULL), ==, ENG_OK);
+  g_assert_cmpint (eng_kv_cache_add (r.cache, &s[1], NULL), ==, ENG_OK);
+  for (int i = 0; i < 3; i++)
+    run_together (&r, s, 2, 21);
+  g_assert_cmpint (eng_kv_cache_fork (r.cache, s[0], 41, &s[2], NULL), ==, ENG_OK);
+  run_together (&r, s, 3, 5);
+  g_assert_cmpuint (eng_kv_cache_get_reusable (r.cache, s[1], 30), ==, 30);
+  g_assert_cmpint (eng_kv_cache_cut (r.cache, s[1], 30, NULL), ==, ENG_OK);
+  for (int i = 0; i < 4; i++)
+    run_together (&r, s, 3, 37);
+  g_assert_cmpuint (eng_kv_cache_get_n_positions (r.cache, s[0]), >, 200);
+  uint32_t back = eng_kv_cache_get_reusable (r.cache, s[0], eng_kv_cache_get_n_positions (r.cache, s[0]) - 3);
+  g_assert_cmpuint (back, >, 0);
+  g_assert_cmpint (eng_kv_cache_cut (r.cache, s[0], back, NULL), ==, ENG_OK);
+  run_together (&r, s, 3, 2);
+  eng_session_free (&session);
+}
+
+/* A layer must be where the keys are that it reads. */
+static void
+test_shared_keys_apart (void)
+{
+  g_autofree char *path = test_data_path ("arch/gemma4.gguf");
+  const EngDeviceApi *api = eng_cpu_device_api ();
+  const EngDeviceOptions one_thread = { .n_threads = 1 };
+  const uint8_t together[5] = { 0, 1, 1, 1, 1 }, apart[5] = { 0, 0, 0, 1, 1 };
+  EngExecutorDevice devices[2] = { { api, NULL }, { api, NULL } };
+  EngExecutor *executor = NULL;
+  EngModel *model = NULL;
+  EngError error;
+  g_assert_cmpint (eng_model_open (path, NULL, &model, &error), ==, ENG_OK);
+  const EngWeightSource source = { eng_model_map_weight, model };
+  for (int i = 0; i < 2; i++)
+    g_assert_cmpint (api->open (0, &one_thread, &devices[i].device, NULL), ==, ENG_OK);
+  EngExecutorOptions options = { .devices = devices, .n_devices = 2, .layer_devices = together, .bind = { .exact = true } };
+  g_assert_cmpint (eng_executor_new (eng_model_get_program (model), &source, &options, &executor, &error), ==, ENG_OK);
+  eng_executor_free (&executor);
+  options.layer_devices = apart;
+  g_assert_cmpint (eng_executor_new (eng_model_get_program (model), &source, &options, &executor, &error), ==,
+                   ENG_ERR_UNSUPPORTED);
+  g_assert_nonnull (strstr (error.text, "layer 3 reads the keys and values of layer 1"));
+  for (int i = 0; i < 2; i++)
+    api->close (&devices[i].device);
+  eng_model_unref (&model);
+}
+
 int
 main (int argc, char **argv)
 {
   static const char *const decoders[]
-      = { "chatglm", "gemma2", "gemma3", "glm4", "glm4moe", "gpt-oss", "lfm2", "llama-linear", "llama-llama3", "llama-yarn",
+      = { "chatglm", "gemma2", "gemma3", "gemma4", "gemma4-moe", "glm4", "glm4moe", "gpt-oss", "lfm2", "llama-linear", "llama-llama3", "llama-yarn",
           "mistral", "mixtral", "phi3", "phi3-longrope", "qwen2", "qwen2moe", "qwen3", "qwen35", "qwen35moe", "qwen3moe",
           "qwen3next", "smollm3" };
   static const char *const encoders[] = { "bert", "gemma-embedding", "nomic-bert", "ranker", "xlm-roberta" };
@@ -314,6 +386,8 @@ main (int argc, char **argv)
   g_test_add_data_func ("/archs/recurrent-state/lfm2", "lfm2", test_recurrent);
   g_test_add_data_func ("/archs/recurrent-state/qwen35", "qwen35", test_recurrent);
   g_test_add_data_func ("/archs/recurrent-state/qwen3next", "qwen3next", test_recurrent);
+  g_test_add_data_func ("/archs/shared-keys/gemma4", "gemma4", test_shared_keys);
+  g_test_add_func ("/archs/shared-keys/apart", test_shared_keys_apart);
   for (guint i = 0; i < G_N_ELEMENTS (tiers); i++)
     {
       g_autofree char *path = g_strconcat ("/archs/tiers/", tiers[i].name, NULL);

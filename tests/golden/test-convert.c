@@ -261,6 +261,21 @@ test_encoder (gconstpointer data)
   remove_folder (folder);
 }
 
+/* A model that also sees: its eyes are left out, and that is said. */
+static void
+test_left_out (void)
+{
+  g_autofree char *folder = make_folder ("gemma4"), *out = g_strconcat (folder, ".gguf", NULL);
+  g_autofree char *output = NULL, *messages = NULL;
+  const char *const arguments[] = { "convert", folder, out, NULL };
+  if (!test_engine_run (arguments, &output, &messages))
+    g_error ("%s", messages);
+  g_assert_nonnull (strstr (output, "1 of the folder's tensors"));
+  g_assert_nonnull (strstr (output, "model.vision_tower.patch_embedder.input_proj.weight"));
+  g_unlink (out);
+  remove_folder (folder);
+}
+
 /* ---- Refusals ------------------------------------------------------------------------------------ */
 
 typedef struct
@@ -325,7 +340,7 @@ main (int argc, char **argv)
 {
   static const char *const decoders[] = {
     "llama",    "llama-yarn", "llama-bias", "mistral", "mixtral", "qwen2", "qwen3",
-    "qwen2moe", "qwen3moe",   "gemma2",     "gemma3",  "glm4",    "glm",   "phi3",  "qwen35",
+    "qwen2moe", "qwen3moe",   "gemma2",     "gemma3",  "gemma4", "gemma4-moe", "glm4",    "glm",   "phi3",  "qwen35",
     "qwen35moe", "qwen3next", "glm4moe",   "lfm2",   "gpt-oss", "lfm2moe",
   };
   static const char *const encoders[] = { "bert", "xlm-roberta", "nomic-bert", "gemma-embedding" };
@@ -341,6 +356,7 @@ main (int argc, char **argv)
       g_autofree char *name = g_strdup_printf ("/convert/decoder/%s", decoders[i]);
       g_test_add_data_func (name, decoders[i], test_decoder);
     }
+  g_test_add_func ("/convert/left-out", test_left_out);
   for (gsize i = 0; i < G_N_ELEMENTS (encoders); i++)
     {
       g_autofree char *name = g_strdup_printf ("/convert/encoder/%s", encoders[i]);

@@ -17,12 +17,12 @@ static const uint8_t slot_uses[ENG_STEP_N_KINDS][8] = {
 #define L ENG_CPU_USE_LOOKUP
 #define P ENG_CPU_USE_PRODUCT
   [ENG_STEP_EMBED] = { L, L, L },
-  [ENG_STEP_NORM] = { V, V },
+  [ENG_STEP_NORM] = { V, V, V },
   [ENG_STEP_QKV] = { P, P, P, V, V, V, V, V },
   [ENG_STEP_ATTENTION] = { V },
   [ENG_STEP_PRODUCT] = { P, V },
   [ENG_STEP_GATE_UP] = { P, P, V, V, V },
-  [ENG_STEP_ROUTE] = { P | ENG_CPU_USE_AS_IS, V, V },
+  [ENG_STEP_ROUTE] = { P | ENG_CPU_USE_AS_IS, V, V, V },
   [ENG_STEP_EXPERTS] = { P, P, P, V, V, V },
   [ENG_STEP_OUTPUT] = { P, V },
   [ENG_STEP_POOL] = { P, V, P, V },
@@ -183,6 +183,8 @@ check_shapes (const EngProgram *program, uint32_t i_step, EngError *error)
         uint64_t v = (uint64_t) s->u.qkv.n_head_kv * s->u.qkv.v_width;
         if (dst < q)
           return step_error (error, i_step, "destination is too narrow");
+        if (s->w[0] == ENG_WEIGHT_NONE || (s->w[1] == ENG_WEIGHT_NONE) != (s->w[2] == ENG_WEIGHT_NONE))
+          return step_error (error, i_step, "a weight is absent");
         if (s->u.qkv.gate != 0
             && (s->u.qkv.gate >= program->n_buffers || program->buffers[s->u.qkv.gate].width != q))
           return step_error (error, i_step, "the gate's buffer has another width");
@@ -193,6 +195,18 @@ check_shapes (const EngProgram *program, uint32_t i_step, EngError *error)
           status = check_product (program, i_step, s->w[2], src, v, error);
         return status;
       }
+    case ENG_STEP_NORM:
+      {
+        uint64_t n_parts = s->u.norm.n_parts ? s->u.norm.n_parts : 1;
+        if (src != dst || src % n_parts != 0)
+          return step_error (error, i_step, "buffers have another width");
+        status = check_product (program, i_step, s->w[0], src / n_parts, 1, error);
+        if (status == ENG_OK)
+          status = check_product (program, i_step, s->w[1], src / n_parts, 1, error);
+        return status != ENG_OK ? status : check_product (program, i_step, s->w[2], 1, 1, error);
+      }
+    case ENG_STEP_EMBED:
+      return check_product (program, i_step, s->w[0], dst, 0, error);
     case ENG_STEP_ATTENTION:
       if (src < (uint64_t) s->u.attention.n_head * s->u.attention.k_width
           || dst < (uint64_t) s->u.attention.n_head * s->u.attention.v_width)
@@ -204,7 +218,8 @@ check_shapes (const EngProgram *program, uint32_t i_step, EngError *error)
       status = check_product (program, i_step, s->w[0], src, dst, error);
       return status != ENG_OK ? status : check_product (program, i_step, s->w[1], src, dst, error);
     case ENG_STEP_ROUTE:
-      return check_product (program, i_step, s->w[0], src, s->u.route.n_expert, error);
+      status = check_product (program, i_step, s->w[0], src, s->u.route.n_expert, error);
+      return status != ENG_OK ? status : check_product (program, i_step, s->w[3], s->u.route.n_expert, 1, error);
     case ENG_STEP_EXPERTS:
       {
         uint64_t n_ff = s->w[0] != ENG_WEIGHT_NONE ? program->weights[s->w[0]].n_rows : 0;
@@ -230,7 +245,8 @@ check_shapes (const EngProgram *program, uint32_t i_step, EngError *error)
         return step_error (error, i_step, "a weight is absent");
       return check_product (program, i_step, s->w[0], dst * s->u.delta.n_conv, 1, error);
     case ENG_STEP_GATE:
-      if (src != dst || program->buffers[s->aux].width != dst || s->u.gate.n_head == 0
+      if (src < dst || s->u.gate.first > src - dst || (s->src == s->dst && src != dst)
+          || program->buffers[s->aux].width != dst || s->u.gate.n_head == 0
           || dst % s->u.gate.n_head != 0 || dst > ENG_CPU_PARTS * ENG_CPU_PART_FLOATS)
         return step_error (error, i_step, "buffers have another width");
       return check_product (program, i_step, s->w[0], dst / s->u.gate.n_head, 1, error);

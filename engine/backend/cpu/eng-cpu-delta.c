@@ -322,7 +322,7 @@ gate_chunk (void *data, uint32_t r, uint32_t i_thread)
   EngCpuRun *run = data;
   const EngStep *s = run->step;
   uint32_t width = run->bound->program->buffers[s->dst].width, n_head = s->u.gate.n_head, n = width / n_head;
-  const float *x = eng_cpu_row (run, s->src, r), *w = eng_cpu_vector (run, s->w[0]);
+  const float *x = eng_cpu_row (run, s->src, r) + s->u.gate.first, *w = eng_cpu_vector (run, s->w[0]);
   float *values = eng_cpu_scratch (run, i_thread, 0), *y = eng_cpu_row (run, s->dst, r);
   for (uint32_t h = 0; h < n_head; h++)
     if (w)

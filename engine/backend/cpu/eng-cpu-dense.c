@@ -41,6 +41,13 @@ add_bias (float *y, const float *bias, uint32_t n)
       y[i] += bias[i];
 }
 
+static void
+multiply (float *x, float factor, uint32_t n)
+{
+  for (uint32_t i = 0; i < n && factor != 1.0f; i++)
+    x[i] *= factor;
+}
+
 /* --- embedding --- */
 
 static void
@@ -68,11 +75,11 @@ embed_chunk (void *data, uint32_t r, uint32_t i_thread)
       const EngCpuWeight *w = &run->bound->weights[step->w[0]];
       eng_dequantize_row (w->type, w->raw + (uint64_t) row->token * w->row_bytes, x, width);
     }
-  else
+  else if (width == run->bound->program->n_embd)
     memcpy (x, row->embedding, width * sizeof (float));
-  if (step->u.embed.scale != 1.0f)
-    for (uint32_t i = 0; i < width; i++)
-      x[i] *= step->u.embed.scale;
+  else
+    memset (x, 0, width * sizeof (float)); /* what layers add for a token, where there is none */
+  multiply (x, step->u.embed.scale, width);
   if (step->w[1] != ENG_WEIGHT_NONE)
     add_lookup (run, step->w[1], (uint64_t) row->position[0] + step->u.embed.position_offset, x,
                 scratch);
@@ -103,11 +110,21 @@ norm_row (const EngKernels *k, EngNormKind kind, float eps, const float *w, cons
     memcpy (y, x, n * sizeof (float));
 }
 
+/* The step's norm of each part of a row. */
+static void
+norm_parts (const EngCpuRun *run, const float *x, float *y, uint32_t n)
+{
+  const EngStep *s = run->step;
+  const float *w = eng_cpu_vector (run, s->w[0]), *b = eng_cpu_vector (run, s->w[1]);
+  uint32_t part = s->u.norm.n_parts ? n / s->u.norm.n_parts : n;
+  for (uint32_t at = 0; at < n; at += part)
+    norm_row (run->k, s->u.norm.kind, s->u.norm.eps, w, b, x + at, y + at, part);
+}
+
 static void
 norm_one (const EngCpuRun *run, uint32_t r, uint32_t i_thread)
 {
   const EngStep *s = run->step;
-  const float *w = eng_cpu_vector (run, s->w[0]), *b = eng_cpu_vector (run, s->w[1]);
   uint32_t n = run->bound->program->buffers[s->src].width;
   const float *x = eng_cpu_row (run, s->src, r);
   float *y = eng_cpu_row (run, s->dst, r);
@@ -122,12 +139,17 @@ norm_one (const EngCpuRun *run, uint32_t r, uint32_t i_thread)
   if ((s->flags & ENG_STEP_ADD_AFTER) != 0)
     {
       const float *aux = eng_cpu_row (run, s->aux, r);
-      norm_row (run->k, s->u.norm.kind, s->u.norm.eps, w, b, x, scratch, n);
+      norm_parts (run, x, scratch, n);
       for (uint32_t i = 0; i < n; i++)
         y[i] = aux[i] + scratch[i] * s->u.norm.scale;
     }
   else
-    norm_row (run->k, s->u.norm.kind, s->u.norm.eps, w, b, x, y, n);
+    {
+      norm_parts (run, x, y, n);
+      multiply (y, s->u.norm.scale, n);
+    }
+  if (s->w[2] != ENG_WEIGHT_NONE)
+    multiply (y, *eng_cpu_vector (run, s->w[2]), n);
 }
 
 #define NORM_ROWS 16u
@@ -244,6 +266,20 @@ typedef enum
   PART_GATE /* stands behind each head's query in the same matrix */
 } Part;
 
+/* Heads of keys that the layer has of its own. */
+static uint32_t
+count_keys (const EngStep *s)
+{
+  return s->w[1] == ENG_WEIGHT_NONE ? 0 : s->u.qkv.n_head_kv;
+}
+
+/* RMS norm without a weight. */
+static void
+norm_value (const EngCpuRun *run, float *x, uint32_t n)
+{
+  multiply (x, 1.0f / sqrtf (run->k->dot (x, x, n) / (float) n + run->step->u.qkv.head_eps), n);
+}
+
 /* One head of queries, keys or values for a tile of rows. */
 static void
 qkv_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
@@ -252,7 +288,7 @@ qkv_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
   EngCpuRun *run = job->run;
   const EngStep *s = run->step;
   bool gated = s->u.qkv.gate != 0;
-  uint32_t n_q = s->u.qkv.n_head, n_kv = s->u.qkv.n_head_kv, n_heads = n_q * (gated ? 2 : 1) + 2 * n_kv;
+  uint32_t n_q = s->u.qkv.n_head, n_kv = count_keys (s), n_heads = n_q * (gated ? 2 : 1) + 2 * n_kv;
   uint32_t i = i_chunk % n_heads, r0 = i_chunk / n_heads * job->cut.tile_rows;
   uint32_t n_rows = eng_cpu_min (job->cut.tile_rows, run->n_rows - r0);
   Part part = i < n_q ? PART_Q : i < n_q + n_kv ? PART_K : i < n_q + 2 * n_kv ? PART_V : PART_GATE;
@@ -276,6 +312,8 @@ qkv_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
           x[c] = fmaxf (fminf (x[c], s->u.qkv.clamp), -s->u.qkv.clamp);
       if (part == PART_V)
         {
+          if (s->u.qkv.value_norm != ENG_NORM_NONE)
+            norm_value (run, x, width);
           store_value (run, r0 + r, head, x);
           continue;
         }
@@ -299,10 +337,11 @@ eng_cpu_step_qkv (EngCpuRun *run)
   const EngCpuWeight *w = run->bound->weights;
   uint32_t width = s->u.qkv.k_width > s->u.qkv.v_width ? s->u.qkv.k_width : s->u.qkv.v_width;
   ProductJob job = { .run = run };
-  job.cut.tile_rows = eng_cpu_tile_rows (&w[s->w[0]], &w[s->w[1]], &w[s->w[2]], width);
+  bool has_keys = count_keys (s) != 0;
+  job.cut.tile_rows = eng_cpu_tile_rows (&w[s->w[0]], has_keys ? &w[s->w[1]] : NULL, has_keys ? &w[s->w[2]] : NULL, width);
   job.cut.n_tiles = (run->n_rows + job.cut.tile_rows - 1) / job.cut.tile_rows;
   eng_cpu_quantize (run, s->src);
-  uint32_t n_heads = s->u.qkv.n_head * (s->u.qkv.gate != 0 ? 2 : 1) + 2 * s->u.qkv.n_head_kv;
+  uint32_t n_heads = s->u.qkv.n_head * (s->u.qkv.gate != 0 ? 2 : 1) + 2 * count_keys (s);
   eng_cpu_for (run, job.cut.n_tiles * n_heads, qkv_chunk, &job);
 }
 

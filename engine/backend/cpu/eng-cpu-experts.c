@@ -90,8 +90,9 @@ choose (const EngCpuRun *run, float *scores, float *out)
   float scale = s->u.route.scale != 0 ? s->u.route.scale : 1.0f;
   if (s->u.route.normalize)
     scale /= fmaxf (sum, 6.103515625e-5f);
+  const float *own = eng_cpu_vector (run, s->w[3]);
   for (uint32_t j = 0; j < n_used; j++)
-    weights[j] *= scale;
+    weights[j] *= own ? scale * own[(uint32_t) out[j]] : scale;
 }
 
 /* Rows of a tile: scores go to the thread's scratch in slices, then are gathered row by row. */
