@@ -53,6 +53,7 @@ cu_attention_arguments (const CuRun *r, const EngStep *s)
   keys_of (r, s, s->u.attention.group, s->u.attention.i_layer_in_group, &k, &v);
   a.k = k;
   a.v = v;
+  a.n_blocks = r->s->options.n_blocks[s->u.attention.group];
   a.n_head = s->u.attention.n_head;
   a.n_head_kv = s->u.attention.n_head_kv;
   a.k_width = s->u.attention.k_width;

@@ -97,6 +97,7 @@ typedef struct
 typedef struct
 {
   const __half *k, *v; /* this layer's [n_blocks, n_kv_head, ENG_KV_BLOCK, width] */
+  uint32_t n_blocks; /* of the cache */
   int n_head, n_head_kv, k_width, v_width;
   float scale, soft_cap;
   int window;
@@ -166,6 +167,11 @@ uint64_t cu_attention_scratch (int n_rows, int n_head, int v_width);
 cudaError_t cu_attention_prefill (CuStream s, const CuAttention *a, const CuMeta *m, int group,
                                   const float *q, float *y, __nv_bfloat16 *y16, int n_rows,
                                   int max_rows_of_sequence, int n_sequences);
+
+/* The same by Hopper's own instructions. cudaErrorNotSupported, and nothing done: the code that runs is not for sm_90a, or
+ * the widths or rows do not suit it; cu_attention_prefill () goes another way then. */
+cudaError_t cu_attention_hopper (CuStream s, const CuAttention *a, const CuMeta *m, int group, const float *q, float *y,
+                                 __nv_bfloat16 *y16, int max_rows_of_sequence, int n_sequences);
 
 cudaError_t cu_to_bf16 (CuStream s, const float *x, uint64_t n, __nv_bfloat16 *y);
 cudaError_t cu_gather_bf16 (CuStream s, const float *x, const int *rows, int n_rows, int width,

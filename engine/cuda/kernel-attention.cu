@@ -8,7 +8,7 @@
 //
 // Prefill: 64 query rows of one head a block, four warps of 16 rows, keys and values in tiles of one KV
 // block through shared memory, tensor cores (mma.sync f16 -> f32), running softmax in base 2. (The scheme
-// is FlashAttention-2's, arXiv 2307.08691.)
+// is FlashAttention-2's, arXiv 2307.08691.) Hopper has a kernel of its own, kernel-attention-hopper.cu.
 #include "kernel-launch.cuh"
 #include "kernel-mma.cuh"
 
@@ -609,8 +609,11 @@ cu_attention_prefill (CuStream s, const CuAttention *a, const CuMeta *m, int gro
                       float *y, __nv_bfloat16 *y16, int n_rows, int max_rows_of_sequence,
                       int n_sequences)
 {
+  cudaError_t e = cu_attention_hopper (s, a, m, group, q, y, y16, max_rows_of_sequence, n_sequences);
+  if (e != cudaErrorNotSupported)
+    return e;
   int limit;
-  cudaError_t e = shared_limit (&limit);
+  e = shared_limit (&limit);
   if (e != cudaSuccess)
     return e;
   const bool tensor_cores = cu_code_arch () >= 80 && a->k_width == a->v_width

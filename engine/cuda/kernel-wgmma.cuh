@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hopper's warpgroup products (wgmma, f16 -> f32), its bulk tensor copies and the barriers between them. They exist
+// for compute capability 9.0 alone and only in code compiled for sm_90a: HOPPER_CODE says so on the device's side.
+// Sources: NVIDIA, "PTX ISA", asynchronous warpgroup level matrix instructions (fragments, matrix descriptors,
+// swizzling modes), cp.async.bulk.tensor, mbarrier, setmaxnreg.
+#pragma once
+
+#include <cuda.h>
+
+#include "kernel-mma.cuh"
+
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+#define HOPPER_CODE 1
+
+// ---- barriers in shared memory ----
+
+CU_DEV void
+barrier_init (uint64_t *b, int n_arrivals)
+{
+  asm volatile ("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address (b)), "r"(n_arrivals) : "memory");
+}
+CU_DEV void
+barrier_arrive (uint64_t *b)
+{
+  asm volatile ("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address (b)) : "memory");
+}
+// The one arrival of a barrier that waits for @bytes of bulk copies as well.
+CU_DEV void
+barrier_expect (uint64_t *b, int bytes)
+{
+  asm volatile ("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address (b)), "r"(bytes)
+                : "memory");
+}
+// Until the phase of that parity is over; a fresh barrier counts as past its odd phase.
+CU_DEV void
+barrier_wait (uint64_t *b, int parity)
+{
+  asm volatile ("{\n"
+                ".reg .pred done;\n"
+                "again:\n"
+                "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+                "@!done bra again;\n"
+                "}" ::"r"(shared_address (b)),
+                "r"(parity)
+                : "memory");
+}
+// Barriers between some of a block's threads: all of @n come, or some wait for those that only arrive.
+CU_DEV void
+named_sync (int id, int n)
+{
+  asm volatile ("bar.sync %0, %1;" ::"r"(id), "r"(n) : "memory");
+}
+CU_DEV void
+named_arrive (int id, int n)
+{
+  asm volatile ("bar.arrive %0, %1;" ::"r"(id), "r"(n) : "memory");
+}
+
+// The box at (column, row) of a tensor of two dimensions.
+CU_DEV void
+copy_box (void *dst, const CUtensorMap *map, int column, int row, uint64_t *b)
+{
+  asm volatile ("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];"
+                ::"r"(shared_address (dst)), "l"(map), "r"(column), "r"(row), "r"(shared_address (b))
+                : "memory");
+}
+
+// 2^x; the smallest results are zero
+CU_DEV float
+exp2_fast (float x)
+{
+  float y;
+  asm ("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+// ---- products ----
+
+// A matrix of halves in shared memory as boxes of 64 columns, 128 bytes a row, 16-byte pieces of a row swizzled
+// among the 8 of 128 bytes by row % 8. @box_bytes: from one box to the next, where the product goes over several.
+CU_DEV uint64_t
+matrix (const void *p, int box_bytes)
+{
+  return (uint64_t) (shared_address (p) >> 4 & 0x3fff) | (uint64_t) (box_bytes >> 4) << 16 | (uint64_t) (1024 >> 4) << 32
+         | (uint64_t) 1 << 62;
+}
+// What was written to shared memory by stores is there for products.
+CU_DEV void
+publish_stores (void)
+{
+  asm volatile ("fence.proxy.async.shared::cta;" ::: "memory");
+}
+CU_DEV void
+products_begin (void)
+{
+  asm volatile ("wgmma.fence.sync.aligned;" ::: "memory");
+}
+CU_DEV void
+products_commit (void)
+{
+  asm volatile ("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+// All but the last N groups are done, and @c may be read.
+template <int N, int COUNT>
+CU_DEV void
+products_wait (float (&c)[COUNT])
+{
+  asm volatile ("wgmma.wait_group.sync.aligned %0;" ::"n"(N) : "memory");
+#pragma unroll
+  for (int i = 0; i < COUNT; i++)
+    asm volatile ("" : "+f"(c[i])::"memory");
+}
+
+#define C8(i)                                                                                                          \
+  "+f"(c[i]), "+f"(c[i + 1]), "+f"(c[i + 2]), "+f"(c[i + 3]), "+f"(c[i + 4]), "+f"(c[i + 5]), "+f"(c[i + 6]),          \
+      "+f"(c[i + 7])
+#define C32(i) C8 (i), C8 (i + 8), C8 (i + 16), C8 (i + 24)
+#define NAMES32                                                                                                        \
+  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                                             \
+  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+#define NAMES64                                                                                                        \
+  NAMES32 ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "                         \
+          "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+
+// c [64, 128] = [c +] a [64, 16] b [128, 16]^T, both in shared memory, values of a row together.
+CU_DEV void
+product_rows (float (&c)[64], uint64_t a, uint64_t b, int add)
+{
+  asm volatile ("{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
+                "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {" NAMES64 "}, %64, %65, p, 1, 1, 0, 0;\n}"
+                : C32 (0), C32 (32)
+                : "l"(a), "l"(b), "r"(add));
+}
+// c [64, 4 * COUNT / 2] += a [64, 16] b [16, …]: a in registers, b in shared memory, values of a row together.
+CU_DEV void
+product_weights (float (&c)[64], const uint32_t (&a)[4], uint64_t b)
+{
+  asm volatile ("wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {" NAMES64
+                "}, {%64, %65, %66, %67}, %68, 1, 1, 1, 1;"
+                : C32 (0), C32 (32)
+                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+}
+CU_DEV void
+product_weights (float (&c)[32], const uint32_t (&a)[4], uint64_t b)
+{
+  asm volatile ("wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {" NAMES32
+                "}, {%32, %33, %34, %35}, %36, 1, 1, 1, 1;"
+                : C32 (0)
+                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+}
+#endif
