@@ -123,6 +123,7 @@ make_embed_request (const IngEmbedder *embedder, const char *path, GPtrArray *te
   json_object_set_string_member (o, "path", path);
   if (embedder->load_as != NULL)
     json_object_set_string_member (o, "load_as", embedder->load_as);
+  json_object_set_int_member (o, "context", embedder->max_tokens);
   json_object_set_array_member (o, "texts", array);
   json_object_set_string_member (o, "kind", query ? "query" : "document");
   json_object_set_string_member (o, "priority", query ? "question" : "index");

@@ -73,7 +73,8 @@ typedef enum
   ENG_WIRE_INSPECT = 6,
 
   /* {"path": embedding model (file or folder), "texts": [strings], "kind": "document|query",
-   *  "priority": "question|index"} → EMBEDDINGS. The model stays loaded beside the chat model. */
+   *  "priority": "question|index", "context": most tokens at once} → EMBEDDINGS. A longer text is read in parts and
+   * gets the mean of their vectors: nothing of it is left out. The model stays loaded beside the chat model. */
   ENG_WIRE_EMBED = 7,
 
   /* {"target": id of a request}: that request ends soon (within one layer). No answer of its own. */

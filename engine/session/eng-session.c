@@ -288,7 +288,7 @@ choose_context (Loading *l, EngError *error)
 {
   uint32_t train = l->program->n_ctx_train;
   if (!l->program->causal)
-    l->runner.n_ctx = train;
+    l->runner.n_ctx = l->options->n_ctx && l->options->n_ctx < train ? (uint32_t) l->options->n_ctx : train;
   else if (l->options->n_ctx)
     l->runner.n_ctx = (uint32_t) l->options->n_ctx;
   else

@@ -22,8 +22,8 @@ typedef struct EngSession EngSession;
 /* Zero means "choose" everywhere; eng_session_options_init () sets the few that differ. */
 typedef struct
 {
-  uint64_t n_ctx;          /* tokens of one conversation; 0: what the model was made for, at most 8192,
-                              less if memory does not allow */
+  uint64_t n_ctx;          /* tokens of one conversation, or of what an encoder reads at once; 0: what the model was
+                              made for, at most 8192 of a conversation, less if memory does not allow */
   const char *device;      /* as eng_device_list_choose (); NULL = "auto" */
   uint32_t n_threads;
   uint64_t kernel_mask;    /* EngDeviceOptions.kernel_mask of the CPU: 0 but to measure */

@@ -57,7 +57,8 @@ check_chunks (GPtrArray *blocks, guint *n_out)
   *n_out = chunks->len;
 }
 
-/* Text of both scripts, sentences of any length up to one without an end: nothing is lost. */
+/* Text of many scripts, names, code and what is encoded, sentences of any length up to one without an end: nothing is
+ * lost. */
 static void
 test_chunks (void)
 {
@@ -65,7 +66,11 @@ test_chunks (void)
   g_autoptr (GPtrArray) blocks = g_ptr_array_new ();
   g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
   static const char *const words[] = { "kernel ", "Internationalization ", "a ", "12345 ", "end. ", "为什么", "结束。",
-                                       "x-y/z ", "naïve ", "🙂", "\n" };
+                                       "x-y/z ", "naïve ", "🙂", "\n",
+                                       "static const EngFoo *foo_bar (guint32 n_xyzzy) { return n << 0x1f; }\n",
+                                       "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch",
+                                       "TWFuIGlzIGRpc3Rpbmd1aXNoZWQsIG5vdCBvbmx5IGJ5IGhpcyByZWFzb24", "👩🏽‍🚀🇩🇪", "𠀀龘㐀",
+                                       "가나다뷁", "ﷺ", "Z̷̨̀a̸l̵g̶ò" };
   guint64 start = 0;
   for (guint i = 0; i < 300; i++)
     {
@@ -89,6 +94,24 @@ test_chunks (void)
   g_test_message ("%u chunks", n);
   g_assert_cmpuint (n, >, 100);
   g_ptr_array_foreach (blocks, (GFunc) (void (*) (void)) g_free, NULL);
+}
+
+/* What is embedded at once is what a model's makers say that it was trained on. */
+static void
+test_limits (void)
+{
+  g_autofree char *path = NULL;
+  const IngEmbedder *embedder = ing_embedder_find (TRUE, &path);
+  g_autofree char *file = path != NULL ? g_build_filename (path, "sentence_bert_config.json", NULL) : NULL;
+  g_autofree char *text = NULL;
+  if (file == NULL || !g_file_get_contents (file, &text, NULL, NULL))
+    {
+      g_test_skip ("the embedding model was not fetched");
+      return;
+    }
+  const char *at = strstr (text, "\"max_seq_length\":");
+  g_assert_nonnull (at);
+  g_assert_cmpuint (g_ascii_strtoull (strchr (at, ':') + 1, NULL, 10), ==, embedder->max_tokens);
 }
 
 static const char guide[]
@@ -428,6 +451,7 @@ main (int argc, char **argv)
   g_setenv ("INGLENOOK_MODELS", models, TRUE);
   install_model ("all-MiniLM-L6-v2");
   g_test_add_func ("/retrieval/chunks", test_chunks);
+  g_test_add_func ("/retrieval/limits", test_limits);
   g_test_add_func ("/retrieval/search", test_search);
   g_test_add_func ("/retrieval/change", test_change);
   g_test_add_func ("/retrieval/passages-are-asked", test_passages_are_asked);

@@ -7,7 +7,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "eng-embed.h"
+#include "eng-folder.h"
 #include "eng-json.h"
+#include "eng-runtime.h"
 #include "eng-serve.h"
 #include "eng-wire.h"
 #include "test-models.h"
@@ -16,17 +19,22 @@
 #define WIDTH 384u
 
 static char *
-model_or_skip (void)
+find_or_skip (const char *name)
 {
   const char *folder = g_getenv ("INGLENOOK_MODELS");
-  g_autofree char *path
-      = folder != NULL && *folder != '\0'
-            ? g_build_filename (folder, "all-MiniLM-L6-v2", NULL)
-            : g_build_filename (g_get_user_data_dir (), "inglenook", "models", "all-MiniLM-L6-v2", NULL);
-  if (g_file_test (path, G_FILE_TEST_IS_DIR))
+  g_autofree char *path = folder != NULL && *folder != '\0'
+                              ? g_build_filename (folder, name, NULL)
+                              : g_build_filename (g_get_user_data_dir (), "inglenook", "models", name, NULL);
+  if (g_file_test (path, G_FILE_TEST_EXISTS))
     return g_steal_pointer (&path);
   g_test_skip ("the embedding model was not fetched");
   return NULL;
+}
+
+static char *
+model_or_skip (void)
+{
+  return find_or_skip ("all-MiniLM-L6-v2");
 }
 
 static TestNpy *
@@ -184,6 +192,156 @@ test_service (void)
   g_assert_cmpint (GPOINTER_TO_INT (g_thread_join (thread)), ==, ENG_OK);
 }
 
+/* ------------------------------------------------------------------ texts longer than a model reads at once */
+
+/* Repeated they are what an estimate of tokens goes wrong at: each is far more tokens than words. */
+static const char *const hostile[] = {
+  "static const EngFoo *foo_bar_baz_qux (EngFoo *self, guint32 n_xyzzy) { return self->priv->n[n_xyzzy++] << 0x1f; }\n",
+  "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch Chargoggagoggmanchauggagoggchaubunagungamaugg ",
+  "TWFuIGlzIGRpc3Rpbmd1aXNoZWQsIG5vdCBvbmx5IGJ5IGhpcyByZWFzb24sIGJ1dCBieSB0aGlzIHNpbmd1bGFyIHBhc3Npb24gZnJvbSBvdGhl",
+  "👩🏽‍🚀🧑‍🤝‍🧑🇩🇪🙂",
+  "㐀㐁㐂𠀀𠀁𠀂𪜀龘靐齉",
+  "가나다라마바사아자차카타파하뷁",
+  "ﷺ",
+  "Z̷̨̀a̸l̵g̶ò",
+  "Part IV › Chapter 17 › Considerations regarding Internationalization › Déclaration › Übergangsbestimmungen › ",
+  "\xff\xfe broken \x80 bytes ",
+  "ordinary words of a sentence that says nothing, ",
+};
+
+typedef struct
+{
+  EngRuntime *runtime;
+  EngSession *session;
+  uint32_t limit;
+} Encoder;
+
+static gboolean
+open_encoder (Encoder *e, const char *name, uint32_t limit)
+{
+  g_autofree char *path = find_or_skip (name);
+  if (!path)
+    return FALSE;
+  char file[ENG_FOLDER_PATH_BYTES];
+  EngSessionOptions options;
+  EngError error;
+  eng_session_options_init (&options);
+  options.n_ctx = e->limit = limit;
+  options.device = "cpu";
+  options.max_sequences = 16;
+  e->runtime = NULL;
+  e->session = NULL;
+  g_assert_cmpint (eng_runtime_new (&e->runtime, &error), ==, ENG_OK);
+  EngStatus status = eng_folder_get_file (path, file, &error);
+  if (status == ENG_OK)
+    status = eng_session_new (e->runtime, file, &options, &e->session, &error);
+  g_assert_cmpstr (status == ENG_OK ? "" : error.text, ==, "");
+  return TRUE;
+}
+
+static void
+close_encoder (Encoder *e)
+{
+  eng_session_free (&e->session);
+  eng_runtime_free (&e->runtime);
+}
+
+/* No part is longer than the limit, none a small rest; what stands between the marks of all is, id for id, the whole
+ * text as the tokenizer gives it. */
+static void
+check_parts (Encoder *e, const char *text, gsize n_bytes, uint32_t n_front)
+{
+  const EngTokenizer *t = eng_session_get_tokenizer (e->session);
+  EngEmbedParts parts = { .n = NULL };
+  EngTokenBuffer whole = { 0 };
+  g_autoptr (GArray) joined = g_array_new (FALSE, FALSE, sizeof (int32_t));
+  EngError error;
+  g_assert_cmpint (eng_embed_encode (e->session, text, n_bytes, ENG_EMBED_DOCUMENT, &parts, &error), ==, ENG_OK);
+  g_assert_cmpint (eng_tokenizer_encode (t, text, n_bytes, ENG_ENCODE_PLAIN, &whole, &error), ==, ENG_OK);
+  uint32_t room = e->limit - n_front - 1;
+  for (size_t i = 0, at = 0; i < parts.n_parts; at += parts.n[i++])
+    {
+      g_assert_cmpuint (parts.n[i], <=, e->limit);
+      g_assert_cmpuint (parts.n[i], >=, parts.n_parts > 1 ? e->limit / 3 : 2);
+      g_assert_cmpint (memcmp (parts.ids.ids + at, parts.ids.ids, n_front * sizeof (int32_t)), ==, 0);
+      g_assert_cmpint (parts.ids.ids[at + parts.n[i] - 1], ==, parts.ids.ids[parts.n[0] - 1]);
+      g_array_append_vals (joined, parts.ids.ids + at + n_front, parts.n[i] - n_front - 1);
+    }
+  g_assert_cmpuint (parts.n_parts, >=, (whole.n + room - 1) / room);
+  g_assert_cmpmem (joined->data, joined->len * sizeof (int32_t), whole.ids, whole.n * sizeof (int32_t));
+  eng_token_buffer_free (&whole);
+  eng_embed_parts_free (&parts);
+}
+
+static void
+check_hostile (const char *name, uint32_t limit, uint32_t n_front)
+{
+  Encoder e;
+  if (!open_encoder (&e, name, limit))
+    return;
+  for (guint i = 0; i < G_N_ELEMENTS (hostile); i++)
+    {
+      g_autoptr (GString) text = g_string_new (NULL);
+      for (guint round = 0; round < 100; round++)
+        {
+          g_string_append (text, hostile[i]);
+          if (round < 24 || round == 99)
+            check_parts (&e, text->str, text->len, n_front);
+        }
+    }
+  close_encoder (&e);
+}
+
+static void
+test_parts_minilm (void)
+{
+  check_hostile ("all-MiniLM-L6-v2", 256, 1);
+}
+
+/* In front of each part stands what its makers tell users to put in front of a text: "passage: ". */
+static void
+test_parts_e5 (void)
+{
+  check_hostile ("multilingual-e5-small/multilingual-e5-small-Q4_0.gguf", 512, 3);
+}
+
+static void
+embed_one (Encoder *e, const char *text, float vector[WIDTH])
+{
+  const EngString one = { text, strlen (text) };
+  uint32_t n_done;
+  EngError error;
+  ENG_ATOMIC_FLAG cancel = 0;
+  g_assert_cmpint (eng_embed_some (e->session, &one, 1, ENG_EMBED_DOCUMENT, 512, &cancel, vector, &n_done, &error), ==,
+                   ENG_OK);
+  g_assert_cmpuint (n_done, ==, 1);
+}
+
+/* The vector of a long text is that of all of it: here of two halves of 150 ids each, the mean of theirs. */
+static void
+test_long_text (void)
+{
+  Encoder e;
+  if (!open_encoder (&e, "all-MiniLM-L6-v2", 256))
+    return;
+  g_autoptr (GString) first = g_string_new (NULL), second = g_string_new (NULL);
+  for (guint i = 0; i < 150; i++)
+    {
+      g_string_append (first, "river ");
+      g_string_append (second, "kitchen ");
+    }
+  g_autofree char *both = g_strconcat (first->str, second->str, NULL);
+  float a[WIDTH], b[WIDTH], ab[WIDTH], sum = 0;
+  embed_one (&e, first->str, a);
+  embed_one (&e, second->str, b);
+  embed_one (&e, both, ab);
+  for (guint i = 0; i < WIDTH; i++)
+    sum += (a[i] + b[i]) * (a[i] + b[i]);
+  for (guint i = 0; i < WIDTH; i++)
+    g_assert_cmpfloat_with_epsilon (ab[i], (a[i] + b[i]) / sqrtf (sum), 1e-5f);
+  close_encoder (&e);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -191,5 +349,8 @@ main (int argc, char **argv)
   g_test_add_func ("/embeddings/command", test_command);
   g_test_add_func ("/embeddings/many-lines", test_many_lines);
   g_test_add_func ("/embeddings/service", test_service);
+  g_test_add_func ("/embeddings/parts/MiniLM", test_parts_minilm);
+  g_test_add_func ("/embeddings/parts/e5", test_parts_e5);
+  g_test_add_func ("/embeddings/long-text", test_long_text);
   return g_test_run ();
 }
