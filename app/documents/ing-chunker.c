@@ -36,33 +36,41 @@ ing_chunk_free (IngChunk *chunk)
   g_free (chunk);
 }
 
+typedef struct
+{
+  guint n, letters, digits; /* tokens; of the run that the last character stands in */
+} Count;
+
+static void
+count_character (Count *count, gunichar c)
+{
+  if (c < 128 && g_ascii_isalpha (c))
+    {
+      /* English words are one or two pieces, names and foreign words one for three letters. */
+      count->n += count->letters == 0 || count->letters % 4 == 0;
+      count->letters++;
+      count->digits = 0;
+    }
+  else if (c < 128 && g_ascii_isdigit (c))
+    {
+      count->n += count->digits % 2 == 0;
+      count->digits++;
+      count->letters = 0;
+    }
+  else
+    {
+      count->letters = count->digits = 0;
+      count->n += !g_unichar_isspace (c);
+    }
+}
+
 guint
 ing_chunk_estimate_tokens (const char *text, gsize n_bytes)
 {
-  guint n = 0, letters = 0, digits = 0;
+  Count count = { 0 };
   for (const char *p = text; p < text + n_bytes; p = g_utf8_next_char (p))
-    {
-      gunichar c = g_utf8_get_char (p);
-      if (c < 128 && g_ascii_isalpha (c))
-        {
-          /* English words are one or two pieces, names and foreign words one for three letters. */
-          n += letters == 0 || letters % 4 == 0;
-          letters++;
-          digits = 0;
-        }
-      else if (c < 128 && g_ascii_isdigit (c))
-        {
-          n += digits % 2 == 0;
-          digits++;
-          letters = 0;
-        }
-      else
-        {
-          letters = digits = 0;
-          n += !g_unichar_isspace (c);
-        }
-    }
-  return n;
+    count_character (&count, g_utf8_get_char (p));
+  return count.n;
 }
 
 char *
@@ -126,11 +134,14 @@ flush (IngChunker *self, gboolean keep)
   self->only_headings = TRUE;
 }
 
-const char *
-ing_chunk_sentence_end (const char *p)
+/* The end of the sentence at @p; NULL where it ends behind @limit. */
+static const char *
+find_sentence_end (const char *p, const char *limit)
 {
   for (; *p != '\0'; p = g_utf8_next_char (p))
     {
+      if (p == limit)
+        return NULL;
       gunichar c = g_utf8_get_char (p);
       const char *next = g_utf8_next_char (p);
       gunichar after = g_utf8_get_char (next);
@@ -146,23 +157,32 @@ ing_chunk_sentence_end (const char *p)
   return p;
 }
 
-/* The longest beginning of @text that fits @tokens, cut at a space where there is one. */
-static gsize
-fitting (const char *text, gsize n_bytes, guint tokens)
+const char *
+ing_chunk_sentence_end (const char *p)
 {
+  return find_sentence_end (p, NULL);
+}
+
+/* Bytes of the sentence that begins at @text, or of its longest beginning that fits a chunk, cut at a space where there
+ * is one. Looks no further than that: a file may be one line. */
+static gsize
+next_piece (const char *text)
+{
+  Count count = { 0 };
   const char *space = NULL, *p = text;
-  while (p < text + n_bytes)
+  for (; *p != '\0'; p = g_utf8_next_char (p))
     {
-      const char *next = g_utf8_next_char (p);
-      if (ing_chunk_estimate_tokens (text, (gsize) (next - text)) > tokens)
+      gunichar c = g_utf8_get_char (p);
+      count_character (&count, c);
+      if (count.n > BODY_TOKENS)
         break;
-      if (g_unichar_isspace (g_utf8_get_char (p)))
-        space = next;
-      p = next;
+      if (g_unichar_isspace (c))
+        space = g_utf8_next_char (p);
     }
-  if (p < text + n_bytes && space != NULL)
-    p = space;
-  return p > text ? (gsize) (p - text) : n_bytes;
+  const char *end = find_sentence_end (text, *p != '\0' ? p : NULL);
+  if (end == NULL)
+    end = space != NULL ? space : p;
+  return (gsize) (end - text);
 }
 
 static void
@@ -228,9 +248,7 @@ ing_document_chunker_feed (IngChunker *self, const IngBlock *block)
   g_autofree char *row = block->kind == ING_BLOCK_ROW ? row_text (block) : NULL;
   for (const char *p = row != NULL ? row : block->text; *p != '\0';)
     {
-      gsize n = (gsize) (ing_chunk_sentence_end (p) - p);
-      if (ing_chunk_estimate_tokens (p, n) > BODY_TOKENS)
-        n = fitting (p, n, BODY_TOKENS);
+      gsize n = next_piece (p);
       append (self, p, n, block);
       if (!heading)
         self->only_headings = FALSE;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One document's way into the index. A document counts as read when its row says WORDS, which is written with its last
  * chunks: what a crash leaves before that is erased and read again; vectors go on where they stopped. */
+#include <errno.h>
 #include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ing-document-private.h"
 #include "ing-document-search.h"
@@ -24,16 +26,19 @@ typedef struct
 static gboolean
 hash_file (IngDocumentRow *row, GCancellable *cancellable, GError **error)
 {
-  g_autoptr (GFile) file = g_file_new_for_path (row->path);
-  g_autoptr (GFileInputStream) stream = g_file_read (file, cancellable, error);
-  if (stream == NULL)
+  int fd = ing_reader_open (row->path, error);
+  if (fd < 0)
     return FALSE;
   g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
   g_autofree guchar *buffer = g_malloc (1 << 16);
-  gssize n;
-  while ((n = g_input_stream_read (G_INPUT_STREAM (stream), buffer, 1 << 16, cancellable, error)) > 0)
+  gssize n = 0;
+  gboolean cancelled;
+  while (!(cancelled = g_cancellable_set_error_if_cancelled (cancellable, error)) && (n = read (fd, buffer, 1 << 16)) > 0)
     g_checksum_update (sum, buffer, n);
   if (n < 0)
+    g_propagate_error (error, ing_error_from_system (errno, row->path, "read"));
+  close (fd);
+  if (n < 0 || cancelled)
     return FALSE;
   g_free (row->hash);
   row->hash = g_strdup (g_checksum_get_string (sum));
@@ -82,8 +87,7 @@ write_chunks_func (IngDatabase *db, gpointer data, GError **error)
   for (guint i = w->from; ok && i < w->from + w->n; i++)
     {
       const IngChunk *chunk = w->chunks->pdata[i];
-      g_autofree char *base = g_path_get_basename (row->path);
-      g_autofree char *name = g_filename_display_name (base);
+      g_autofree char *name = ing_document_make_name (row->path);
       const char *title = *row->title != '\0' ? row->title : name;
       g_autofree char *prefix = ing_chunk_make_prefix (title, chunk->path, chunk->page);
       ok = ing_document_table_add_chunk (db, row->id, i, prefix, chunk, error);

@@ -10,6 +10,7 @@ struct _IngDocument
 {
   GObject parent_instance;
   IngDocumentRow *row; /* main thread */
+  char *name;
   double fraction;
   GError *error;
   GCancellable *cancellable; /* while it is read and indexed; else NULL */

@@ -307,8 +307,7 @@ ing_document_table_dup_passage (IngDatabase *db, gint64 chunk, GError **error)
   p->id = chunk;
   p->document_id = sqlite3_column_int64 (s, 0);
   p->path = ing_database_column_text (s, 1);
-  g_autofree char *base = g_path_get_basename (p->path);
-  p->document = g_filename_display_name (base);
+  p->document = ing_document_make_name (p->path);
   p->page = (guint) sqlite3_column_int (s, 2);
   p->heading = ing_database_column_text (s, 3);
   p->text = ing_database_column_text (s, 4);

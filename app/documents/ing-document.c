@@ -35,6 +35,7 @@ ing_document_finalize (GObject *object)
 {
   IngDocument *self = ING_DOCUMENT (object);
   ing_document_row_free (self->row);
+  g_free (self->name);
   g_clear_error (&self->error);
   g_clear_object (&self->cancellable);
   G_OBJECT_CLASS (ing_document_parent_class)->finalize (object);
@@ -58,11 +59,33 @@ ing_document_init (IngDocument *self)
 {
 }
 
+/* Marks, overrides and isolates of the Unicode Bidirectional Algorithm (UAX 9, table 4). */
+static gboolean
+turns_around (gunichar c)
+{
+  return c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+char *
+ing_document_make_name (const char *path)
+{
+  g_autofree char *base = g_path_get_basename (path);
+  g_autofree char *valid = g_filename_display_name (base);
+  g_autoptr (GString) out = g_string_new (NULL);
+  for (const char *p = valid; *p != '\0'; p = g_utf8_next_char (p))
+    {
+      gunichar c = g_utf8_get_char (p);
+      g_string_append_unichar (out, g_unichar_iscntrl (c) || turns_around (c) ? ' ' : c);
+    }
+  return g_string_free (g_steal_pointer (&out), FALSE);
+}
+
 IngDocument *
 ing_document_new (IngDocumentRow *row)
 {
   IngDocument *self = g_object_new (ING_TYPE_DOCUMENT, NULL);
   self->row = row;
+  self->name = ing_document_make_name (row->path);
   self->error = row->error != NULL ? ing_error_from_json (row->error) : NULL;
   return self;
 }
@@ -72,6 +95,8 @@ ing_document_take_row (IngDocument *self, IngDocumentRow *row)
 {
   ing_document_row_free (self->row);
   self->row = row;
+  g_free (self->name);
+  self->name = ing_document_make_name (row->path);
   g_clear_error (&self->error);
   if (row->state == ING_DOCUMENT_FAILED && row->error != NULL)
     self->error = ing_error_from_json (row->error);
@@ -113,8 +138,7 @@ ing_document_get_path (IngDocument *self)
 const char *
 ing_document_get_name (IngDocument *self)
 {
-  const char *slash = g_strrstr (self->row->path, "/");
-  return slash != NULL ? slash + 1 : self->row->path;
+  return self->name;
 }
 
 const char *

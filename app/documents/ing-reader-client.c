@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -13,6 +14,7 @@
 
 #include "ing-error-private.h"
 #include "ing-json.h"
+#include "reader-limits.h"
 #include "reader-wire.h"
 
 #define SILENCE_MS 60000 /* a child that says nothing for so long hangs */
@@ -59,21 +61,24 @@ ing_page_picture_clear (IngPagePicture *picture)
 
 /* ------------------------------------------------------------------ the child */
 
-/* An ordinary file: a pipe or a device would hang whoever reads it. */
-static int
-open_document (const char *path, GError **error)
+/* A pipe or a device would hang whoever reads it. */
+int
+ing_reader_open (const char *path, GError **error)
 {
   struct stat st;
   int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd >= 0 && fstat (fd, &st) == 0 && !S_ISREG (st.st_mode))
-    {
-      close (fd);
-      g_propagate_error (error, ing_error_new (ING_ERROR_UNSUPPORTED, path, 0, 0, "this is no ordinary file"));
-      return -1;
-    }
-  if (fd < 0)
+  if (fd < 0 || fstat (fd, &st) != 0)
     g_propagate_error (error, ing_error_from_system (errno, path, "open"));
-  return fd;
+  else if (!S_ISREG (st.st_mode))
+    g_propagate_error (error, ing_error_new (ING_ERROR_UNSUPPORTED, path, 0, 0, "this is no ordinary file"));
+  else if ((guint64) st.st_size > RDR_MAX_FILE_BYTES)
+    g_propagate_error (error, ing_error_new (ING_ERROR_LIMIT, path, 0, 0, "%" PRIu64 " MB; at most %llu are read",
+                                             (guint64) st.st_size >> 20, RDR_MAX_FILE_BYTES >> 20));
+  else
+    return fd;
+  if (fd >= 0)
+    close (fd);
+  return -1;
 }
 
 /* Where libraries and fonts are, and nothing else: the environment may hold tokens, and the child is not trusted. */
@@ -100,7 +105,7 @@ start (Child *child, char **argv, GError **error)
                                                "the program inglenook-reader was not found; install Inglenook again"));
       return FALSE;
     }
-  document = open_document (child->path, error);
+  document = ing_reader_open (child->path, error);
   if (document < 0)
     return FALSE;
   if (pipe2 (ends, O_CLOEXEC) != 0)

@@ -15,6 +15,10 @@
 
 G_BEGIN_DECLS
 
+/* A descriptor of the ordinary file at @path, which the caller closes, or -1: ING_ERROR_UNSUPPORTED for a pipe, a device
+ * or a folder, _LIMIT for more bytes than are read, and those of the system. Never waits. */
+int ing_reader_open (const char *path, GError **error);
+
 typedef enum
 {
   ING_BLOCK_PARAGRAPH,

@@ -23,7 +23,7 @@ G_DECLARE_FINAL_TYPE (IngDocument, ing_document, ING, DOCUMENT, GObject)
 
 gint64 ing_document_get_id (IngDocument *self);
 const char *ing_document_get_path (IngDocument *self);
-const char *ing_document_get_name (IngDocument *self);  /* of the file, to show */
+const char *ing_document_get_name (IngDocument *self);  /* of the file, to show: ing_document_make_name () */
 const char *ing_document_get_title (IngDocument *self); /* its own; "" if it has none */
 const char *ing_document_get_kind (IngDocument *self);  /* "pdf", "docx", …; "" until read */
 IngDocumentState ing_document_get_state (IngDocument *self);
@@ -31,6 +31,10 @@ double ing_document_get_fraction (IngDocument *self); /* 0 … 1, < 0 = unknown 
 guint ing_document_get_n_pages (IngDocument *self);
 guint ing_document_get_n_passages (IngDocument *self);
 const GError *ing_document_get_error (IngDocument *self); /* why it failed; NULL */
+
+/* The name of the file at @path as it is shown: valid UTF-8 in one line, without characters that turn the direction of
+ * others around. Caller frees. */
+char *ing_document_make_name (const char *path);
 
 /* A place in a document with its stored text, which stays when the file is gone. */
 typedef struct

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small documents of all formats, made here: whole ones and hostile ones."""
 import base64
+import hashlib
 import io
 import struct
 import zipfile
@@ -141,6 +142,42 @@ def picture_pdf():
                                  b" /BitsPerComponent 8 /Filter /JPXDecode ")])
 
 
+PAD = bytes.fromhex("28bf4e5e4e758a4164004e56fffa01082e2e00b6d0683e802f0ca9fe6453697a")  # of PDF 1.7, 7.6.3.3
+
+
+def rc4(key, data):
+    state, j, out = list(range(256)), 0, bytearray()
+    for i in range(256):
+        j = (j + state[i] + key[i % len(key)]) & 255
+        state[i], state[j] = state[j], state[i]
+    i = j = 0
+    for byte in data:
+        i = (i + 1) & 255
+        j = (j + state[i]) & 255
+        state[i], state[j] = state[j], state[i]
+        out.append(byte ^ state[(state[i] + state[j]) & 255])
+    return bytes(out)
+
+
+def locked_pdf(password, lines):
+    """A page that opens with @password alone: the standard handler's first revision, RC4 of 40 bits."""
+    def md5(data):
+        return hashlib.md5(data, usedforsecurity=False).digest()
+    user = (password.encode("latin-1") + PAD)[:32]
+    owner = rc4(md5((b"owner" + PAD)[:32])[:5], user)
+    key = md5(user + owner + struct.pack("<i", -4) + b"id")[:5]
+    content = b"".join(b"BT /F1 %g Tf %g %g Td (%s) Tj ET\n" % (size, x, y, text.encode("latin-1"))
+                       for size, x, y, text in lines)
+    content = rc4(md5(key + struct.pack("<IB", 5, 0))[:10], content)  # of object 5, three bytes and two of its number
+    encrypt = b"<< /Filter /Standard /V 1 /R 2 /O <%s> /U <%s> /P -4 >>" % (
+        owner.hex().encode(), rc4(key, PAD).hex().encode())
+    data = pdf_file([b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [4 0 R] /Count 1 >>",
+                     b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+                     b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R "
+                     b"/Resources << /Font << /F1 3 0 R >> >> >>", stream(content)])
+    return data.replace(b"/Root 1 0 R", b"/Root 1 0 R /Encrypt %s /ID [(id) (id)]" % encrypt)
+
+
 def cyclic_pdf():
     return pdf_file([b"<< /Type /Catalog /Pages 2 0 R >>",
                      b"<< /Type /Pages /Kids [2 0 R 3 0 R] /Count 2000000 >>",
@@ -150,7 +187,7 @@ def cyclic_pdf():
 def bomb_pdf():
     """A page's content of 64 MB in a few hundred bytes."""
     def encoded(content):
-        data = b"0 g\n" * (64 << 20 >> 2)
+        data = b" " * (64 << 20)
         for _ in range(2):
             data = zlib.compress(data, 9)
         return stream(data, b"/Filter [/FlateDecode /FlateDecode] ")
