@@ -54,9 +54,18 @@ ing_document_question_dup_earlier (IngConversation *conversation)
 }
 
 static gboolean
+is_found_by_words (IngDocument *document)
+{
+  IngDocumentState state = ing_document_get_state (document);
+  return !ing_document_get_gone (document) && (state == ING_DOCUMENT_WORDS || state == ING_DOCUMENT_READY);
+}
+
+static gboolean
 is_searchable (const Question *q, IngDocument *document)
 {
   IngDocumentState state = ing_document_get_state (document);
+  if (ing_document_get_gone (document))
+    return TRUE;
   if (q->finish_index)
     return document->cancellable == NULL; /* no work waits or runs */
   return state == ING_DOCUMENT_WORDS || state == ING_DOCUMENT_READY || state == ING_DOCUMENT_FAILED;
@@ -155,9 +164,9 @@ look (GTask *task)
     {
       g_autoptr (IngDocument) document = g_list_model_get_item (q->documents, i);
       gint64 id = ing_document_get_id (document);
-      if (ing_document_get_state (document) == ING_DOCUMENT_FAILED)
+      if (!is_found_by_words (document))
         {
-          failed = ing_document_get_error (document);
+          failed = ing_document_get_state (document) == ING_DOCUMENT_FAILED ? ing_document_get_error (document) : failed;
           continue;
         }
       g_array_append_val (ids, id);
@@ -188,12 +197,18 @@ on_poll (gpointer data)
       g_object_unref (task);
       return G_SOURCE_REMOVE;
     }
+  guint n_waits = 0, n_behind = 0, n_found = 0;
   for (guint i = 0; i < g_list_model_get_n_items (q->documents); i++)
     {
       g_autoptr (IngDocument) document = g_list_model_get_item (q->documents, i);
-      if (!is_searchable (q, document))
-        return G_SOURCE_CONTINUE;
+      gboolean searchable = is_searchable (q, document);
+      n_found += is_found_by_words (document);
+      n_behind += !searchable && !q->finish_index && ing_document_is_behind (document);
+      n_waits += !searchable;
     }
+  /* A collection of hundreds takes its time: what can be found of it is asked. */
+  if (n_waits > n_behind || (n_waits > 0 && n_found == 0))
+    return G_SOURCE_CONTINUE;
   /* A model that is being loaded may have to read all of it. */
   if (q->service != NULL && ing_generation_service_get_state (q->service) == ING_SERVICE_LOADING && is_about_all (q->question))
     return G_SOURCE_CONTINUE;

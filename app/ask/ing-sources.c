@@ -25,6 +25,7 @@ ing_sources_make_json (const IngFound *found, gboolean stored)
         {
           g_autofree char *path = g_utf8_make_valid (p->path, -1);
           json_object_set_string_member (o, "path", path);
+          json_object_set_string_member (o, "hash", p->hash != NULL ? p->hash : "");
         }
       json_array_add_object_element (array, o);
     }
@@ -85,6 +86,7 @@ read_passage (JsonObject *o)
   IngPassage *p = g_new0 (IngPassage, 1);
   p->document = g_strdup (ing_json_get_string (o, "document", ""));
   p->path = g_strdup (ing_json_get_string (o, "path", ""));
+  p->hash = g_strdup (ing_json_get_string (o, "hash", ""));
   p->page = (guint) CLAMP (ing_json_get_int (o, "page", 0), 0, G_MAXINT);
   p->heading = g_strdup (ing_json_get_string (o, "heading", ""));
   p->text = g_strdup (ing_json_get_string (o, "text", ""));
@@ -115,4 +117,13 @@ ing_sources_dup (IngMessage *question)
       return passages;
     }
   return NULL;
+}
+
+char *
+ing_sources_dup_path (IngDocumentLibrary *library, const IngPassage *p)
+{
+  IngDocument *document = NULL;
+  if (!g_file_test (p->path, G_FILE_TEST_EXISTS) && p->hash != NULL && *p->hash != '\0')
+    document = ing_document_library_find_content (library, p->hash);
+  return g_strdup (document != NULL ? ing_document_get_path (document) : p->path);
 }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One document's way into the index. A document counts as read when its row says WORDS, which is written with its last
  * chunks: what a crash leaves before that is erased and read again; vectors go on where they stopped. */
-#include <errno.h>
 #include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ing-document-private.h"
 #include "ing-document-search.h"
 #include "ing-error-private.h"
+#include "ing-folder-look.h"
+#include "ing-folder-scan.h"
 
 #define CHUNKS_AT_ONCE 128
 #define TEXTS_AT_ONCE 16
@@ -26,22 +26,11 @@ typedef struct
 static gboolean
 hash_file (IngDocumentRow *row, GCancellable *cancellable, GError **error)
 {
-  int fd = ing_reader_open (row->path, error);
-  if (fd < 0)
-    return FALSE;
-  g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
-  g_autofree guchar *buffer = g_malloc (1 << 16);
-  gssize n = 0;
-  gboolean cancelled;
-  while (!(cancelled = g_cancellable_set_error_if_cancelled (cancellable, error)) && (n = read (fd, buffer, 1 << 16)) > 0)
-    g_checksum_update (sum, buffer, n);
-  if (n < 0)
-    g_propagate_error (error, ing_error_from_system (errno, row->path, "read"));
-  close (fd);
-  if (n < 0 || cancelled)
+  char *hash = ing_document_hash_file (row->path, cancellable, error);
+  if (hash == NULL)
     return FALSE;
   g_free (row->hash);
-  row->hash = g_strdup (g_checksum_get_string (sum));
+  row->hash = hash;
   return TRUE;
 }
 
@@ -303,10 +292,11 @@ ing_document_index_run (IngIndexWork *work, GError **error)
   g_autofree char *before = g_strdup (row->hash);
   guint plan = ing_embedder_get_plan ();
   GStatBuf info;
+  g_atomic_int_set (work->begun, 1);
   if (g_stat (row->path, &info) == 0)
     {
       row->size = info.st_size;
-      row->mtime_us = (gint64) info.st_mtim.tv_sec * G_USEC_PER_SEC + info.st_mtim.tv_nsec / 1000;
+      row->mtime_us = ing_folder_scan_get_time (&info);
     }
   gboolean ok = hash_file (row, work->cancellable, &local);
   gboolean read = ok && strcmp (before, row->hash) == 0

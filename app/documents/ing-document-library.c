@@ -1,31 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Invariants:
- *  1. IngDocument objects and the lists belong to the main thread; the work has a row of its own and hands a copy over.
- *  2. A document has a cancellable exactly while work on it is waiting or running.
- *  3. Work runs on one thread, one document after another, in the order it was asked for. */
+ *  1. by_id and by_path hold exactly the documents of the list.
+ *  2. What work writes of a document comes to the database's thread behind what was written when it was started: rows are
+ *     never set back (begin … end: changes are handed over first, then works start). */
 #include <glib/gstdio.h>
 #include <string.h>
 
+#include "ing-collections-private.h"
 #include "ing-document-private.h"
 #include "ing-document-search.h"
 #include "ing-error-private.h"
+#include "ing-folder-scan.h"
+#include "ing-indexer.h"
 #include "ing-log.h"
-
-#define WAIT_STEP_US (50 * 1000)
+#include "ing-wiper.h"
 
 struct _IngDocumentLibrary
 {
   GObject parent_instance;
   IngGenerationService *service;
   IngDatabase *database;
+  IngIndexer *indexer;
+  IngWiper *wiper;
+  IngCollections *collections;
   GPtrArray *documents; /* of IngDocument */
-  GArray *owners;       /* of gint64[2]: owner, document */
-  GPtrArray *rows;      /* read, not listed yet */
-  GHashTable *lists;    /* GListStore → its owner; not held */
-  GThreadPool *pool;
-  GCancellable *closing;
+  GHashTable *by_id, *by_path;
+  GPtrArray *rows;      /* read, not listed yet… */
+  GArray *owners;       /* …nor these: gint64[3], owner, document, found */
+  GHashTable *lists;    /* GListStore → its List; not held */
+  GArray *asked;        /* of gint64[2]: conversation, owner */
+  GHashTable *paused;   /* owners */
+  GPtrArray *changes;   /* of Change, since begin(); NULL outside */
+  GPtrArray *starts;    /* documents, of the same */
   gint64 last_id;
-  guint n_running;
+  gboolean wipe; /* the run before erased something that is not wiped yet */
 };
 
 static void library_list_model_init (GListModelInterface *iface);
@@ -59,200 +67,13 @@ library_list_model_init (GListModelInterface *iface)
   iface->get_item = get_item;
 }
 
-/* ------------------------------------------------------------------ vectors, asked for from the work's thread */
-
-typedef struct
-{
-  gint references;
-  IngDocumentLibrary *library;
-  JsonObject *payload;
-  GCancellable *cancellable;
-  GMutex lock;
-  GCond cond;
-  gboolean done;
-  GBytes *bytes;
-  GError *error;
-} EmbedCall;
-
-static void
-embed_call_unref (EmbedCall *call)
-{
-  if (!g_atomic_int_dec_and_test (&call->references))
-    return;
-  g_clear_pointer (&call->payload, json_object_unref);
-  g_clear_pointer (&call->bytes, g_bytes_unref);
-  g_clear_error (&call->error);
-  g_mutex_clear (&call->lock);
-  g_cond_clear (&call->cond);
-  g_free (call);
-}
-
-static void
-on_embedded (GObject *source, GAsyncResult *result, gpointer data)
-{
-  EmbedCall *call = data;
-  GError *error = NULL;
-  g_autoptr (IngEngineReply) reply
-      = ing_generation_service_request_finish (ING_GENERATION_SERVICE (source), result, &error);
-  g_mutex_lock (&call->lock);
-  call->error = error;
-  if (reply != NULL && reply->binary != NULL)
-    call->bytes = g_bytes_ref (reply->binary);
-  call->done = TRUE;
-  g_cond_signal (&call->cond);
-  g_mutex_unlock (&call->lock);
-  embed_call_unref (call);
-}
-
-static gboolean
-start_embed (gpointer data)
-{
-  EmbedCall *call = data;
-  ing_generation_service_request_async (call->library->service, ENG_WIRE_EMBED,
-                                        g_steal_pointer (&call->payload), NULL, on_embedded, call);
-  return G_SOURCE_REMOVE;
-}
-
-static JsonObject *
-make_embed_request (const IngEmbedder *embedder, const char *path, GPtrArray *texts, gboolean query)
-{
-  JsonObject *o = json_object_new ();
-  JsonArray *array = json_array_new ();
-  for (guint i = 0; i < texts->len; i++)
-    json_array_add_string_element (array, texts->pdata[i]);
-  json_object_set_string_member (o, "path", path);
-  if (embedder->load_as != NULL)
-    json_object_set_string_member (o, "load_as", embedder->load_as);
-  json_object_set_int_member (o, "context", embedder->max_tokens);
-  json_object_set_array_member (o, "texts", array);
-  json_object_set_string_member (o, "kind", query ? "query" : "document");
-  json_object_set_string_member (o, "priority", query ? "question" : "index");
-  return o;
-}
-
-typedef struct
-{
-  IngDocumentLibrary *library;
-  IngDocument *document;
-  IngIndexWork index;
-} Work;
-
-static GBytes *
-embed (const IngEmbedder *embedder, const char *path, GPtrArray *texts, gpointer data, GError **error)
-{
-  Work *work = data;
-  EmbedCall *call = g_new0 (EmbedCall, 1);
-  call->references = 2;
-  call->library = work->library;
-  call->payload = make_embed_request (embedder, path, texts, FALSE);
-  g_mutex_init (&call->lock);
-  g_cond_init (&call->cond);
-  g_main_context_invoke (NULL, start_embed, call);
-  g_mutex_lock (&call->lock);
-  while (!call->done && !g_cancellable_is_cancelled (work->index.cancellable))
-    g_cond_wait_until (&call->cond, &call->lock, g_get_monotonic_time () + WAIT_STEP_US);
-  GBytes *bytes = g_steal_pointer (&call->bytes);
-  if (call->error != NULL)
-    g_propagate_error (error, g_steal_pointer (&call->error));
-  else if (bytes == NULL)
-    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "cancelled");
-  g_mutex_unlock (&call->lock);
-  embed_call_unref (call);
-  return bytes;
-}
-
-/* ------------------------------------------------------------------ the work */
-
-typedef struct
-{
-  IngDocumentLibrary *library;
-  IngDocument *document;
-  IngDocumentRow *row;
-  double fraction;
-  gboolean end, failed;
-} News;
-
-static void start_work (IngDocumentLibrary *self, IngDocument *document);
-
-static gboolean
-on_news (gpointer data)
-{
-  News *news = data;
-  IngDocument *document = news->document;
-  if (!news->failed)
-    ing_document_take_row (document, news->row);
-  else
-    ing_document_row_free (news->row);
-  if (news->end)
-    {
-      news->library->n_running--;
-      g_clear_object (&document->cancellable);
-      gboolean again = document->again;
-      document->again = FALSE;
-      if (again)
-        start_work (news->library, document);
-      ing_document_set_fraction (document, again ? 0 : 1);
-      g_object_unref (document); /* the work's */
-      g_object_unref (news->library);
-    }
-  else
-    ing_document_set_fraction (document, news->fraction);
-  g_free (news);
-  return G_SOURCE_REMOVE;
-}
-
-static void
-tell (Work *work, double fraction, gboolean end, gboolean failed)
-{
-  News *news = g_new0 (News, 1);
-  *news = (News){ work->library, work->document, ing_document_row_copy (work->index.row), fraction, end, failed };
-  g_main_context_invoke (NULL, on_news, news);
-}
-
-static void
-on_changed (double fraction, gpointer data)
-{
-  tell (data, fraction, FALSE, FALSE);
-}
-
-static void
-run_work (gpointer data, gpointer pool_data)
-{
-  Work *work = data;
-  g_autoptr (GError) error = NULL;
-  gboolean ok = !g_cancellable_set_error_if_cancelled (work->index.cancellable, &error)
-                && ing_document_index_run (&work->index, &error);
-  if (!ok)
-    ing_info ("document not indexed: %s", error != NULL ? error->message : "?");
-  tell (work, 1, TRUE, !ok);
-  ing_document_row_free (work->index.row);
-  g_object_unref (work->index.cancellable);
-  g_object_unref (work->index.database);
-  g_free (work);
-}
-
-static void
-start_work (IngDocumentLibrary *self, IngDocument *document)
-{
-  if (document->cancellable != NULL || g_cancellable_is_cancelled (self->closing))
-    return;
-  document->cancellable = g_cancellable_new ();
-  Work *work = g_new0 (Work, 1);
-  work->library = g_object_ref (self);
-  work->document = g_object_ref (document);
-  work->index = (IngIndexWork){ g_object_ref (self->database), ing_document_row_copy (document->row),
-                                g_object_ref (document->cancellable), embed, on_changed, work };
-  self->n_running++;
-  g_thread_pool_push (self->pool, work, NULL);
-}
-
 /* ------------------------------------------------------------------ writing behind */
 
 typedef struct
 {
   IngDocumentRow *row; /* NULL = only the owner */
   gint64 owner, document;
-  gboolean remove, erase;
+  gboolean found, add, remove, erase;
 } Change;
 
 static void
@@ -262,19 +83,25 @@ change_free (gpointer data)
   g_free (data);
 }
 
-static gpointer
-change_func (IngDatabase *db, gpointer data, GError **error)
+static gboolean
+write_one (IngDatabase *db, const Change *c, GError **error)
 {
-  Change *c = data;
+  return (c->row == NULL || ing_document_table_write (db, c->row, error))
+         && (!c->erase || ing_document_table_erase (db, c->document, error))
+         && (!c->add || ing_owner_table_add (db, c->owner, c->document, c->found, error))
+         && (!c->remove || ing_owner_table_remove (db, c->owner, c->document, error));
+}
+
+static gpointer
+changes_func (IngDatabase *db, gpointer data, GError **error)
+{
+  GPtrArray *changes = data;
   if (!ing_database_begin (db, error))
     return NULL;
-  gboolean ok = c->row == NULL || ing_document_table_write (db, c->row, error);
-  if (ok && c->erase)
-    ok = ing_document_table_erase (db, c->document, error);
-  else if (ok)
-    ok = c->remove ? ing_owner_table_remove (db, c->owner, c->document, error)
-                   : ing_owner_table_add (db, c->owner, c->document, error);
-  return ing_database_end (db, ok, error) ? c : NULL;
+  gboolean ok = TRUE;
+  for (guint i = 0; ok && i < changes->len; i++)
+    ok = write_one (db, changes->pdata[i], error);
+  return ing_database_end (db, ok, error) ? changes : NULL;
 }
 
 static void
@@ -286,67 +113,209 @@ on_written (GObject *source, GAsyncResult *result, gpointer data)
     ing_notice ("the index of documents was not written: %s", error->message);
 }
 
-static void
-write_change (IngDocumentLibrary *self, IngDocumentRow *row, gint64 owner, gint64 document, gboolean remove,
-              gboolean erase)
+void
+ing_document_library_begin (IngDocumentLibrary *self)
 {
-  Change *c = g_new0 (Change, 1);
-  *c = (Change){ row, owner, document, remove, erase };
-  ing_database_run_async (self->database, change_func, c, change_free, NULL, NULL, on_written, NULL);
+  g_return_if_fail (self->changes == NULL);
+  self->changes = g_ptr_array_new_with_free_func (change_free);
+  self->starts = g_ptr_array_new_with_free_func (g_object_unref);
+}
+
+static gboolean
+may_start (IngDocumentLibrary *self, IngDocument *document)
+{
+  for (guint i = 0; i < document->owners->len; i++)
+    if (!g_hash_table_contains (self->paused, &g_array_index (document->owners, IngOwner, i).owner))
+      return TRUE;
+  return FALSE;
+}
+
+static void
+start_work (IngDocumentLibrary *self, IngDocument *document)
+{
+  if (self->starts != NULL)
+    g_ptr_array_add (self->starts, g_object_ref (document));
+  else if (may_start (self, document))
+    ing_indexer_start (self->indexer, document, ing_document_is_behind (document));
+}
+
+void
+ing_document_library_end (IngDocumentLibrary *self)
+{
+  g_autoptr (GPtrArray) changes = g_steal_pointer (&self->changes);
+  g_autoptr (GPtrArray) starts = g_steal_pointer (&self->starts);
+  gboolean erased = FALSE;
+  for (guint i = 0; i < changes->len; i++)
+    erased = erased || ((Change *) changes->pdata[i])->erase;
+  if (changes->len > 0)
+    ing_database_run_async (self->database, changes_func, g_ptr_array_ref (changes), (GDestroyNotify) g_ptr_array_unref,
+                            NULL, NULL, on_written, NULL);
+  for (guint i = 0; i < starts->len; i++)
+    start_work (self, starts->pdata[i]);
+  if (erased)
+    ing_wiper_schedule (self->wiper);
+}
+
+/* @change and its row are taken. */
+static void
+write_change (IngDocumentLibrary *self, Change change)
+{
+  gboolean alone = self->changes == NULL;
+  if (alone)
+    ing_document_library_begin (self);
+  g_ptr_array_add (self->changes, g_memdup2 (&change, sizeof change));
+  if (alone)
+    ing_document_library_end (self);
+}
+
+static void
+write_row (IngDocumentLibrary *self, IngDocument *document)
+{
+  write_change (self, (Change){ .row = ing_document_row_copy (document->row) });
+}
+
+/* ------------------------------------------------------------------ lists */
+
+typedef struct
+{
+  gint64 owner;
+  gboolean asked; /* the documents of collections that it asks, too */
+} List;
+
+static gboolean
+asks (IngDocumentLibrary *self, gint64 conversation, gint64 owner, guint *position)
+{
+  for (guint i = 0; i < self->asked->len; i++)
+    {
+      const gint64 *pair = (const gint64 *) (gpointer) (self->asked->data + i * 2 * sizeof (gint64));
+      if (position != NULL)
+        *position = i;
+      if (pair[0] == conversation && pair[1] == owner)
+        return TRUE;
+    }
+  return FALSE;
+}
+
+static gboolean
+is_of_list (IngDocumentLibrary *self, const List *list, IngDocument *document)
+{
+  for (guint i = 0; i < document->owners->len; i++)
+    {
+      gint64 owner = g_array_index (document->owners, IngOwner, i).owner;
+      if (owner == list->owner || (list->asked && asks (self, list->owner, owner, NULL)))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+static void
+update_list (IngDocumentLibrary *self, GListStore *store, const List *list, IngDocument *document)
+{
+  guint position;
+  gboolean there = g_list_store_find (store, document, &position), wanted = is_of_list (self, list, document);
+  if (wanted && !there)
+    g_list_store_append (store, document);
+  else if (!wanted && there)
+    g_list_store_remove (store, position);
+}
+
+static void
+update_lists (IngDocumentLibrary *self, IngDocument *document)
+{
+  GHashTableIter iter;
+  gpointer store, list;
+  g_hash_table_iter_init (&iter, self->lists);
+  while (g_hash_table_iter_next (&iter, &store, &list))
+    update_list (self, store, list, document);
+}
+
+static void
+on_list_gone (gpointer data, GObject *list)
+{
+  g_hash_table_remove (((IngDocumentLibrary *) data)->lists, list);
+  g_object_unref (data);
+}
+
+static GListModel *
+dup_list (IngDocumentLibrary *self, gint64 owner, gboolean asked)
+{
+  GListStore *store = g_list_store_new (ING_TYPE_DOCUMENT);
+  List *list = g_new0 (List, 1);
+  *list = (List){ owner, asked };
+  for (guint i = 0; i < self->documents->len; i++)
+    if (is_of_list (self, list, self->documents->pdata[i]))
+      g_list_store_append (store, self->documents->pdata[i]);
+  g_hash_table_insert (self->lists, store, list);
+  g_object_weak_ref (G_OBJECT (store), on_list_gone, g_object_ref (self));
+  return G_LIST_MODEL (store);
+}
+
+GListModel *
+ing_document_library_dup_list (IngDocumentLibrary *self, gint64 owner)
+{
+  return dup_list (self, owner, FALSE);
+}
+
+GListModel *
+ing_document_library_dup_asked (IngDocumentLibrary *self, gint64 conversation)
+{
+  return dup_list (self, conversation, TRUE);
+}
+
+void
+ing_document_library_set_asked (IngDocumentLibrary *self, gint64 conversation, gint64 owner, gboolean asked)
+{
+  const gint64 pair[2] = { conversation, owner };
+  GHashTableIter iter;
+  gpointer store, list;
+  guint at;
+  if (asks (self, conversation, owner, &at) == asked)
+    return;
+  if (asked)
+    g_array_append_vals (self->asked, pair, 1);
+  else
+    g_array_remove_index (self->asked, at);
+  g_hash_table_iter_init (&iter, self->lists);
+  while (g_hash_table_iter_next (&iter, &store, &list))
+    for (guint i = 0; ((List *) list)->asked && ((List *) list)->owner == conversation && i < self->documents->len; i++)
+      if (ing_document_find_owner (self->documents->pdata[i], owner) != NULL)
+        update_list (self, store, list, self->documents->pdata[i]);
 }
 
 /* ------------------------------------------------------------------ documents and owners */
 
-static int
-find_owner (IngDocumentLibrary *self, gint64 owner, gint64 document)
+IngDocument *
+ing_document_library_find (IngDocumentLibrary *self, const char *path)
 {
-  for (guint i = 0; i < self->owners->len; i++)
-    {
-      const gint64 *pair = (const gint64 *) (gpointer) (self->owners->data + i * 2 * sizeof (gint64));
-      if ((owner < 0 || pair[0] == owner) && pair[1] == document)
-        return (int) i;
-    }
-  return -1;
-}
-
-static void
-update_lists (IngDocumentLibrary *self, gint64 owner, IngDocument *document, gboolean added)
-{
-  GHashTableIter iter;
-  gpointer list, of;
-  g_hash_table_iter_init (&iter, self->lists);
-  while (g_hash_table_iter_next (&iter, &list, &of))
-    {
-      guint position;
-      if (*(gint64 *) of != owner)
-        continue;
-      gboolean there = g_list_store_find (list, document, &position);
-      if (added && !there)
-        g_list_store_append (list, document);
-      else if (!added && there)
-        g_list_store_remove (list, position);
-    }
-}
-
-static IngDocument *
-find_path (IngDocumentLibrary *self, const char *path)
-{
-  for (guint i = 0; i < self->documents->len; i++)
-    {
-      IngDocument *document = self->documents->pdata[i];
-      if (strcmp (document->row->path, path) == 0)
-        return document;
-    }
-  return NULL;
+  return g_hash_table_lookup (self->by_path, path);
 }
 
 IngDocument *
 ing_document_library_lookup (IngDocumentLibrary *self, gint64 id)
 {
+  return g_hash_table_lookup (self->by_id, &id);
+}
+
+IngDocument *
+ing_document_library_find_content (IngDocumentLibrary *self, const char *hash)
+{
   for (guint i = 0; i < self->documents->len; i++)
-    if (((IngDocument *) self->documents->pdata[i])->row->id == id)
-      return self->documents->pdata[i];
+    {
+      IngDocument *document = self->documents->pdata[i];
+      if (strcmp (document->row->hash, hash) == 0 && !document->row->gone
+          && g_file_test (document->row->path, G_FILE_TEST_EXISTS))
+        return document;
+    }
   return NULL;
+}
+
+static void
+list_document (IngDocumentLibrary *self, IngDocument *document)
+{
+  self->last_id = MAX (self->last_id, document->row->id);
+  g_ptr_array_add (self->documents, document);
+  g_hash_table_insert (self->by_id, g_memdup2 (&document->row->id, sizeof (gint64)), document);
+  g_hash_table_insert (self->by_path, g_strdup (document->row->path), document);
 }
 
 static gboolean
@@ -356,8 +325,7 @@ is_unchanged (IngDocument *document)
   const IngDocumentRow *row = document->row;
   if (g_stat (row->path, &info) != 0)
     return row->state != ING_DOCUMENT_WAITING; /* gone: what is stored stays */
-  return row->size == info.st_size
-         && row->mtime_us == (gint64) info.st_mtim.tv_sec * G_USEC_PER_SEC + info.st_mtim.tv_nsec / 1000;
+  return row->size == info.st_size && row->mtime_us == ing_folder_scan_get_time (&info);
 }
 
 /* Nothing is to be done for it: it cannot be read, or its vectors are what the models that are there would make. */
@@ -369,86 +337,121 @@ is_settled (IngDocument *document)
          || (state == ING_DOCUMENT_READY && document->row->plan == ing_embedder_get_plan ());
 }
 
-IngDocument *
-ing_document_library_add (IngDocumentLibrary *self, gint64 owner, const char *path)
+void
+ing_document_library_look (IngDocumentLibrary *self, IngDocument *document)
 {
-  g_return_val_if_fail (ING_IS_DOCUMENT_LIBRARY (self) && path != NULL, NULL);
+  gboolean unchanged = is_unchanged (document);
+  if (is_settled (document) && unchanged)
+    return;
+  if (document->cancellable != NULL)
+    document->again = document->again || (!unchanged && g_atomic_int_get (&document->begun));
+  start_work (self, document);
+}
+
+IngDocument *
+ing_document_library_add_as (IngDocumentLibrary *self, gint64 owner, const char *path, gboolean found)
+{
   g_autofree char *full = g_canonicalize_filename (path, NULL);
-  IngDocument *document = find_path (self, full);
+  IngDocument *document = ing_document_library_find (self, full);
   IngDocumentRow *row = NULL;
   if (document == NULL)
     {
       row = g_new0 (IngDocumentRow, 1);
-      row->id = ++self->last_id;
+      row->id = self->last_id + 1;
       row->path = g_steal_pointer (&full);
       row->hash = g_strdup ("");
       row->title = g_strdup ("");
       row->kind = g_strdup ("");
       row->state = ING_DOCUMENT_WAITING;
       document = ing_document_new (ing_document_row_copy (row));
-      g_ptr_array_add (self->documents, document);
+      list_document (self, document);
       g_list_model_items_changed (G_LIST_MODEL (self), self->documents->len - 1, 0, 1);
     }
-  gint64 pair[2] = { owner, document->row->id };
-  if (find_owner (self, owner, pair[1]) < 0)
-    g_array_append_vals (self->owners, pair, 1);
-  write_change (self, row, owner, pair[1], FALSE, FALSE);
-  update_lists (self, owner, document, TRUE);
-  if (!is_settled (document) || !is_unchanged (document))
+  IngOwner *known = (IngOwner *) ing_document_find_owner (document, owner);
+  if (known == NULL)
     {
-      if (document->cancellable != NULL)
-        document->again = !is_unchanged (document) && document->row->size != 0;
-      start_work (self, document);
+      const IngOwner own = { owner, found };
+      g_array_append_val (document->owners, own);
     }
+  else
+    known->found = known->found && found;
+  write_change (self, (Change){ row, owner, document->row->id, .add = TRUE, .found = found });
+  update_lists (self, document);
+  ing_document_library_look (self, document);
   return document;
+}
+
+IngDocument *
+ing_document_library_add (IngDocumentLibrary *self, gint64 owner, const char *path)
+{
+  g_return_val_if_fail (ING_IS_DOCUMENT_LIBRARY (self) && path != NULL, NULL);
+  return ing_document_library_add_as (self, owner, path, FALSE);
 }
 
 void
 ing_document_library_remove (IngDocumentLibrary *self, gint64 owner, IngDocument *document)
 {
-  gint64 id = document->row->id;
-  int at = find_owner (self, owner, id);
-  if (at < 0)
+  const IngOwner *known = ing_document_find_owner (document, owner);
+  guint position;
+  if (known == NULL)
     return;
-  g_array_remove_index (self->owners, (guint) at);
-  update_lists (self, owner, document, FALSE);
-  gboolean erase = find_owner (self, -1, id) < 0;
+  g_autoptr (IngDocument) keep = g_object_ref (document);
+  g_array_remove_index (document->owners, (guint) (known - (const IngOwner *) (gpointer) document->owners->data));
+  update_lists (self, document);
+  gboolean erase = document->owners->len == 0;
   if (erase && document->cancellable != NULL)
     g_cancellable_cancel (document->cancellable);
-  write_change (self, NULL, owner, id, TRUE, erase);
-  guint position;
+  write_change (self, (Change){ NULL, owner, document->row->id, .remove = TRUE, .erase = erase });
   if (erase && g_ptr_array_find (self->documents, document, &position))
     {
+      document->again = FALSE;
+      g_hash_table_remove (self->by_id, &document->row->id);
+      g_hash_table_remove (self->by_path, document->row->path);
       g_ptr_array_remove_index (self->documents, position);
       g_list_model_items_changed (G_LIST_MODEL (self), position, 1, 0);
     }
 }
 
+static void
+remove_owner (IngDocumentLibrary *self, gint64 owner)
+{
+  gboolean alone = self->changes == NULL;
+  if (alone)
+    ing_document_library_begin (self);
+  for (guint i = self->documents->len; i > 0; i--)
+    ing_document_library_remove (self, owner, self->documents->pdata[i - 1]);
+  if (alone)
+    ing_document_library_end (self);
+}
+
 void
 ing_document_library_remove_owner (IngDocumentLibrary *self, gint64 owner)
 {
-  for (guint i = self->owners->len; i > 0; i--)
-    {
-      const gint64 *pair = (const gint64 *) (gpointer) (self->owners->data + (i - 1) * 2 * sizeof (gint64));
-      IngDocument *document = pair[0] == owner ? ing_document_library_lookup (self, pair[1]) : NULL;
-      if (document != NULL)
-        ing_document_library_remove (self, owner, document);
-    }
+  ing_collections_forget (self->collections, owner);
+  remove_owner (self, owner);
 }
 
 void
 ing_document_library_keep_owners (IngDocumentLibrary *self, gboolean (*is_there) (gint64 owner, gpointer data),
                                   gpointer data)
 {
-  g_autoptr (GArray) gone = g_array_new (FALSE, FALSE, sizeof (gint64));
-  for (guint i = 0; i < self->owners->len; i++)
+  g_autoptr (GHashTable) gone = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
+  GHashTableIter iter;
+  gpointer owner;
+  for (guint i = 0; i < self->documents->len; i++)
     {
-      const gint64 *pair = (const gint64 *) (gpointer) (self->owners->data + i * 2 * sizeof (gint64));
-      if (pair[0] > 0 && !is_there (pair[0], data))
-        g_array_append_val (gone, pair[0]);
+      IngDocument *document = self->documents->pdata[i];
+      for (guint k = 0; k < document->owners->len; k++)
+        {
+          const IngOwner *own = &g_array_index (document->owners, IngOwner, k);
+          if (own->owner > 0 && !is_there (own->owner, data))
+            g_hash_table_add (gone, g_memdup2 (&own->owner, sizeof own->owner));
+        }
     }
-  for (guint i = 0; i < gone->len; i++)
-    ing_document_library_remove_owner (self, g_array_index (gone, gint64, i));
+  ing_collections_list_conversations (self->collections, is_there, data, gone);
+  g_hash_table_iter_init (&iter, gone);
+  while (g_hash_table_iter_next (&iter, &owner, NULL))
+    ing_document_library_remove_owner (self, *(gint64 *) owner);
 }
 
 void
@@ -460,23 +463,82 @@ ing_document_library_retry (IngDocumentLibrary *self, IngDocument *document)
   start_work (self, document);
 }
 
-static void
-on_list_gone (gpointer data, GObject *list)
+void
+ing_document_library_set_gone (IngDocumentLibrary *self, IngDocument *document, gboolean gone)
 {
-  g_hash_table_remove (((IngDocumentLibrary *) data)->lists, list);
-  g_object_unref (data);
+  if (document->row->gone != gone)
+    {
+      document->row->gone = gone;
+      write_row (self, document);
+      ing_document_set_state (document, document->row->state);
+      if (gone && document->cancellable != NULL)
+        g_cancellable_cancel (document->cancellable);
+    }
+  if (!gone)
+    ing_document_library_look (self, document);
 }
 
-GListModel *
-ing_document_library_dup_list (IngDocumentLibrary *self, gint64 owner)
+/* Words of its name are in each passage where it has no title: with another name it is read again. */
+void
+ing_document_library_move (IngDocumentLibrary *self, IngDocument *document, const char *path)
 {
-  GListStore *list = g_list_store_new (ING_TYPE_DOCUMENT);
+  g_autofree char *name = g_path_get_basename (document->row->path);
+  g_autofree char *new_name = g_path_get_basename (path);
+  IngDocumentRow *row = ing_document_row_copy (document->row);
+  g_hash_table_remove (self->by_path, row->path);
+  g_free (row->path);
+  row->path = g_strdup (path);
+  row->gone = FALSE;
+  if (*row->title == '\0' && strcmp (name, new_name) != 0)
+    {
+      g_free (row->hash);
+      row->hash = g_strdup ("");
+      row->state = ING_DOCUMENT_WAITING;
+    }
+  ing_document_take_row (document, row);
+  g_hash_table_insert (self->by_path, g_strdup (path), document);
+  write_row (self, document);
+  ing_document_library_look (self, document);
+}
+
+void
+ing_document_library_set_paused (IngDocumentLibrary *self, gint64 owner, gboolean paused)
+{
+  if (paused)
+    g_hash_table_add (self->paused, g_memdup2 (&owner, sizeof owner));
+  else
+    g_hash_table_remove (self->paused, &owner);
   for (guint i = 0; i < self->documents->len; i++)
-    if (find_owner (self, owner, ((IngDocument *) self->documents->pdata[i])->row->id) >= 0)
-      g_list_store_append (list, self->documents->pdata[i]);
-  g_hash_table_insert (self->lists, list, g_memdup2 (&owner, sizeof owner));
-  g_object_weak_ref (G_OBJECT (list), on_list_gone, g_object_ref (self));
-  return G_LIST_MODEL (list);
+    {
+      IngDocument *document = self->documents->pdata[i];
+      if (ing_document_find_owner (document, owner) == NULL)
+        continue;
+      if (!paused && !document->row->gone)
+        ing_document_library_look (self, document);
+      else if (paused && document->cancellable != NULL && !may_start (self, document))
+        {
+          document->again = FALSE;
+          g_cancellable_cancel (document->cancellable);
+        }
+    }
+}
+
+gboolean
+ing_document_library_get_paused (IngDocumentLibrary *self, gint64 owner)
+{
+  return g_hash_table_contains (self->paused, &owner);
+}
+
+double
+ing_document_library_estimate (IngDocumentLibrary *self, guint64 bytes)
+{
+  return ing_indexer_estimate (self->indexer, bytes);
+}
+
+IngCollections *
+ing_document_library_get_collections (IngDocumentLibrary *self)
+{
+  return self->collections;
 }
 
 /* ------------------------------------------------------------------ search */
@@ -543,7 +605,7 @@ refresh_vectors (IngDocumentLibrary *self, GArray *documents)
     {
       IngDocument *document = ing_document_library_lookup (self, g_array_index (documents, gint64, i));
       if (document != NULL && document->row->state == ING_DOCUMENT_READY && !is_settled (document)
-          && g_file_test (document->row->path, G_FILE_TEST_EXISTS))
+          && !document->row->gone && g_file_test (document->row->path, G_FILE_TEST_EXISTS))
         start_work (self, document);
     }
 }
@@ -572,7 +634,7 @@ ing_document_library_search_async (IngDocumentLibrary *self, GArray *documents, 
   g_autoptr (GPtrArray) texts = g_ptr_array_new ();
   g_ptr_array_add (texts, request->query);
   ing_generation_service_request_async (self->service, ENG_WIRE_EMBED, 
-                                        make_embed_request (request->embedder, path, texts, TRUE),
+                                        ing_embed_request_new (request->embedder, path, texts, TRUE),
                                         cancellable, on_query_embedded, task);
 }
 
@@ -602,10 +664,11 @@ read_func (IngDatabase *db, gpointer data, GError **error)
   IngDocumentLibrary *self = data;
   g_autoptr (GPtrArray) rows = ing_document_table_read (db, error);
   g_autoptr (GArray) owners = rows != NULL ? ing_owner_table_read (db, error) : NULL;
-  if (owners == NULL)
+  if (owners == NULL || !ing_collections_read (self->collections, db, error))
     return NULL;
   g_clear_pointer (&self->rows, g_ptr_array_unref);
   g_clear_pointer (&self->owners, g_array_unref);
+  self->wipe = ing_database_get_number (db, "SELECT count(*) FROM wipes", 0) > 0;
   self->rows = g_steal_pointer (&rows);
   self->owners = g_steal_pointer (&owners);
   return self;
@@ -640,15 +703,25 @@ void
 ing_document_library_fill (IngDocumentLibrary *self)
 {
   guint n_before = self->documents->len;
+  g_hash_table_remove_all (self->by_id);
+  g_hash_table_remove_all (self->by_path);
   g_ptr_array_set_size (self->documents, 0);
   for (guint i = 0; self->rows != NULL && i < self->rows->len; i++)
+    list_document (self, ing_document_new (ing_document_row_copy (self->rows->pdata[i])));
+  for (guint i = 0; self->owners != NULL && i < self->owners->len; i++)
     {
-      IngDocument *document = ing_document_new (ing_document_row_copy (self->rows->pdata[i]));
-      self->last_id = MAX (self->last_id, document->row->id);
-      g_ptr_array_add (self->documents, document);
+      const gint64 *triple = (const gint64 *) (gpointer) (self->owners->data + i * 3 * sizeof (gint64));
+      IngDocument *document = ing_document_library_lookup (self, triple[1]);
+      const IngOwner own = { triple[0], triple[2] != 0 };
+      if (document != NULL)
+        g_array_append_val (document->owners, own);
     }
   g_clear_pointer (&self->rows, g_ptr_array_unref);
+  g_clear_pointer (&self->owners, g_array_unref);
   g_list_model_items_changed (G_LIST_MODEL (self), 0, n_before, self->documents->len);
+  if (self->wipe)
+    ing_wiper_schedule (self->wiper);
+  ing_collections_fill (self->collections);
 }
 
 gint64
@@ -664,15 +737,16 @@ ing_document_library_adopt (IngDocumentLibrary *self, GPtrArray *rows, GArray *p
 {
   guint n_before = self->documents->len;
   for (guint i = 0; i < rows->len; i++)
-    g_ptr_array_add (self->documents, ing_document_new (ing_document_row_copy (rows->pdata[i])));
+    list_document (self, ing_document_new (ing_document_row_copy (rows->pdata[i])));
   for (guint i = 0; i < pairs->len; i++)
     {
       const gint64 *pair = (const gint64 *) (gpointer) (pairs->data + i * 2 * sizeof (gint64));
       IngDocument *document = ing_document_library_lookup (self, pair[1]);
-      if (document == NULL || find_owner (self, pair[0], pair[1]) >= 0)
+      const IngOwner own = { pair[0], FALSE };
+      if (document == NULL || ing_document_find_owner (document, pair[0]) != NULL)
         continue;
-      g_array_append_vals (self->owners, pair, 1);
-      update_lists (self, pair[0], document, TRUE);
+      g_array_append_val (document->owners, own);
+      update_lists (self, document);
     }
   if (rows->len > 0)
     g_list_model_items_changed (G_LIST_MODEL (self), n_before, 0, rows->len);
@@ -687,14 +761,15 @@ ing_document_library_get_database (IngDocumentLibrary *self)
 gboolean
 ing_document_library_close (IngDocumentLibrary *self)
 {
-  g_cancellable_cancel (self->closing);
+  ing_collections_close (self->collections);
   for (guint i = 0; i < self->documents->len; i++)
     {
       IngDocument *document = self->documents->pdata[i];
       if (document->cancellable != NULL)
         g_cancellable_cancel (document->cancellable);
     }
-  return self->n_running == 0;
+  ing_wiper_close (self->wiper);
+  return ing_indexer_close (self->indexer);
 }
 
 void
@@ -707,12 +782,17 @@ static void
 ing_document_library_finalize (GObject *object)
 {
   IngDocumentLibrary *self = ING_DOCUMENT_LIBRARY (object);
-  g_thread_pool_free (self->pool, FALSE, TRUE);
+  ing_collections_free (self->collections);
+  ing_wiper_free (self->wiper);
+  ing_indexer_unref (self->indexer);
+  g_hash_table_unref (self->by_id);
+  g_hash_table_unref (self->by_path);
   g_ptr_array_unref (self->documents);
-  g_array_unref (self->owners);
   g_clear_pointer (&self->rows, g_ptr_array_unref);
+  g_clear_pointer (&self->owners, g_array_unref);
   g_hash_table_unref (self->lists);
-  g_object_unref (self->closing);
+  g_array_unref (self->asked);
+  g_hash_table_unref (self->paused);
   g_object_unref (self->database);
   g_object_unref (self->service);
   G_OBJECT_CLASS (ing_document_library_parent_class)->finalize (object);
@@ -728,10 +808,11 @@ static void
 ing_document_library_init (IngDocumentLibrary *self)
 {
   self->documents = g_ptr_array_new_with_free_func (g_object_unref);
-  self->owners = g_array_new (FALSE, FALSE, 2 * sizeof (gint64));
+  self->by_id = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
+  self->by_path = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   self->lists = g_hash_table_new_full (NULL, NULL, NULL, g_free);
-  self->closing = g_cancellable_new ();
-  self->pool = g_thread_pool_new (run_work, self, 1, FALSE, NULL);
+  self->asked = g_array_new (FALSE, FALSE, 2 * sizeof (gint64));
+  self->paused = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
 }
 
 IngDocumentLibrary *
@@ -740,5 +821,8 @@ ing_document_library_new (IngGenerationService *service)
   IngDocumentLibrary *self = g_object_new (ING_TYPE_DOCUMENT_LIBRARY, NULL);
   self->service = g_object_ref (service);
   self->database = ing_database_new (&ing_document_schema);
+  self->indexer = ing_indexer_new (service, self->database);
+  self->wiper = ing_wiper_new (self->database);
+  self->collections = ing_collections_new (self);
   return self;
 }

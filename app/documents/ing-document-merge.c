@@ -59,6 +59,14 @@ count_func (IngDatabase *db, gpointer data, GError **error)
   return db;
 }
 
+static gpointer
+count_collections_func (IngDatabase *db, gpointer data, GError **error)
+{
+  *(guint *) data = (guint) CLAMP (
+      ing_database_get_number (db, "SELECT count(*) FROM collections WHERE deleted = 0", 0), 0, G_MAXINT);
+  return db;
+}
+
 gboolean
 ing_document_merge_count (IngDatabase *from, guint *n, GError **error)
 {
@@ -131,7 +139,7 @@ write_func (IngDatabase *db, gpointer data, GError **error)
            && (piece->vector == NULL || write_vector (db, whole->id, i, piece, error));
     }
   for (guint i = 0; ok && i < whole->owners->len; i++)
-    ok = ing_owner_table_add (db, g_array_index (whole->owners, gint64, i), whole->id, error);
+    ok = ing_owner_table_add (db, g_array_index (whole->owners, gint64, i), whole->id, FALSE, error);
   return ing_database_end (db, ok, error) ? db : NULL;
 }
 
@@ -173,7 +181,7 @@ map_owners (IngDocumentMerge *merge, GArray *pairs, gint64 document)
   GArray *owners = g_array_new (FALSE, FALSE, sizeof (gint64));
   for (guint i = 0; i < pairs->len; i++)
     {
-      const gint64 *pair = (const gint64 *) (gpointer) (pairs->data + i * 2 * sizeof (gint64));
+      const gint64 *pair = (const gint64 *) (gpointer) (pairs->data + i * 3 * sizeof (gint64));
       const gint64 *owner
           = pair[1] == document ? g_hash_table_lookup (merge->owners, &pair[0]) : NULL;
       if (owner != NULL)
@@ -243,7 +251,8 @@ ing_document_merge_run (IngDocumentMerge *merge, GCancellable *cancellable, GErr
       = theirs != NULL ? ing_database_run_sync (merge->from, read_owners_func, NULL, error) : NULL;
   g_autoptr (GPtrArray) here
       = pairs != NULL ? ing_database_run_sync (merge->to, read_rows_func, NULL, error) : NULL;
-  gboolean ok = here != NULL;
+  gboolean ok = here != NULL
+                && ing_database_run_sync (merge->from, count_collections_func, &merge->n_collections, error) != NULL;
   for (guint i = 0; ok && i < theirs->len; i++)
     {
       IngDocumentRow *row = theirs->pdata[i];

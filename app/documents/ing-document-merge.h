@@ -13,6 +13,7 @@ typedef struct
   GPtrArray *rows;        /* out: IngDocumentRow of those that came */
   GArray *pairs;          /* out: gint64[2], owner and document of here, of all that are here now */
   guint n_known;          /* out: those that were here, of the same path and content */
+  guint n_collections;    /* out: collections there, which do not come */
 } IngDocumentMerge;
 
 /* Each document of a conversation in @owners is one transaction, read again and compared after it (else ING_ERROR_HASH).

@@ -5,6 +5,14 @@
 #include "ing-document-table.h"
 #include "ing-embedder.h"
 #include "ing-generation-service-private.h"
+#include "ing-json.h"
+
+/* Owners: conversations by their id (> 0), the terminal (0), collections by their id's negative (< 0). */
+typedef struct
+{
+  gint64 owner;
+  gboolean found; /* in a folder that the owner holds, rather than added by itself */
+} IngOwner;
 
 struct _IngDocument
 {
@@ -13,7 +21,10 @@ struct _IngDocument
   char *name;
   double fraction;
   GError *error;
+  GArray *owners;            /* of IngOwner: who uses it */
+  guint64 work_bytes;        /* of the file, when work on it was started */
   GCancellable *cancellable; /* while it is read and indexed; else NULL */
+  gint begun;                /* atomic: the work has looked at the file, a change after that is not seen by it */
   gboolean again;            /* read once more when the running work ended */
 };
 
@@ -21,6 +32,12 @@ struct _IngDocument
 IngDocument *ing_document_new (IngDocumentRow *row);
 void ing_document_take_row (IngDocument *self, IngDocumentRow *row);
 void ing_document_set_fraction (IngDocument *self, double fraction);
+void ing_document_set_state (IngDocument *self, IngDocumentState state);
+/* What work made of it; where it is, and whether it is there at all, the main thread knows better. @row is taken. */
+void ing_document_take_work_row (IngDocument *self, IngDocumentRow *row);
+const IngOwner *ing_document_find_owner (IngDocument *self, gint64 owner); /* NULL = does not use it */
+/* Nobody but collections uses it: no question waits for it. */
+gboolean ing_document_is_behind (IngDocument *self);
 IngDocumentRow *ing_document_row_copy (const IngDocumentRow *row);
 
 IngDocumentLibrary *ing_document_library_new (IngGenerationService *service);
@@ -38,6 +55,23 @@ gint64 ing_document_library_reserve (IngDocumentLibrary *self, guint n);
 /* …which are there now: of @rows (IngDocumentRow, copied), used as @pairs (gint64[2], owner and document) say. */
 void ing_document_library_adopt (IngDocumentLibrary *self, GPtrArray *rows, GArray *pairs);
 IngDatabase *ing_document_library_get_database (IngDocumentLibrary *self);
+/* What is changed between the two is written in one transaction, and work on it starts after that. Not nested. */
+void ing_document_library_begin (IngDocumentLibrary *self);
+void ing_document_library_end (IngDocumentLibrary *self);
+/* ing_document_library_add() of a file that stands in a folder of @owner (@found). */
+IngDocument *ing_document_library_add_as (IngDocumentLibrary *self, gint64 owner, const char *path, gboolean found);
+/* The file is there, or not. Back again, it is read if it is not as it was. */
+void ing_document_library_set_gone (IngDocumentLibrary *self, IngDocument *document, gboolean gone);
+/* The same content is at @path now. */
+void ing_document_library_move (IngDocumentLibrary *self, IngDocument *document, const char *path);
+/* Read what has changed, go on with what was left; nothing while all its owners are paused. */
+void ing_document_library_look (IngDocumentLibrary *self, IngDocument *document);
+void ing_document_library_set_paused (IngDocumentLibrary *self, gint64 owner, gboolean paused);
+gboolean ing_document_library_get_paused (IngDocumentLibrary *self, gint64 owner);
+/* @conversation asks the collection @owner too, or no more; who lists its documents by dup_asked() hears of it. Kept by
+ * ing-collections.c. */
+void ing_document_library_set_asked (IngDocumentLibrary *self, gint64 conversation, gint64 owner, gboolean asked);
+double ing_document_library_estimate (IngDocumentLibrary *self, guint64 bytes);
 /* Stop reading; TRUE when nothing runs any more. */
 gboolean ing_document_library_close (IngDocumentLibrary *self);
 void ing_document_library_close_database_sync (IngDocumentLibrary *self);
@@ -49,6 +83,7 @@ typedef struct
   IngDatabase *database;
   IngDocumentRow *row; /* the work's own */
   GCancellable *cancellable;
+  gint *begun; /* set before the file is looked at */
   /* Vectors of @texts by @embedder, which is at @path, or NULL with an error; blocks. */
   GBytes *(*embed) (const IngEmbedder *embedder, const char *path, GPtrArray *texts, gpointer data, GError **error);
   /* The row changed, or how far it is (< 0 = unknown). */
@@ -58,3 +93,6 @@ typedef struct
 
 /* Reads, cuts, indexes. The row says how it ended; it is on the disk, FALSE if that failed or it was cancelled. */
 gboolean ing_document_index_run (IngIndexWork *work, GError **error);
+
+/* What the engine is asked for to embed @texts by the model at @path: a question, or passages. */
+JsonObject *ing_embed_request_new (const IngEmbedder *embedder, const char *path, GPtrArray *texts, gboolean query);

@@ -34,7 +34,21 @@ static const char version_2[]
       "DROP INDEX vectors_by_document;"
       "CREATE INDEX vectors_by_document ON vectors(document_id, chunk_id, embedder);";
 
-static const IngMigration migrations[] = { { 1, version_1, NULL }, { 2, version_2, NULL } };
+/* Collections (as owners: the negative of their id), the folders that a collection or conversation holds, the files of
+ * them that the person took out, and which collections a conversation asks. */
+static const char version_3[]
+    = "CREATE TABLE collections(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, watched INTEGER NOT NULL,"
+      "  paused INTEGER NOT NULL, deleted INTEGER NOT NULL);"
+      "CREATE TABLE folders(owner INTEGER NOT NULL, path TEXT NOT NULL, PRIMARY KEY(owner, path)) WITHOUT ROWID;"
+      "CREATE TABLE left_out(owner INTEGER NOT NULL, path TEXT NOT NULL, PRIMARY KEY(owner, path)) WITHOUT ROWID;"
+      "CREATE TABLE asked(conversation INTEGER NOT NULL, collection INTEGER NOT NULL,"
+      "  PRIMARY KEY(conversation, collection)) WITHOUT ROWID;"
+      "CREATE TABLE wipes(pending INTEGER NOT NULL);" /* a row: something was erased and is to be compacted */
+      "ALTER TABLE documents ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;"
+      "ALTER TABLE owners ADD COLUMN found INTEGER NOT NULL DEFAULT 0;";
+
+static const IngMigration migrations[]
+    = { { 1, version_1, NULL }, { 2, version_2, NULL }, { 3, version_3, NULL } };
 
 const IngSchema ing_document_schema = {
   .name = "documents",
@@ -62,7 +76,7 @@ ing_document_table_read (IngDatabase *db, GError **error)
   g_autoptr (GPtrArray) rows = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_document_row_free);
   sqlite3_stmt *s = ing_database_query (db, error,
                                         "SELECT id, path, size, mtime_us, hash, title, kind, state, error,"
-                                        " n_pages, n_chunks, embedder, plan FROM documents ORDER BY id",
+                                        " n_pages, n_chunks, embedder, plan, gone FROM documents ORDER BY id",
                                         "");
   int rc = -1;
   while (s != NULL && (rc = ing_database_step (db, s, error)) == 1)
@@ -82,6 +96,7 @@ ing_document_table_read (IngDatabase *db, GError **error)
       row->n_chunks = (guint) sqlite3_column_int (s, 10);
       row->embedder = (guint) sqlite3_column_int (s, 11);
       row->plan = (guint) sqlite3_column_int (s, 12);
+      row->gone = sqlite3_column_int (s, 13) != 0;
       g_ptr_array_add (rows, row);
     }
   return rc == 0 ? g_steal_pointer (&rows) : NULL;
@@ -92,13 +107,13 @@ ing_document_table_write (IngDatabase *db, const IngDocumentRow *row, GError **e
 {
   return ing_database_exec (db, error,
                             "INSERT OR REPLACE INTO documents(id, path, size, mtime_us, hash, title, kind,"
-                            " state, error, n_pages, n_chunks, embedder, plan)"
-                            " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-                            "itiitttitiiii", row->id, row->path, row->size,
+                            " state, error, n_pages, n_chunks, embedder, plan, gone)"
+                            " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                            "itiitttitiiiii", row->id, row->path, row->size,
                             row->mtime_us, row->hash != NULL ? row->hash : "",
                             row->title != NULL ? row->title : "", row->kind != NULL ? row->kind : "",
                             (gint64) row->state, row->error, (gint64) row->n_pages, (gint64) row->n_chunks,
-                            (gint64) row->embedder, (gint64) row->plan);
+                            (gint64) row->embedder, (gint64) row->plan, (gint64) row->gone);
 }
 
 gboolean
@@ -116,7 +131,25 @@ ing_document_table_erase (IngDatabase *db, gint64 document, GError **error)
 {
   return ing_document_table_erase_chunks (db, document, error)
          && ing_database_exec (db, error, "DELETE FROM owners WHERE document_id = ?1", "i", document)
-         && ing_database_exec (db, error, "DELETE FROM documents WHERE id = ?1", "i", document);
+         && ing_database_exec (db, error, "DELETE FROM documents WHERE id = ?1", "i", document)
+         && ing_database_exec (db, error, "INSERT INTO wipes VALUES(1)", "");
+}
+
+gboolean
+ing_document_table_compact (IngDatabase *db, gboolean first, gboolean *more, GError **error)
+{
+  sqlite3 *handle = ing_database_get_handle (db);
+  gint64 before = sqlite3_total_changes64 (handle);
+  /* A negative number merges all parts into one, a positive one goes on with that: https://www.sqlite.org/fts5.html §6.7. */
+  if (!(first ? ing_database_exec (db, error, "INSERT INTO words(words, rank) VALUES('merge', -256)", "")
+              : ing_database_exec (db, error, "INSERT INTO words(words, rank) VALUES('merge', 256)", "")))
+    return FALSE;
+  *more = first || sqlite3_total_changes64 (handle) - before >= 2;
+  if (!*more && !ing_database_exec (db, error, "DELETE FROM wipes", ""))
+    return FALSE;
+  if (!*more)
+    sqlite3_wal_checkpoint_v2 (handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  return TRUE;
 }
 
 gboolean
@@ -268,9 +301,12 @@ ing_document_table_list_chunks (IngDatabase *db, gint64 document, guint n, GArra
 }
 
 gboolean
-ing_owner_table_add (IngDatabase *db, gint64 owner, gint64 document, GError **error)
+ing_owner_table_add (IngDatabase *db, gint64 owner, gint64 document, gboolean found, GError **error)
 {
-  return ing_database_exec (db, error, "INSERT OR IGNORE INTO owners VALUES(?1, ?2)", "ii", owner, document);
+  return ing_database_exec (db, error,
+                            "INSERT INTO owners(owner, document_id, found) VALUES(?1, ?2, ?3)"
+                            " ON CONFLICT DO UPDATE SET found = min(found, excluded.found)",
+                            "iii", owner, document, (gint64) found);
 }
 
 gboolean
@@ -283,12 +319,13 @@ ing_owner_table_remove (IngDatabase *db, gint64 owner, gint64 document, GError *
 GArray *
 ing_owner_table_read (IngDatabase *db, GError **error)
 {
-  g_autoptr (GArray) pairs = g_array_new (FALSE, FALSE, 2 * sizeof (gint64));
-  sqlite3_stmt *s = ing_database_query (db, error, "SELECT owner, document_id FROM owners", "");
+  g_autoptr (GArray) pairs = g_array_new (FALSE, FALSE, 3 * sizeof (gint64));
+  sqlite3_stmt *s = ing_database_query (db, error, "SELECT owner, document_id, found FROM owners", "");
   int rc = -1;
   while (s != NULL && (rc = ing_database_step (db, s, error)) == 1)
     {
-      gint64 pair[2] = { sqlite3_column_int64 (s, 0), sqlite3_column_int64 (s, 1) };
+      gint64 pair[3]
+          = { sqlite3_column_int64 (s, 0), sqlite3_column_int64 (s, 1), sqlite3_column_int64 (s, 2) };
       g_array_append_vals (pairs, pair, 1);
     }
   return rc == 0 ? g_steal_pointer (&pairs) : NULL;
@@ -298,7 +335,7 @@ IngPassage *
 ing_document_table_dup_passage (IngDatabase *db, gint64 chunk, GError **error)
 {
   sqlite3_stmt *s = ing_database_query (db, error,
-                                        "SELECT c.document_id, d.path, c.page, c.path, c.text, c.start, c.overlap"
+                                        "SELECT c.document_id, d.path, c.page, c.path, c.text, c.start, c.overlap, d.hash"
                                         " FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.id = ?1",
                                         "i", chunk);
   if (s == NULL || ing_database_step (db, s, error) != 1)
@@ -313,6 +350,7 @@ ing_document_table_dup_passage (IngDatabase *db, gint64 chunk, GError **error)
   p->text = ing_database_column_text (s, 4);
   p->start = (guint64) sqlite3_column_int64 (s, 5);
   p->overlap = (gsize) CLAMP (sqlite3_column_int64 (s, 6), 0, (gint64) strlen (p->text));
+  p->hash = ing_database_column_text (s, 7);
   sqlite3_reset (s);
   return p;
 }

@@ -16,6 +16,7 @@ typedef struct
   guint n_pages, n_chunks;
   guint embedder; /* number of the model of its vectors (ing-embedder.h) */
   guint plan;     /* ing_embedder_get_plan () when it became READY */
+  gboolean gone;  /* the file is not there any more */
 } IngDocumentRow;
 void ing_document_row_free (IngDocumentRow *row);
 
@@ -24,6 +25,9 @@ GPtrArray *ing_document_table_read (IngDatabase *db, GError **error); /* of IngD
 gboolean ing_document_table_write (IngDatabase *db, const IngDocumentRow *row, GError **error);
 gboolean ing_document_table_erase_chunks (IngDatabase *db, gint64 document, GError **error);
 gboolean ing_document_table_erase (IngDatabase *db, gint64 document, GError **error);
+/* The index of words still holds those of what was erased until its parts are merged: does a piece of that. *@more FALSE:
+ * nothing is left, and the journal does not hold it either. @first: the first piece. FALSE on error. */
+gboolean ing_document_table_compact (IngDatabase *db, gboolean first, gboolean *more, GError **error);
 
 /* What another document of @row's hash was read to becomes @row's too, vectors included, when its chunks would have the
  * same prefix. *@copied says whether there is one. Fills @row. In a transaction of its own. FALSE on error. */
@@ -44,9 +48,10 @@ gboolean ing_document_table_keep_vectors (IngDatabase *db, gint64 document, guin
 gboolean ing_document_table_list_unembedded (IngDatabase *db, gint64 document, guint n, GArray *ids,
                                              GPtrArray *texts, GError **error);
 
-gboolean ing_owner_table_add (IngDatabase *db, gint64 owner, gint64 document, GError **error);
+/* @found: in a folder of the owner; one that was added by itself stays that. */
+gboolean ing_owner_table_add (IngDatabase *db, gint64 owner, gint64 document, gboolean found, GError **error);
 gboolean ing_owner_table_remove (IngDatabase *db, gint64 owner, gint64 document, GError **error);
-/* Pairs owner, document as gint64[2]. */
+/* Pairs owner, document, and whether found, as gint64[3]. */
 GArray *ing_owner_table_read (IngDatabase *db, GError **error);
 
 /* NULL when it is not there. */

@@ -38,6 +38,7 @@ ing_document_finalize (GObject *object)
   g_free (self->name);
   g_clear_error (&self->error);
   g_clear_object (&self->cancellable);
+  g_array_unref (self->owners);
   G_OBJECT_CLASS (ing_document_parent_class)->finalize (object);
 }
 
@@ -57,6 +58,7 @@ ing_document_class_init (IngDocumentClass *klass)
 static void
 ing_document_init (IngDocument *self)
 {
+  self->owners = g_array_new (FALSE, FALSE, sizeof (IngOwner));
 }
 
 /* Marks, overrides and isolates of the Unicode Bidirectional Algorithm (UAX 9, table 4). */
@@ -111,6 +113,40 @@ ing_document_set_fraction (IngDocument *self, double fraction)
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_FRACTION]);
 }
 
+void
+ing_document_take_work_row (IngDocument *self, IngDocumentRow *row)
+{
+  g_free (row->path);
+  row->path = g_strdup (self->row->path);
+  row->gone = self->row->gone;
+  ing_document_take_row (self, row);
+}
+
+void
+ing_document_set_state (IngDocument *self, IngDocumentState state)
+{
+  self->row->state = state;
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_STATE]);
+}
+
+const IngOwner *
+ing_document_find_owner (IngDocument *self, gint64 owner)
+{
+  for (guint i = 0; i < self->owners->len; i++)
+    if (g_array_index (self->owners, IngOwner, i).owner == owner)
+      return &g_array_index (self->owners, IngOwner, i);
+  return NULL;
+}
+
+gboolean
+ing_document_is_behind (IngDocument *self)
+{
+  for (guint i = 0; i < self->owners->len; i++)
+    if (g_array_index (self->owners, IngOwner, i).owner >= 0)
+      return FALSE;
+  return TRUE;
+}
+
 IngDocumentRow *
 ing_document_row_copy (const IngDocumentRow *row)
 {
@@ -159,6 +195,12 @@ ing_document_get_state (IngDocument *self)
   return self->row->state;
 }
 
+gboolean
+ing_document_get_gone (IngDocument *self)
+{
+  return self->row->gone;
+}
+
 double
 ing_document_get_fraction (IngDocument *self)
 {
@@ -189,6 +231,7 @@ ing_passage_copy (const IngPassage *passage)
   IngPassage *copy = g_memdup2 (passage, sizeof *passage);
   copy->document = g_strdup (passage->document);
   copy->path = g_strdup (passage->path);
+  copy->hash = g_strdup (passage->hash);
   copy->heading = g_strdup (passage->heading);
   copy->text = g_strdup (passage->text);
   return copy;
@@ -201,6 +244,7 @@ ing_passage_free (IngPassage *passage)
     return;
   g_free (passage->document);
   g_free (passage->path);
+  g_free (passage->hash);
   g_free (passage->heading);
   g_free (passage->text);
   g_free (passage);

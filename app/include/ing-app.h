@@ -5,6 +5,7 @@
 #include "ing-ask.h"
 #include "ing-catalogue.h"
 #include "ing-citations.h"
+#include "ing-collections.h"
 #include "ing-conversation-list.h"
 #include "ing-conversation.h"
 #include "ing-document-library.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All documents: a GListModel of IngDocument. A document belongs to owners: conversations by their id (> 0), or a
- * request of the terminal (0, kept as a cache). Files are read by the confined reader, cut into chunks and found by
+/* All documents: a GListModel of IngDocument. A document belongs to owners: conversations by their id (> 0), collections
+ * (< 0, ing-collections.h), or a request of the terminal (0, kept as a cache). Files are read by the confined reader, cut into chunks and found by
  * words and by meaning. The index is a database of its own, documents.sqlite. Main thread only; nothing blocks. */
 #pragma once
 
@@ -25,8 +25,13 @@ char **ing_document_library_scan_sync (const char *folder, GError **error);
 /* Try one again that failed. */
 void ing_document_library_retry (IngDocumentLibrary *self, IngDocument *document);
 IngDocument *ing_document_library_lookup (IngDocumentLibrary *self, gint64 id); /* borrowed; NULL */
+/* One with this content whose file is there; borrowed; NULL. */
+IngDocument *ing_document_library_find_content (IngDocumentLibrary *self, const char *hash);
 /* Documents of @owner, of IngDocument, kept up to date. Caller unrefs. */
 GListModel *ing_document_library_dup_list (IngDocumentLibrary *self, gint64 owner);
+/* …of @conversation and of the collections that it asks. */
+GListModel *ing_document_library_dup_asked (IngDocumentLibrary *self, gint64 conversation);
+IngDocument *ing_document_library_find (IngDocumentLibrary *self, const char *path); /* absolute; borrowed; NULL */
 
 /* What a search found: passages, best first. @found FALSE: nothing relevant, these are the nearest. */
 typedef struct

@@ -25,7 +25,8 @@ typedef struct
   GCancellable *enough; /* cancelled: what has been read so far is the result; may be NULL */
 } IngDocumentQuery;
 
-/* Waits until each of @documents (of IngDocument) can be found by words (or failed), then looks. Few short documents are
+/* Waits until each of @documents (of IngDocument) can be found by words (or failed), then looks; for those that only
+ * collections have it does not wait, once others can be found. Files that are gone are not looked into. Few short documents are
  * taken whole, in their order; of others the passages that say most. A question about all of it takes them whole when
  * they fit half the context, else notes of each part (passages too), made with what the question asks for in mind. The source object of the result is @documents. */
 void ing_document_question_async (IngDocumentLibrary *library, GListModel *documents, const IngDocumentQuery *query,

@@ -27,6 +27,9 @@ const char *ing_document_get_name (IngDocument *self);  /* of the file, to show:
 const char *ing_document_get_title (IngDocument *self); /* its own; "" if it has none */
 const char *ing_document_get_kind (IngDocument *self);  /* "pdf", "docx", …; "" until read */
 IngDocumentState ing_document_get_state (IngDocument *self);
+/* The file is not there any more (of files in folders and collections that are watched): it is not searched. Notified as
+ * "state". */
+gboolean ing_document_get_gone (IngDocument *self);
 double ing_document_get_fraction (IngDocument *self); /* 0 … 1, < 0 = unknown */
 guint ing_document_get_n_pages (IngDocument *self);
 guint ing_document_get_n_passages (IngDocument *self);
@@ -42,6 +45,7 @@ typedef struct
   gint64 document_id, id;
   char *document; /* name */
   char *path;     /* of the file */
+  char *hash;     /* of its content when it was read; "" if unknown */
   guint page;     /* 0 = none */
   char *heading;  /* path of headings; "" if none */
   char *text;

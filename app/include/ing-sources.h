@@ -17,4 +17,7 @@ GPtrArray *ing_sources_dup (IngMessage *question);
 /* "lease.pdf, page 3 › Rent". Caller frees. */
 char *ing_sources_dup_place (const IngPassage *passage);
 
+/* Where the file of @passage is: where it was read, or where the same content has moved to. Caller frees. */
+char *ing_sources_dup_path (IngDocumentLibrary *library, const IngPassage *passage);
+
 G_END_DECLS

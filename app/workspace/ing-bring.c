@@ -308,7 +308,9 @@ bring_documents (IngBring *self, GCancellable *cancellable, GError **error)
     }
   merge->from = self->documents;
   merge->owners = self->merge.ids;
-  return ing_document_merge_run (merge, cancellable, error);
+  gboolean ok = ing_document_merge_run (merge, cancellable, error);
+  self->keep_databases = self->keep_databases || merge->n_collections > 0;
+  return ok;
 }
 
 static void

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ing-conversation-list-private.h"
+#include "ing-collections.h"
 #include "ing-data-lock.h"
 #include "ing-database-backup.h"
 #include "ing-document-private.h"
@@ -440,6 +441,8 @@ on_opened (GObject *source, GAsyncResult *result, gpointer user_data)
   ing_document_library_fill (self->documents);
   if (o->conversations != NULL)
     ing_document_library_keep_owners (self->documents, is_conversation, self);
+  if (self->open_problem == NULL && strcmp (self->owner, "window") == 0)
+    ing_collections_start (ing_document_library_get_collections (self->documents));
   set_state (self, self->open_problem != NULL ? ING_STORAGE_MEMORY : ING_STORAGE_OK,
              self->open_problem);
   if (self->backup_id == 0)

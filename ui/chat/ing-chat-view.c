@@ -487,6 +487,13 @@ ing_chat_view_set_conversation (IngChatView *self, IngConversation *conversation
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_CONVERSATION]);
 }
 
+IngWorkspace *
+ing_chat_view_get_workspace (IngChatView *self)
+{
+  g_return_val_if_fail (ING_IS_CHAT_VIEW (self), NULL);
+  return self->workspace;
+}
+
 IngConversation *
 ing_chat_view_get_conversation (IngChatView *self)
 {

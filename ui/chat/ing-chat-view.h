@@ -16,6 +16,7 @@ G_DECLARE_FINAL_TYPE (IngChatView, ing_chat_view, ING, CHAT_VIEW, GtkWidget)
 
 /* @workspace is set once, before anything else. */
 void ing_chat_view_set_workspace (IngChatView *self, IngWorkspace *workspace);
+IngWorkspace *ing_chat_view_get_workspace (IngChatView *self);
 
 /* Show @conversation (loads it where needed); never NULL once there is a workspace. */
 void ing_chat_view_set_conversation (IngChatView *self, IngConversation *conversation);

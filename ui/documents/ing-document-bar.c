@@ -24,7 +24,8 @@ struct _IngDocumentBar
 
   IngWorkspace *workspace;
   IngConversation *conversation;
-  GListModel *documents;
+  GListModel *documents; /* of the conversation itself */
+  GListModel *asked;     /* …and of the collections that it asks */
   guint chips_id; /* 0 = the chips show the documents */
   GCancellable *looking; /* NULL = nothing is looked for */
   GCancellable *enough;  /* of the same */
@@ -47,6 +48,12 @@ static IngDocumentLibrary *
 get_library (IngDocumentBar *self)
 {
   return ing_workspace_get_documents (self->workspace);
+}
+
+static IngCollections *
+get_collections (IngDocumentBar *self)
+{
+  return ing_document_library_get_collections (get_library (self));
 }
 
 /* ---------------------------------------------------------------- chips */
@@ -92,24 +99,25 @@ documents_changed_cb (IngDocumentBar *self)
 {
   if (self->chips_id == 0)
     self->chips_id = g_idle_add (chips_cb, self);
-  if (self->documents == NULL || g_list_model_get_n_items (self->documents) == 0)
-    ing_document_bar_stop (self);
 }
 
 static void
-add_files (IngDocumentBar *self, IngConversation *conversation, const char *const *paths, const char *title)
+asked_changed_cb (IngDocumentBar *self)
 {
-  IngDocument *first = NULL;
+  if (g_list_model_get_n_items (self->asked) == 0)
+    ing_document_bar_stop (self);
+}
 
-  for (guint i = 0; paths[i] != NULL; i++)
-    {
-      IngDocument *document
-          = ing_document_library_add (get_library (self), ing_conversation_get_id (conversation), paths[i]);
+/* Files, and folders, which are followed from now on. */
+static void
+add_paths (IngDocumentBar *self, IngConversation *conversation, const char *const *paths)
+{
+  g_autofree char *title = paths[0] != NULL ? g_filename_display_basename (paths[0]) : NULL;
 
-      first = first != NULL ? first : document;
-    }
-  if (first != NULL)
-    ing_conversation_suggest_title (conversation, title != NULL ? title : ing_document_get_name (first));
+  if (title == NULL)
+    return;
+  ing_collections_add (get_collections (self), ing_conversation_get_id (conversation), paths);
+  ing_conversation_suggest_title (conversation, title);
 }
 
 /* ---------------------------------------------------------------- folders */
@@ -157,7 +165,7 @@ scanned_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   if (error != NULL)
     ing_problem_box_set_error (self->problem_box, error);
   else if (paths[0] != NULL)
-    add_files (self, folder->conversation, (const char *const *) paths, name);
+    add_paths (self, folder->conversation, (const char *const[]){ folder->path, NULL });
   else
     {
       text = g_strdup_printf (_("There are no documents in “%s”"), name);
@@ -196,7 +204,7 @@ ing_document_bar_add (IngDocumentBar *self, const char *const *paths)
     else
       g_strv_builder_add (builder, paths[i]);
   files = g_strv_builder_end (builder);
-  add_files (self, self->conversation, (const char *const *) files, NULL);
+  add_paths (self, self->conversation, (const char *const *) files);
 }
 
 static void
@@ -305,7 +313,7 @@ looked_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   IngFound *found = ing_document_question_finish (result, &error);
 
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) || self->box == NULL
-      || G_LIST_MODEL (source) != self->documents || self->pending == NULL)
+      || G_LIST_MODEL (source) != self->asked || self->pending == NULL)
     {
       ing_found_free (found);
       return;
@@ -361,7 +369,7 @@ ing_document_bar_ask (IngDocumentBar *self, const char *text)
   IngDocumentQuery query;
 
   g_return_val_if_fail (ING_IS_DOCUMENT_BAR (self), FALSE);
-  if (self->documents == NULL || g_list_model_get_n_items (self->documents) == 0)
+  if (self->asked == NULL || g_list_model_get_n_items (self->asked) == 0)
     return FALSE;
   forget (self);
   self->pending = g_strdup (text);
@@ -373,7 +381,7 @@ ing_document_bar_ask (IngDocumentBar *self, const char *text)
                                .progress = parts_cb,
                                .progress_data = self,
                                .enough = self->enough };
-  ing_document_question_async (get_library (self), self->documents, &query, self->looking, looked_cb,
+  ing_document_question_async (get_library (self), self->asked, &query, self->looking, looked_cb,
                                g_object_ref (self));
   return TRUE;
 }
@@ -417,6 +425,9 @@ ing_document_bar_set_conversation (IngDocumentBar *self, IngWorkspace *workspace
   if (self->documents != NULL)
     g_signal_handlers_disconnect_by_data (self->documents, self);
   g_clear_object (&self->documents);
+  if (self->asked != NULL)
+    g_signal_handlers_disconnect_by_data (self->asked, self);
+  g_clear_object (&self->asked);
   g_set_object (&self->workspace, workspace);
   g_set_object (&self->conversation, conversation);
   ing_document_bar_stop (self);
@@ -424,6 +435,8 @@ ing_document_bar_set_conversation (IngDocumentBar *self, IngWorkspace *workspace
     {
       self->documents = ing_document_library_dup_list (get_library (self), ing_conversation_get_id (conversation));
       g_signal_connect_swapped (self->documents, "items-changed", G_CALLBACK (documents_changed_cb), self);
+      self->asked = ing_document_library_dup_asked (get_library (self), ing_conversation_get_id (conversation));
+      g_signal_connect_swapped (self->asked, "items-changed", G_CALLBACK (asked_changed_cb), self);
     }
   show_chips (self);
 }
@@ -449,6 +462,9 @@ ing_document_bar_dispose (GObject *object)
   if (self->documents != NULL)
     g_signal_handlers_disconnect_by_data (self->documents, self);
   g_clear_object (&self->documents);
+  if (self->asked != NULL)
+    g_signal_handlers_disconnect_by_data (self->asked, self);
+  g_clear_object (&self->asked);
   g_clear_object (&self->conversation);
   g_clear_object (&self->workspace);
   g_clear_pointer (&self->pending, g_free);

@@ -30,6 +30,8 @@ dup_state (IngDocument *document)
   double fraction = ing_document_get_fraction (document);
   guint n = ing_document_get_n_pages (document);
 
+  if (ing_document_get_gone (document))
+    return g_strdup (_("not there any more"));
   switch (ing_document_get_state (document))
     {
     case ING_DOCUMENT_WAITING:
@@ -49,7 +51,8 @@ dup_state (IngDocument *document)
 static void
 update (IngDocumentChip *self)
 {
-  gboolean failed = ing_document_get_state (self->document) == ING_DOCUMENT_FAILED;
+  gboolean failed = ing_document_get_state (self->document) == ING_DOCUMENT_FAILED
+                    && !ing_document_get_gone (self->document);
   g_autofree char *state = dup_state (self->document);
   g_autofree char *why = failed ? ing_error_to_sentence (ing_document_get_error (self->document)) : NULL;
   g_autofree char *label = g_strdup_printf ("%s, %s", ing_document_get_name (self->document), state);
@@ -69,7 +72,7 @@ update (IngDocumentChip *self)
 static void
 remove_cb (IngDocumentChip *self)
 {
-  ing_document_library_remove (self->library, self->owner, self->document);
+  ing_collections_remove_document (ing_document_library_get_collections (self->library), self->owner, self->document);
 }
 
 static void

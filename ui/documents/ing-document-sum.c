@@ -34,7 +34,7 @@ update (IngDocumentSum *self)
       g_autoptr (IngDocument) document = g_list_model_get_item (self->documents, i);
       IngDocumentState is = ing_document_get_state (document);
 
-      n_done += is == ING_DOCUMENT_WORDS || is == ING_DOCUMENT_READY || is == ING_DOCUMENT_FAILED;
+      n_done += ing_document_get_gone (document) || is == ING_DOCUMENT_WORDS || is == ING_DOCUMENT_READY || is == ING_DOCUMENT_FAILED;
       n_failed += is == ING_DOCUMENT_FAILED;
     }
   if (n_done < n)
@@ -64,17 +64,7 @@ tick_cb (gpointer user_data)
 static void
 remove_all_cb (IngDocumentSum *self)
 {
-  g_autoptr (GListModel) documents = g_object_ref (self->documents);
-  g_autoptr (IngDocumentLibrary) library = g_object_ref (self->library);
-  gint64 owner = self->owner;
-
-  for (guint n = g_list_model_get_n_items (documents); n > 0; n--)
-    {
-      g_autoptr (IngDocument) document = g_list_model_get_item (documents, n - 1);
-
-      if (document != NULL)
-        ing_document_library_remove (library, owner, document);
-    }
+  ing_collections_clear (ing_document_library_get_collections (self->library), self->owner);
 }
 
 static void

@@ -241,7 +241,7 @@ new_header (Source *source)
 }
 
 void
-ing_source_window_present (GtkWidget *from, const IngPassage *passage)
+ing_source_window_present (GtkWidget *from, IngDocumentLibrary *library, const IngPassage *passage)
 {
   GtkRoot *root = gtk_widget_get_root (from);
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
@@ -253,6 +253,8 @@ ing_source_window_present (GtkWidget *from, const IngPassage *passage)
 
   source->window = GTK_WINDOW (adw_window_new ());
   source->passage = ing_passage_copy (passage);
+  g_free (source->passage->path);
+  source->passage->path = ing_sources_dup_path (library, passage);
   source->page = passage->page;
   g_object_set_data_full (G_OBJECT (source->window), "source", source, source_free);
   gtk_window_set_title (source->window, passage->document);

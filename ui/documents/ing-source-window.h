@@ -9,7 +9,7 @@
 
 G_BEGIN_DECLS
 
-/* Opens a window beside that of @from. @passage is copied. */
-void ing_source_window_present (GtkWidget *from, const IngPassage *passage);
+/* Opens a window beside that of @from. @passage is copied; a file that has moved is looked for in @library. */
+void ing_source_window_present (GtkWidget *from, IngDocumentLibrary *library, const IngPassage *passage);
 
 G_END_DECLS

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ing-sources-box.h"
 
+#include "ing-chat-view.h"
 #include "ing-source-window.h"
 
 #include <glib/gi18n-lib.h>
@@ -30,9 +31,14 @@ ing_sources_box_get_passages (IngSourcesBox *self)
 void
 ing_sources_box_open (IngSourcesBox *self, guint number)
 {
+  GtkWidget *view;
+
   g_return_if_fail (ING_IS_SOURCES_BOX (self));
-  if (self->passages != NULL && number > 0 && number <= self->passages->len)
-    ing_source_window_present (GTK_WIDGET (self), self->passages->pdata[number - 1]);
+  view = gtk_widget_get_ancestor (GTK_WIDGET (self), ING_TYPE_CHAT_VIEW);
+  if (view != NULL && self->passages != NULL && number > 0 && number <= self->passages->len)
+    ing_source_window_present (GTK_WIDGET (self),
+                               ing_workspace_get_documents (ing_chat_view_get_workspace (ING_CHAT_VIEW (view))),
+                               self->passages->pdata[number - 1]);
 }
 
 static void
