@@ -177,24 +177,33 @@ sum8 (__m256 a)
   return _mm_cvtss_f32 (_mm_add_ss (s, _mm_movehdup_ps (s)));
 }
 
-/* One row of weights against @n <= 4 rows of activations, @m sums each. For a few rows memory is the limit,
- * and one stream of rows, one after the other, is read fastest (eng-product-float-avx512.c). */
+/* One row of weights against @n <= 4 rows of activations, @m sums each. For a few rows memory is
+ * the limit, and one stream of rows, one after the other, is read fastest
+ * (eng-product-float-avx512.c), asked for some way ahead (Zen 3, two threads, F16, of what a plain
+ * read brings: 576 columns 92 % without and 103 % with, 1,536 columns 88 and 93). */
+#define FETCH_AHEAD 2048
 INLINE void
 dots (EngFloatFormat format, const void *w, size_t n_cols, const float *x, size_t x_stride, int n, int m,
       float *y, size_t y_stride)
 {
   __m256 s[4][4];
+  const size_t element = format == ENG_FLOAT_F32 ? 4 : 2;
   size_t c = 0, step = 8 * (size_t) m;
   for (int i = 0; i < n; i++)
     for (int k = 0; k < m; k++)
       s[i][k] = _mm256_setzero_ps ();
   for (; c + step <= n_cols; c += step)
-    for (int k = 0; k < m; k++)
-      {
-        __m256 a = load_weights (format, w, c + 8 * (size_t) k);
-        for (int i = 0; i < n; i++)
-          s[i][k] = _mm256_fmadd_ps (a, _mm256_loadu_ps (x + (size_t) i * x_stride + c + 8 * k), s[i][k]);
-      }
+    {
+      for (size_t line = 0; line < step * element; line += 64)
+        _mm_prefetch ((const char *) w + c * element + FETCH_AHEAD + line, _MM_HINT_T1);
+      for (int k = 0; k < m; k++)
+        {
+          __m256 a = load_weights (format, w, c + 8 * (size_t) k);
+          for (int i = 0; i < n; i++)
+            s[i][k] = _mm256_fmadd_ps (a, _mm256_loadu_ps (x + (size_t) i * x_stride + c + 8 * k),
+                                       s[i][k]);
+        }
+    }
   for (int i = 0; i < n; i++)
     {
       for (int k = 1; k < m; k++)

@@ -364,10 +364,12 @@ add_scaled (EngPack pack, VI sum0, VI sum1, const Scales *s, const float *meta, 
   VF dx = vf_repeat (meta);
   if (groups_of_16 (pack))
     {
-      VF sum = vf_mul (s->d[0], vf_from_i32 (sum0));
+      /* What does not wait for the integer sums comes first (Zen 3, 64 rows: Q6_K 12.8 to 12.0
+       * cycles, Q3_K 10.9 to 9.8). */
+      VF sum
+          = vf_fma (s->m[1], vf_repeat (meta + 3 * t), vf_mul (s->m[0], vf_repeat (meta + 2 * t)));
+      sum = vf_fma (s->d[0], vf_from_i32 (sum0), sum);
       sum = vf_fma (s->d[1], vf_from_i32 (sum1), sum);
-      sum = vf_fma (s->m[0], vf_repeat (meta + 2 * t), sum);
-      sum = vf_fma (s->m[1], vf_repeat (meta + 3 * t), sum);
       return vf_fma (sum, dx, acc);
     }
   acc = vf_fma (vf_mul (s->d[0], dx), vf_from_i32 (sum0), acc);
@@ -376,20 +378,21 @@ add_scaled (EngPack pack, VI sum0, VI sum1, const Scales *s, const float *meta, 
   return acc;
 }
 
+/* Rows of activations whose sums are kept together, ENG_P each: the rows of y may lie a multiple of
+ * a cache's way apart. */
+#define TILE_ROWS 64
+
 /* @n rows of a tile of @t times a sub-block, added to @y. */
 INLINE void
 block_rows (EngPack pack, const VI w[8], const Scales *s, const int8_t *x, const float *meta,
-            size_t t, int n, float *y, size_t ys)
+            size_t t, int n, float *y)
 {
   VI sum0[ROWS], sum1[ROWS];
   dot_rows (pack, w, x, n, 0, groups_of_16 (pack) ? 4 : 8, sum0);
   if (groups_of_16 (pack))
     dot_rows (pack, w, x, n, 4, 8, sum1);
-  for (int r = 0; r < n; r++)
-    {
-      float *to = y + (size_t) r * ys;
-      vf_store (to, add_scaled (pack, sum0[r], sum1[r], s, meta + r, t, vf_load (to)));
-    }
+  for (int r = 0; r < n; r++, y += ENG_P)
+    vf_store (y, add_scaled (pack, sum0[r], sum1[r], s, meta + r, t, vf_load (y)));
 }
 
 #ifndef ENG_VNNI
@@ -423,42 +426,36 @@ widen (const VI w[8], Wide *wide)
     }
 }
 
-/* Rows [r, r + n) of fine activations times them: |sum| <= 32 * 256 * 128 * 2032 < 2^31, and a
- * multiple of 256 below 256 * 2^23: a float holds it. */
+/* @n rows of fine activations times them: |sum| <= 32 * 256 * 128 * 2032 < 2^31, and a multiple of
+ * 256 below 256 * 2^23: a float holds it. */
 INLINE void
-wide_rows (EngPack pack, const Wide *wide, const Scales *s, const EngQuantTile *tile, size_t b,
-           uint32_t r, int n, float *y, size_t ys)
+wide_rows (EngPack pack, const Wide *wide, const Scales *s, const int16_t *x, const float *meta,
+           size_t t, int n, float *y)
 {
-  size_t t = tile->n_rows;
-  const int16_t *x = tile->q16 + (b * t + r) * 32;
-  const float *meta = tile->meta + b * ENG_QUANT_META * t + r;
   VI sum[ROWS];
 #pragma GCC unroll 16
   for (int v = 0; v < 16; v++)
-    for (int i = 0; i < n; i++)
+    for (int r = 0; r < n; r++)
       {
-        VI pairs = vi_madd (vi_load (&wide->w[v]), vi_repeat4 (x + 32 * i + 2 * v));
-        sum[i] = v == 0 ? pairs : vi_add32 (sum[i], pairs);
-        ENG_IN_ORDER (sum[i]);
+        VI pairs = vi_madd (vi_load (&wide->w[v]), vi_repeat4 (x + 32 * r + 2 * v));
+        sum[r] = v == 0 ? pairs : vi_add32 (sum[r], pairs);
+        ENG_IN_ORDER (sum[r]);
       }
-  for (int i = 0; i < n; i++)
-    {
-      float *to = y + (size_t) i * ys;
-      vf_store (to, add_scaled (pack, sum[i], vi_zero (), s, meta + i, t, vf_load (to)));
-    }
+  for (int r = 0; r < n; r++, y += ENG_P)
+    vf_store (y, add_scaled (pack, sum[r], vi_zero (), s, meta + r, t, vf_load (y)));
 }
 
 INLINE void
-wide_block (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *x, size_t b, float *y,
-            size_t ys)
+wide_block (EngPack pack, const VI w[8], const Scales *s, const int16_t *x, const float *meta,
+            size_t t, uint32_t n, float *y)
 {
   Wide wide;
-  uint32_t t = x->n_rows, r = 0;
+  uint32_t r = 0;
   widen (w, &wide);
-  for (; r + ROWS <= t; r += ROWS, y += ROWS * ys)
-    wide_rows (pack, &wide, s, x, b, r, ROWS, y, ys);
-  for (; r < t; r++, y += ys)
-    wide_rows (pack, &wide, s, x, b, r, 1, y, ys);
+  for (; r + ROWS <= n; r += ROWS, x += 32 * ROWS, y += ROWS * ENG_P)
+    wide_rows (pack, &wide, s, x, meta + r, t, ROWS, y);
+  for (; r < n; r++, x += 32, y += ENG_P)
+    wide_rows (pack, &wide, s, x, meta + r, t, 1, y);
 }
 
 /* One row of fine activations, straight from the codes. */
@@ -514,10 +511,8 @@ single_block (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *
 /* Codes with an offset and many rows. Eight byte products a row leave the multipliers as the limit (Zen 4:
  * one 512-bit product a cycle, and every float multiplication takes its place), additions go elsewhere: so
  * the offset is added to the integer sum, offset * sum of x, rather than multiplied by the scale. */
-#define OFFSET_ROWS 64
-
 INLINE void
-fill_offsets (EngPack pack, const float *meta, size_t t, uint32_t n, float offsets[2][OFFSET_ROWS])
+fill_offsets (EngPack pack, const float *meta, size_t t, uint32_t n, float offsets[2][TILE_ROWS])
 {
   const float offset = (float) code_offset (pack);
   const float *first = meta + 2 * t, *last = meta + 3 * t;
@@ -538,17 +533,16 @@ fill_offsets (EngPack pack, const float *meta, size_t t, uint32_t n, float offse
 }
 
 INLINE void
-rows_with_offsets (EngPack pack, const VI w[8], const Scales *s, const int8_t *x, const float *meta, int n,
-                   const float *offset0, const float *offset1, float *y, size_t ys)
+rows_with_offsets (EngPack pack, const VI w[8], const Scales *s, const int8_t *x, const float *meta,
+                   int n, const float *offset0, const float *offset1, float *y)
 {
   VI sum0[ROWS], sum1[ROWS];
   dot_rows (pack, w, x, n, 0, groups_of_16 (pack) ? 4 : 8, sum0);
   if (groups_of_16 (pack))
     dot_rows (pack, w, x, n, 4, 8, sum1);
-  for (int r = 0; r < n; r++)
+  for (int r = 0; r < n; r++, y += ENG_P)
     {
-      float *to = y + (size_t) r * ys;
-      VF sum = vf_add (vf_from_i32 (sum0[r]), vf_repeat (offset0 + r)), acc = vf_load (to);
+      VF sum = vf_add (vf_from_i32 (sum0[r]), vf_repeat (offset0 + r)), acc = vf_load (y);
       if (groups_of_16 (pack))
         {
           VF other = vf_add (vf_from_i32 (sum1[r]), vf_repeat (offset1 + r));
@@ -557,56 +551,50 @@ rows_with_offsets (EngPack pack, const VI w[8], const Scales *s, const int8_t *x
         }
       else
         acc = vf_fma (vf_mul (sum, vf_repeat (meta + r)), s->d[0], acc);
-      vf_store (to, acc);
+      vf_store (y, acc);
     }
 }
 
 INLINE void
-tile_with_offsets (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *x, size_t b, float *y,
-                   size_t ys)
+block_with_offsets (EngPack pack, const VI w[8], const Scales *s, const int8_t *x,
+                    const float *meta, size_t t, uint32_t n, float *y)
 {
-  float offsets[2][OFFSET_ROWS];
-  size_t t = x->n_rows;
-  const int8_t *q = x->q + b * t * 32;
-  const float *meta = x->meta + b * ENG_QUANT_META * t;
-  for (uint32_t r0 = 0, n; r0 < t; r0 += n)
-    {
-      n = t - r0 < OFFSET_ROWS ? (uint32_t) t - r0 : OFFSET_ROWS;
-      fill_offsets (pack, meta + r0, t, n, offsets);
-      uint32_t r = 0;
-      for (; r + ROWS <= n; r += ROWS, q += 32 * ROWS, y += ROWS * ys)
-        rows_with_offsets (pack, w, s, q, meta + r0 + r, ROWS, &offsets[0][r], &offsets[1][r], y, ys);
-      for (; r < n; r++, q += 32, y += ys)
-        rows_with_offsets (pack, w, s, q, meta + r0 + r, 1, &offsets[0][r], &offsets[1][r], y, ys);
-    }
+  float offsets[2][TILE_ROWS];
+  uint32_t r = 0;
+  fill_offsets (pack, meta, t, n, offsets);
+  for (; r + ROWS <= n; r += ROWS, x += 32 * ROWS, y += ROWS * ENG_P)
+    rows_with_offsets (pack, w, s, x, meta + r, ROWS, &offsets[0][r], &offsets[1][r], y);
+  for (; r < n; r++, x += 32, y += ENG_P)
+    rows_with_offsets (pack, w, s, x, meta + r, 1, &offsets[0][r], &offsets[1][r], y);
 }
 #endif
 
+/* Rows [r0, r0 + n) of the tile, at most TILE_ROWS, times sub-block @b, added to @y [n][ENG_P]. */
 INLINE void
-tile_block (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *x, size_t b, float *y,
-            size_t ys)
+tile_block (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *tile, size_t b,
+            uint32_t r0, uint32_t n, float *y)
 {
-  size_t t = x->n_rows;
+  const size_t t = tile->n_rows;
+  const int8_t *x = tile->q + (b * t + r0) * 32;
+  const float *meta = tile->meta + b * ENG_QUANT_META * t + r0;
   uint32_t r = 0;
 #ifndef ENG_VNNI
   if (code_bits (pack) == 8)
     {
-      wide_block (pack, w, s, x, b, y, ys);
+      wide_block (pack, w, s, tile->q16 + (b * t + r0) * 32, meta, t, n, y);
       return;
     }
 #else
-  if (code_offset (pack) != 0 && t >= 2 * ROWS)
+  if (code_offset (pack) != 0 && n >= 2 * ROWS)
     {
-      tile_with_offsets (pack, w, s, x, b, y, ys);
+      block_with_offsets (pack, w, s, x, meta, t, n, y);
       return;
     }
 #endif
-  const int8_t *q = x->q + b * t * 32;
-  const float *meta = x->meta + b * ENG_QUANT_META * t;
-  for (; r + ROWS <= t; r += ROWS, q += 32 * ROWS, y += ROWS * ys)
-    block_rows (pack, w, s, q, meta + r, t, ROWS, y, ys);
-  for (; r < t; r++, q += 32, y += ys)
-    block_rows (pack, w, s, q, meta + r, t, 1, y, ys);
+  for (; r + ROWS <= n; r += ROWS, x += 32 * ROWS, y += ROWS * ENG_P)
+    block_rows (pack, w, s, x, meta + r, t, ROWS, y);
+  for (; r < n; r++, x += 32, y += ENG_P)
+    block_rows (pack, w, s, x, meta + r, t, 1, y);
 }
 
 /* The scales of a super-block are read before its planes but stand behind them: the processor's own
@@ -647,14 +635,16 @@ single_row (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTil
   vf_store (y, acc);
 }
 
+/* Rows [r0, r0 + n) of the tile, at most TILE_ROWS. */
 INLINE void
-rows_of_tile (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTile *x, float *y,
-              size_t ys)
+rows_of_tile (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTile *x, uint32_t r0,
+              uint32_t n, float *y, size_t ys)
 {
   const int n_sub = sub_blocks (pack);
   const size_t sub = planes_bytes (pack);
-  for (size_t r = 0; r < x->n_rows; r++)
-    vf_store (y + r * ys, vf_zero ());
+  float sums[TILE_ROWS * ENG_P] __attribute__ ((aligned (64)));
+  for (uint32_t r = 0; r < n; r++)
+    vf_store (sums + r * ENG_P, vf_zero ());
   for (size_t b = 0; b < n_cols / 32; panel += n_sub * sub + scales_bytes (pack))
     {
       const uint8_t *scales = panel + n_sub * sub;
@@ -664,9 +654,11 @@ rows_of_tile (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantT
           VI w[8];
           load_codes (pack, panel + i * sub, w);
           Scales s = load_scales (pack, scales, i, super);
-          tile_block (pack, w, &s, x, b, y, ys);
+          tile_block (pack, w, &s, x, b, r0, n, sums);
         }
     }
+  for (uint32_t r = 0; r < n; r++)
+    vf_store (y + (r0 + r) * ys, vf_load (sums + r * ENG_P));
 }
 
 INLINE void
@@ -676,7 +668,9 @@ product (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTile *
   if (x->n_rows == 1)
     single_row (pack, panel, n_cols, x, y);
   else
-    rows_of_tile (pack, panel, n_cols, x, y, ys);
+    for (uint32_t r0 = 0; r0 < x->n_rows; r0 += TILE_ROWS)
+      rows_of_tile (pack, panel, n_cols, x, r0,
+                    x->n_rows - r0 < TILE_ROWS ? x->n_rows - r0 : TILE_ROWS, y, ys);
 }
 
 #define ENG_PRODUCT(name)                                                                          \
