@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What this processor can do, to hold the engine's figures against: multiply-and-add of bytes from
- * registers, in the widest form that it has, and reading of memory larger than its caches.
+/* What this processor can do, to hold the engine's figures against: multiply-and-add of bytes and
+ * of floats from registers, in the widest form that it has, and reading of memory larger than its
+ * caches.
  *
- *   limits [THREADS]     prints one JSON object; 10^9 operations (a multiplication and an addition are
- *                        two) and 10^9 bytes a second of all threads together, best of seven */
+ *   limits [THREADS]     prints one JSON object; 10^9 operations (a multiplication and an addition
+ * are two) and 10^9 bytes a second of all threads together, best of seven
+ *
+ * With byte dot products (VNNI) one instruction is one register of products. Without, a product of
+ * whole bytes that must be exact is three: vpmaddubsw, vpmaddwd, vpaddd ("int8_gops"; widened to 16
+ * bits and multiplied by two vpmaddwd and two vpaddd it is as many multiplications, and no faster).
+ * Codes of four bits are cheaper: eight registers of them can be summed in 16 bits before they are
+ * widened ("int4_gops"). */
 #include <immintrin.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -60,14 +67,51 @@ now (void)
     return sizeof (type);                                                                          \
   }
 #define PRODUCTS_PER_ROUND 10.0
+#define CODES_REGISTERS 8
 
 #if defined __x86_64__
+/* As instructions: the compiler would see that all sums are given the same. */
+__attribute__ ((target ("avx2"))) static inline __m256i
+byte_pairs (__m256i a, __m256i b)
+{
+  __m256i pairs;
+  __asm__ volatile("vpmaddubsw %2, %1, %0" : "=x"(pairs) : "x"(a), "x"(b));
+  return pairs;
+}
+
 __attribute__ ((target ("avx2"))) static inline __m256i
 multiply_pairs (__m256i sum, __m256i a, __m256i b)
 {
-  return _mm256_add_epi32 (sum, _mm256_madd_epi16 (_mm256_maddubs_epi16 (a, b), _mm256_set1_epi16 (1)));
+  return _mm256_add_epi32 (sum, _mm256_madd_epi16 (byte_pairs (a, b), _mm256_set1_epi16 (1)));
 }
+
+/* Eight registers in one sum of 16 bits. */
+__attribute__ ((target ("avx2"))) static inline __m256i
+multiply_codes (__m256i sum, __m256i a, __m256i b)
+{
+  __m256i s16 = byte_pairs (a, b);
+#pragma GCC unroll 8
+  for (int i = 1; i < CODES_REGISTERS; i++)
+    s16 = _mm256_add_epi16 (s16, byte_pairs (a, b));
+  return _mm256_add_epi32 (sum, _mm256_madd_epi16 (s16, _mm256_set1_epi16 (1)));
+}
+
+__attribute__ ((target ("avx2,fma"))) static inline __m256
+multiply_floats (__m256 sum, __m256 a, __m256 b)
+{
+  return _mm256_fmadd_ps (a, b, sum);
+}
+
+__attribute__ ((target ("avx512f"))) static inline __m512
+multiply_wide_floats (__m512 sum, __m512 a, __m512 b)
+{
+  return _mm512_fmadd_ps (a, b, sum);
+}
+
 MULTIPLY (avx2, "avx2", __m256i, _mm256_setzero_si256, multiply_pairs, "x")
+MULTIPLY (codes_avx2, "avx2", __m256i, _mm256_setzero_si256, multiply_codes, "x")
+MULTIPLY (floats_avx2, "avx2,fma", __m256, _mm256_setzero_ps, multiply_floats, "x")
+MULTIPLY (floats_avx512, "avx512f", __m512, _mm512_setzero_ps, multiply_wide_floats, "v")
 MULTIPLY (avx_vnni, "avxvnni,avx2", __m256i, _mm256_setzero_si256, _mm256_dpbusd_avx_epi32, "x")
 MULTIPLY (avx512_vnni, "avx512vnni,avx512f", __m512i, _mm512_setzero_si512, _mm512_dpbusd_epi32, "v")
 
@@ -158,18 +202,28 @@ main (int argc, char **argv)
     }
   madvise (data, READ_BYTES, MADV_HUGEPAGE);
   memset (data, 1, READ_BYTES);
+  bool wide_floats = (tiers & ENG_CPU_TIER_AVX512) != 0;
   double multiply = best_seconds (wide ? multiply_avx512_vnni : vnni ? multiply_avx_vnni : multiply_avx2,
                                   data, READ_BYTES, n);
-  double bytes = wide ? 64 : 32, ops = 2.0 * bytes * PRODUCTS_PER_ROUND * MULTIPLY_ROUNDS * n;
+  double codes = wide || vnni ? 0 : best_seconds (multiply_codes_avx2, data, READ_BYTES, n);
+  double floats = best_seconds (wide_floats ? multiply_floats_avx512 : multiply_floats_avx2, data,
+                                READ_BYTES, n);
+  double bytes = wide ? 64 : 32, registers = 2.0 * PRODUCTS_PER_ROUND * MULTIPLY_ROUNDS * n;
   double reading = best_seconds (read_avx2, data, READ_BYTES, n);
   char name[128] = "";
   eng_cpu_get_name (name, sizeof name);
   for (char *c = name; *c != '\0'; c++)
     if (*c == '"' || *c == '\\' || (unsigned char) *c < ' ')
       *c = ' ';
-  printf ("{\"cpu\": \"%s\", \"threads\": %u, \"form\": \"%s\", \"int8_gops\": %.1f, \"read_gbs\": %.2f}\n",
-          name, n, wide ? "AVX-512 VNNI" : vnni ? "AVX-VNNI" : "AVX2", ops / multiply * 1e-9,
-          (double) READ_BYTES / reading * 1e-9);
+  printf ("{\"cpu\": \"%s\", \"threads\": %u, \"form\": \"%s\", \"int8_gops\": %.1f, ", name, n,
+          wide   ? "AVX-512 VNNI"
+          : vnni ? "AVX-VNNI"
+                 : "AVX2",
+          bytes * registers / multiply * 1e-9);
+  if (codes > 0)
+    printf ("\"int4_gops\": %.1f, ", bytes * CODES_REGISTERS * registers / codes * 1e-9);
+  printf ("\"float_gflops\": %.1f, \"read_gbs\": %.2f}\n",
+          (wide_floats ? 16 : 8) * registers / floats * 1e-9, (double) READ_BYTES / reading * 1e-9);
   munmap (data, READ_BYTES);
   return 0;
 #endif
