@@ -37,14 +37,14 @@ test_open (void)
   eng_model_unref (&second);
 }
 
-/* The tiny model with the number behind @key replaced; @key must be one of 32 bits, or a tensor's name with @skip
+/* @model with the number behind @key replaced; @key must be one of 32 bits, or a tensor's name with @skip
  * 0 or 8 for the low half of its first or second dimension. */
 static char *
-write_patched (const char *key, uint32_t bits, uint32_t skip)
+write_patched (const char *model, const char *key, uint32_t bits, uint32_t skip)
 {
   g_autofree char *bytes = NULL;
   gsize n;
-  g_assert_true (g_file_get_contents (TINY_MODEL, &bytes, &n, NULL));
+  g_assert_true (g_file_get_contents (model, &bytes, &n, NULL));
   char *at = memmem (bytes, n, key, strlen (key));
   g_assert_nonnull (at);
   memcpy (at + strlen (key) + 4 + skip, &bits, sizeof bits);
@@ -64,7 +64,11 @@ typedef struct
   const char *field;   /* the error's */
   const char *values[2]; /* both are in its text */
   uint32_t skip;       /* bytes between key and number */
+  const char *model;   /* NULL: the tiny one */
 } Damage;
+
+/* Bytes between the key of an array and the 32 bits of its element @i. */
+#define ELEMENT(i) (12 + 4 * (i))
 
 static const Damage damages[] = {
   { "heads-0", "llama.attention.head_count", 0, ENG_ERR_FORMAT, "llama.attention.head_count", { "0", "1" } },
@@ -87,21 +91,38 @@ static const Damage damages[] = {
   { "query-rows-32", "blk.1.attn_q.weight", 32, ENG_ERR_FORMAT, "blk.1.attn_q.weight", { "64", "32" }, 8 },
   { "down-rows-32", "blk.1.ffn_down.weight", 32, ENG_ERR_FORMAT, "blk.1.ffn_down.weight", { "64", "32" }, 8 },
   { "norm-32", "blk.0.attn_norm.weight", 32, ENG_ERR_FORMAT, "blk.0.attn_norm.weight", { "64", "32" } },
+  { "gemma4-no-keys", "gemma4.attention.shared_kv_layers", 5, ENG_ERR_FORMAT, NULL, { "5 of 5", "" }, 0, GEMMA4_MODEL },
+  { "gemma4-no-full-keys", "gemma4.attention.shared_kv_layers", 3, ENG_ERR_FORMAT, NULL, { "layer 2", "" }, 0,
+    GEMMA4_MODEL },
+  { "gemma4-no-window", "gemma4.attention.sliding_window", 0, ENG_ERR_FORMAT, NULL, { "window", "" }, 0, GEMMA4_MODEL },
+  { "gemma4-values", "gemma4.attention.value_length_swa", 8, ENG_ERR_UNSUPPORTED, NULL, { "differ in width", "" }, 0,
+    GEMMA4_MODEL },
+  { "gemma4-heads", "gemma4.attention.key_length_swa", 1u << 20, ENG_ERR_FORMAT, NULL, { "1048576", "4096" }, 0,
+    GEMMA4_MODEL },
+  { "gemma4-odd-rope", "gemma4.rope.dimension_count_swa", 18, ENG_ERR_FORMAT, NULL, { "18", "16" }, 0, GEMMA4_MODEL },
+  { "gemma4-parts", "gemma4.embedding_length_per_layer_input", 9, ENG_ERR_FORMAT, "per_layer_token_embd.weight",
+    { "40", "45" }, 0, GEMMA4_MODEL },
+  { "gemma4-many-parts", "gemma4.embedding_length_per_layer_input", 1u << 20, ENG_ERR_FORMAT, NULL, { "5242880", "40" }, 0,
+    GEMMA4_MODEL },
+  { "gemma4-keys-of-3", "gemma4.attention.head_count_kv", 3, ENG_ERR_FORMAT, NULL, { "4", "3" }, ELEMENT (1), GEMMA4_MODEL },
+  { "gemma4-block-of-7", "gemma4.feed_forward_length", 7, ENG_ERR_FORMAT, "blk.1.ffn_gate.weight", { "48", "7" }, ELEMENT (1),
+    GEMMA4_MODEL },
 };
 
 static void
 test_damaged (gconstpointer data)
 {
   const Damage *damage = data;
+  const char *from = damage->model ? damage->model : TINY_MODEL;
   g_autofree char *bytes = NULL;
   gsize n;
-  g_assert_true (g_file_get_contents (TINY_MODEL, &bytes, &n, NULL));
+  g_assert_true (g_file_get_contents (from, &bytes, &n, NULL));
   if (!memmem (bytes, n, damage->key, strlen (damage->key)))
     {
       g_test_skip ("the tiny model has no such key");
       return;
     }
-  g_autofree char *path = write_patched (damage->key, damage->bits, damage->skip);
+  g_autofree char *path = write_patched (from, damage->key, damage->bits, damage->skip);
   EngModel *model = NULL;
   EngError error;
   EngStatus status = eng_model_open (path, NULL, &model, &error);
