@@ -269,6 +269,29 @@ check_shapes (const EngProgram *program, uint32_t i_step, EngError *error)
     }
 }
 
+/* Whether a row's later neighbours may need what the step leaves behind. A kind that is not named here counts so. */
+static bool
+writes_state (const EngStep *s)
+{
+  switch (s->kind)
+    {
+    case ENG_STEP_QKV:
+      return s->w[1] != ENG_WEIGHT_NONE;
+    case ENG_STEP_EMBED:
+    case ENG_STEP_NORM:
+    case ENG_STEP_ATTENTION:
+    case ENG_STEP_PRODUCT:
+    case ENG_STEP_GATE_UP:
+    case ENG_STEP_GATE:
+    case ENG_STEP_ROUTE:
+    case ENG_STEP_EXPERTS:
+    case ENG_STEP_OUTPUT:
+      return false;
+    default:
+      return true;
+    }
+}
+
 /* Mark uses and check everything that needs no weights. */
 static EngStatus
 scan_steps (const EngProgram *program, const EngBindOptions *options, EngCpuWeight *weights,
@@ -712,6 +735,9 @@ eng_cpu_bind (EngDevice *device, const EngProgram *program, const EngWeightSourc
   bound->weight_bytes += bound->mapped_bytes;
   if (status == ENG_OK)
     mark_quantized (bound);
+  for (uint32_t i = 0; i < program->n_steps; i++)
+    if (writes_state (&program->steps[i]))
+      bound->n_writing = i + 1;
   if (status != ENG_OK)
     eng_cpu_unbind (&bound);
   else

@@ -14,6 +14,7 @@ extern "C" {
 #define ENG_CPU_WITHOUT_SHARED ((uint64_t) 1 << 33) /* neighbouring rows that read keys together */
 #define ENG_CPU_WITHOUT_FETCH ((uint64_t) 1 << 34)  /* keys and values asked for early */
 #define ENG_CPU_WITHOUT_SPIN ((uint64_t) 1 << 35)   /* waiting for the next step awake */
+#define ENG_CPU_WITHOUT_EARLY_END ((uint64_t) 1 << 36) /* rows without output left behind where no layer reads them any more */
 
 /* The table; static, any thread. Of it one device (index 0) can be opened any number of times, each
  * with threads of its own.

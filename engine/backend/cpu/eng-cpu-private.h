@@ -52,6 +52,7 @@ struct EngBound
   EngCpuWeight *weights; /* [program->n_weights] */
   bool *quantized; /* [n_buffers]: products read this buffer as bytes */
   uint64_t weight_bytes, mapped_bytes;
+  uint32_t n_writing; /* steps of the program up to the last one that writes state */
 };
 
 /* Keys of a block stand so that one vector register holds the same component of neighbouring
@@ -117,6 +118,7 @@ struct EngState
   float *partial;             /* attention split over positions: sums of each part */
   uint64_t partial_floats;
   uint32_t *outputs;    /* [max_rows]: rows that want output */
+  EngRow *rows;         /* [max_rows]: those rows alone */
   EngCpuScratch *scratch; /* [n_threads] */
   uint64_t state_bytes, scratch_bytes;
 };

@@ -301,11 +301,12 @@ eng_cpu_state_new (EngBound *bound, const EngStateOptions *options, EngState **o
   state->row_groups = eng_alloc_array (options->max_rows, sizeof (EngCpuRowGroup));
   state->spans = eng_alloc_array (options->max_rows, sizeof (EngCpuRowGroup));
   state->outputs = eng_alloc_array (options->max_rows, sizeof (uint32_t));
+  state->rows = eng_alloc_array (options->max_rows, sizeof (EngRow));
   state->scratch = eng_alloc_array (eng_thread_pool_get_n_threads (bound->device->pool),
                                     sizeof (EngCpuScratch));
   EngStatus status = ENG_OK;
   if (state->groups == NULL || state->buffers == NULL || state->rope == NULL
-      || state->quants == NULL || state->row_groups == NULL || state->spans == NULL || state->outputs == NULL
+      || state->quants == NULL || state->row_groups == NULL || state->spans == NULL || state->outputs == NULL || state->rows == NULL
       || state->scratch == NULL)
     status = no_memory (error, sizeof *state);
   for (uint32_t i = 0; i < program->n_groups && status == ENG_OK; i++)
@@ -355,6 +356,7 @@ eng_cpu_state_free (EngState **state_ref)
   eng_free_aligned (state->partial);
   eng_free (state->quants);
   eng_free (state->row_groups);
+  eng_free (state->rows);
   eng_free (state->spans);
   eng_free (state->groups);
   eng_free (state->buffers);
