@@ -26,7 +26,7 @@ extern "C" {
 #define ENG_ATOMIC_FLAG atomic_int
 #endif
 
-#define ENG_DEVICE_ABI 5u
+#define ENG_DEVICE_ABI 6u
 /* The one symbol a module exports: const EngDeviceApi *inglenook_device_api (void); */
 #define ENG_DEVICE_SYMBOL "inglenook_device_api"
 
@@ -98,6 +98,7 @@ typedef struct
 {
   uint32_t n_blocks[8];   /* blocks to hold, per state group */
   EngType k_type, v_type; /* ENG_TYPE_F16, F32, Q8_0, … */
+  uint32_t max_positions; /* of one sequence: its tables have entries for so many in every group */
   uint32_t max_rows;      /* rows of the largest batch */
   uint32_t max_sequences;
   uint32_t max_outputs;   /* rows of the largest batch that want outputs */
@@ -126,8 +127,8 @@ typedef struct
   float *data;
 } EngBufferIo;
 
-/* Keys and values that another device keeps: @bytes is [n_blocks] parts of a block, those of the layer that step
- * @i_step (a QKV step) writes, each as read_block gives it. @to_owner: from @bytes to the device that keeps them. */
+/* State that another device keeps: @bytes is [n_blocks] parts of a block, those of the layer that step @i_step (QKV, DELTA
+ * or CONV) writes, each as read_block gives it. @to_owner: from @bytes to the device that keeps them. */
 typedef struct
 {
   EngStatus (*move) (void *data, uint32_t i_step, const uint32_t *blocks, uint32_t n_blocks, void *bytes,
@@ -222,7 +223,8 @@ typedef struct
 
   /* Optional (NULL): run all steps for @batch, one row that wants its output, and sample as EngSampling says. The
    * sequence's tables hold room for n_samples - 1 positions behind n_positions; what stands there afterwards, behind the
-   * rows of the tokens taken but the last, means nothing. ENG_ERR_UNSUPPORTED, with nothing done, where
+   * rows of the tokens taken but the last, means nothing. A recurrent state is left behind the last of those rows; all of them
+   * lie in one block. ENG_ERR_UNSUPPORTED, with nothing done, where
    * the device cannot. After ENG_ERR_CANCELLED the tokens taken so far stay good. */
   EngStatus (*sample) (EngBound *bound, EngState *state, const EngBatch *batch, const EngSampling *sampling,
                        ENG_ATOMIC_FLAG *cancel, EngError *error);

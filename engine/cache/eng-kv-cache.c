@@ -507,6 +507,16 @@ eng_kv_cache_set_tokens (EngKvCache *c, uint32_t sequence, uint32_t first, const
 }
 
 void
+eng_kv_cache_shorten (EngKvCache *c, uint32_t sequence, uint32_t n)
+{
+  Sequence *q = &c->sequences[sequence];
+  ENG_ASSERT (n >= q->n_settled && n <= q->n_positions);
+  for (uint32_t g = 0; g < c->options.n_groups; g++)
+    ENG_ASSERT (!c->options.recurrent[g] || (n > q->n_settled && blocks_for (c, n) == blocks_for (c, q->n_positions)));
+  cut (c, q, n);
+}
+
+void
 eng_kv_cache_take_back (EngKvCache *c, uint32_t sequence, uint32_t n, bool ran)
 {
   Sequence *q = &c->sequences[sequence];

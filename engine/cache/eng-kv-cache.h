@@ -85,6 +85,9 @@ EngStatus eng_kv_cache_cut (EngKvCache *cache, uint32_t sequence, uint32_t n, En
 
 /* Say which tokens stand at positions [@first, @first + @n), all of which the sequence holds. */
 void eng_kv_cache_set_tokens (EngKvCache *cache, uint32_t sequence, uint32_t first, const int32_t *tokens, uint32_t n);
+/* Only the rows before @n of the newest append ran: forget the others. With recurrent groups @n stands behind its first row
+ * and in the block in which it ends. */
+void eng_kv_cache_shorten (EngKvCache *cache, uint32_t sequence, uint32_t n);
 /* Undo the newest append, which began at @n: as before if its rows did not run (@ran false), else cut to the largest
  * m <= @n whose recurrent state is still whole; without recurrent groups that is @n. */
 void eng_kv_cache_take_back (EngKvCache *cache, uint32_t sequence, uint32_t n, bool ran);

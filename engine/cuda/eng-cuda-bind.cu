@@ -268,10 +268,13 @@ plan_steps (EngBound *b)
 static const char *
 what_is_missing (const EngStep *s)
 {
-  if (s->kind == ENG_STEP_DELTA || s->kind == ENG_STEP_GATE || s->kind == ENG_STEP_CONV || (s->kind == ENG_STEP_QKV && s->u.qkv.gate))
-    return "layers with a recurrent state or gated attention";
-  if (s->kind >= ENG_STEP_POOL)
-    return "embedding models";
+  if (s->kind >= ENG_STEP_N_KINDS)
+    return "steps of this kind";
+  if ((s->kind == ENG_STEP_DELTA && (s->u.delta.k_width > ENG_CUDA_HEAD_MAX || s->u.delta.v_width > ENG_CUDA_HEAD_MAX))
+      || ((s->kind == ENG_STEP_DELTA || s->kind == ENG_STEP_CONV) && s->u.delta.n_conv > ENG_CUDA_MAX_TAPS))
+    return "recurrent states of this width";
+  if (s->kind == ENG_STEP_ATTENTION && !s->u.attention.causal && s->u.attention.window)
+    return "windows to both sides";
   if (s->kind == ENG_STEP_QKV
       && (s->u.qkv.k_width > ENG_CUDA_HEAD_MAX || s->u.qkv.v_width > ENG_CUDA_HEAD_MAX))
     return "heads of this width";
@@ -580,6 +583,7 @@ bound_new (EngDevice *device, const EngProgram *p, const EngBindOptions *o, bool
       b->first_step = first;
       b->n_steps = n;
       b->elsewhere = o ? o->elsewhere : NULL;
+      b->pools = p->n_steps && p->steps[p->n_steps - 1].kind == ENG_STEP_POOL;
       b->own_only = o && (o->disabled & ENG_WITHOUT_LIBRARY);
       b->streamed = o ? o->streamed : NULL;
       if (b->streamed && !can_stream (b))

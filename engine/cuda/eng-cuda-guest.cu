@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keys and values of streamed layers: their owner keeps them, and a layer's worth comes here while the layer runs.
-// Earlier positions are fetched before its product; what the batch adds goes back while the next layer runs.
+// State of streamed layers: its owner keeps it, and a layer's worth comes here while the layer runs. Keys and values of
+// earlier positions, or the recurrent state in front of the batch, are fetched before its product or step; what the batch
+// adds goes back while the next layer runs.
 #include "eng-cuda-run.h"
 
 typedef struct
 {
   uint32_t group;
-  uint64_t k_halves, v_halves; // of a block's part of the layer
+  uint64_t k_halves, v_halves; // of a block's part of the layer; a recurrent state stands at k
 } Part;
 
 static Part
 part_of (const CuRun *r, uint32_t i)
 {
   Part p;
-  p.group = r->p->steps[i].u.qkv.group;
+  uint32_t layer;
+  cu_state_of (&r->p->steps[i], &p.group, &layer);
   const EngGroupDesc *g = &r->p->groups[p.group];
-  p.k_halves = (uint64_t) g->n_kv_head * ENG_KV_BLOCK * g->k_width;
-  p.v_halves = (uint64_t) g->n_kv_head * ENG_KV_BLOCK * g->v_width;
+  const bool recurrent = g->kind == ENG_STATE_RECURRENT;
+  p.k_halves = recurrent ? 2 * cu_recurrent_floats (g) : (uint64_t) g->n_kv_head * ENG_KV_BLOCK * g->k_width;
+  p.v_halves = recurrent ? 0 : (uint64_t) g->n_kv_head * ENG_KV_BLOCK * g->v_width;
   return p;
 }
 
@@ -29,7 +32,7 @@ copy_blocks (CuRun *r, const Part *p, const uint32_t *blocks, uint32_t n, uint8_
       __half *parts[2] = { r->s->guest_k[r->guest] + blocks[k] * p->k_halves,
                            r->s->guest_v[r->guest] + blocks[k] * p->v_halves };
       const uint64_t halves[2] = { p->k_halves, p->v_halves };
-      for (int v = 0; v < 2; v++)
+      for (int v = 0; v < 2 && halves[v]; v++)
         {
           TRY (cudaMemcpyAsync (to_guest ? (void *) parts[v] : host, to_guest ? (void *) host : parts[v], 2 * halves[v],
                                 to_guest ? cudaMemcpyHostToDevice : cudaMemcpyDeviceToHost, r->stream));
@@ -59,7 +62,7 @@ deliver (CuRun *r)
   return move (r, r->leaving.i_step, r->leaving.blocks, n, r->s->guest_host[1], true);
 }
 
-// Visit the blocks of every sequence from position @from to before @to of it.
+// Visit the blocks that hold what was in front of the batch, or what it adds.
 template <typename F>
 static cudaError_t
 each_block (const CuRun *r, uint32_t group, bool earlier, F visit)
@@ -73,8 +76,10 @@ each_block (const CuRun *r, uint32_t group, bool earlier, F visit)
       const uint32_t first = r->batch->rows[row].position[0];
       while (row < r->batch->n_rows && r->batch->rows[row].i_sequence == q)
         row++;
-      const uint32_t from = earlier ? 0 : first / ENG_KV_BLOCK;
       const uint32_t to = ((earlier ? first : view->n_positions) + ENG_KV_BLOCK - 1) / ENG_KV_BLOCK;
+      // of recurrent states the newest is all there is
+      const uint32_t oldest = r->p->groups[group].kind == ENG_STATE_RECURRENT && to ? to - 1 : 0;
+      const uint32_t from = earlier ? oldest : first / ENG_KV_BLOCK;
       for (uint32_t k = from; k < to; k++)
         if (view->tables[group][k] != UINT32_MAX)
           TRY (visit (view->tables[group][k]));

@@ -57,6 +57,7 @@ struct EngBound
   const EngProgram *program;
   uint32_t first_step, n_steps;
   bool own_only; /* ENG_WITHOUT_LIBRARY */
+  bool pools;    /* outputs are those of sequences (POOL), not of rows */
   const uint8_t *elsewhere; /* steps of another device, or NULL */
   const uint8_t *streamed;  /* of those, what streamed runs do here, or NULL: nothing */
   CuStreamer *streamer;     /* NULL: nothing is streamed */
@@ -91,14 +92,17 @@ struct EngState
   CuMeta view;
   float **buffers; /* host array of device pointers, [n_buffers] */
   __half **k, **v; /* [n_groups]: the group's layers, of which only first_layer … + n_layers are here */
+  float **recurrent; /* the same of groups with a recurrent state */
   uint32_t first_layer[ENG_CUDA_MAX_GROUPS], n_layers[ENG_CUDA_MAX_GROUPS];
-  /* streamed layers keep their keys elsewhere: room for one layer's at a time, two in turn, each as k and v */
+  /* streamed layers keep their state elsewhere: room for one layer's at a time, two in turn, each as k and v; a recurrent
+   * state stands at k */
   __half *guest_k[2], *guest_v[2];
   uint8_t *guest_host[2]; /* pinned, CU_GUEST_BLOCKS parts of blocks each: to here, and from here */
   cudaEvent_t guest_moved[2]; /* those copies are done */
   float *kv_rows;  /* [max_rows, 2 * widest n_head_kv * width]: k and v before they enter the cache */
   float *glu_rows; /* [max_rows, 2 * widest]: gate and up of a prefill */
-  float *logits;   /* [max_outputs, n_output] */
+  float *logits;   /* [cu_max_outputs, n_output] */
+  float *pooled[2]; /* POOL: [max_sequences, widest] before and behind a head */
   float *scores;   /* router scores [max_rows, n_expert] */
   __nv_bfloat16 *x16; /* activations of prefill products */
   __nv_bfloat16 *w16; /* an expanded matrix */
@@ -142,6 +146,38 @@ static inline bool
 cu_is_streamed (const EngBound *b, uint32_t i)
 {
   return b->streamed && b->streamed[i];
+}
+
+/* Numbers of a layer's part of a block of a recurrent group: whole cache lines, as on the CPU. */
+static inline uint64_t
+cu_recurrent_floats (const EngGroupDesc *g)
+{
+  return ((uint64_t) g->n_floats + 15) / 16 * 16;
+}
+
+/* Group of the state that the step reads and writes, and which of its layers; false: none. */
+static inline bool
+cu_state_of (const EngStep *s, uint32_t *group, uint32_t *layer)
+{
+  const bool kv = s->kind == ENG_STEP_QKV;
+  if (!kv && s->kind != ENG_STEP_DELTA && s->kind != ENG_STEP_CONV)
+    return false;
+  *group = kv ? s->u.qkv.group : s->u.delta.group;
+  *layer = kv ? s->u.qkv.i_layer_in_group : s->u.delta.i_layer_in_group;
+  return true;
+}
+
+static inline uint64_t
+cu_max_outputs (const EngBound *b, const EngStateOptions *o)
+{
+  return b->pools ? o->max_sequences : o->max_outputs;
+}
+
+/* Entries of a sequence's table in group @g. */
+static inline uint32_t
+cu_table_entries (const EngStateOptions *o, uint32_t g)
+{
+  return o->n_blocks[g] ? (o->max_positions + ENG_KV_BLOCK - 1) / ENG_KV_BLOCK : 0;
 }
 
 static inline bool

@@ -42,15 +42,20 @@ cu_fill_meta (CuRun *r)
       uint64_t table = 0;
       for (uint32_t g = 0; g < p->n_groups; g++)
         {
-          for (uint32_t k = 0; k < n_blocks && k < o->n_blocks[g]; k++)
+          // no kernel looks at keys that were dropped, but one loads them; a state that is not kept is not written
+          const int32_t none = p->groups[g].kind == ENG_STATE_RECURRENT ? -1 : 0;
+          const uint32_t n_entries = cu_table_entries (o, g);
+          for (uint32_t k = 0; k < n_blocks && k < n_entries; k++)
             {
               const uint32_t block = batch->sequences[q].tables[g][k];
-              w[table + (uint64_t) q * o->n_blocks[g] + k] = block == UINT32_MAX ? 0 : (int32_t) block;
+              w[table + (uint64_t) q * n_entries + k] = block < o->n_blocks[g] ? (int32_t) block : none;
             }
-          table += (uint64_t) o->max_sequences * o->n_blocks[g];
+          table += (uint64_t) o->max_sequences * n_entries;
         }
     }
   first[batch->n_sequences] = (int32_t) row;
+  if (r->b->pools)
+    r->n_outputs = r->n_sequences;
 }
 
 EngStatus
@@ -75,13 +80,12 @@ cu_check_batch (const EngState *s, const EngBatch *batch, EngError *error)
         return cu_error (error, ENG_ERR_UNSUPPORTED, "adapter", 0, 0,
                          "the GPU module does not run adapters");
     }
-  if (n_outputs > o->max_outputs)
+  if (n_outputs > o->max_outputs && !s->bound->pools)
     return cu_error (error, ENG_ERR_ARGUMENT, "outputs", o->max_outputs, n_outputs,
                      "too many rows want outputs");
   for (uint32_t q = 0; q < batch->n_sequences; q++)
     for (uint32_t g = 0; g < p->n_groups; g++)
-      if (o->n_blocks[g]
-          && (batch->sequences[q].n_positions + ENG_KV_BLOCK - 1) / ENG_KV_BLOCK > o->n_blocks[g])
+      if (o->n_blocks[g] && batch->sequences[q].n_positions > o->max_positions)
         return cu_error (error, ENG_ERR_ARGUMENT, "blocks", 0, 0, "a sequence is longer than its state");
   return ENG_OK;
 }
@@ -106,7 +110,8 @@ cu_run_graph (CuRun *r, uint32_t first, uint32_t n)
     {
       const CuGraph *g = &s->graphs[i];
       if (g->first_step == first && g->n_steps == n && g->n_rows == (uint32_t) r->n_rows
-          && g->n_outputs == (uint32_t) r->n_outputs && g->deep == r->deep && g->samples == r->samples)
+          && g->n_outputs == (uint32_t) r->n_outputs && g->n_sequences == (uint32_t) r->n_sequences && g->deep == r->deep
+          && g->samples == r->samples)
         return cudaGraphLaunch (g->exec, r->stream);
     }
   if (s->n_graphs == CU_MAX_GRAPHS)
@@ -125,6 +130,7 @@ cu_run_graph (CuRun *r, uint32_t first, uint32_t n)
   g->n_steps = n;
   g->n_rows = r->n_rows;
   g->n_outputs = r->n_outputs;
+  g->n_sequences = r->n_sequences;
   g->deep = r->deep;
   g->samples = r->samples;
   s->n_graphs++;

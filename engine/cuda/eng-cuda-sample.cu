@@ -35,9 +35,18 @@ check (const EngBound *b, const EngState *s, const EngBatch *batch, const EngSam
   EngStatus status = cu_check_batch (s, batch, error);
   const uint64_t end = (uint64_t) batch->sequences[0].n_positions + g->n_samples - 1;
   for (uint32_t i = 0; i < p->n_groups && status == ENG_OK; i++)
-    if (s->options.n_blocks[i] && (end + ENG_KV_BLOCK - 1) / ENG_KV_BLOCK > s->options.n_blocks[i])
+    if (s->options.n_blocks[i] && end > s->options.max_positions)
       status = cu_error (error, ENG_ERR_ARGUMENT, "blocks", 0, 0, "a sequence is longer than its state");
   return status;
+}
+
+static bool
+has_recurrent (const EngProgram *p)
+{
+  for (uint32_t i = 0; i < p->n_groups; i++)
+    if (p->groups[i].kind == ENG_STATE_RECURRENT)
+      return true;
+  return false;
 }
 
 // The device's form of @g, as many bytes of it as matter.
@@ -80,10 +89,12 @@ sample_all (CuRun *r, const EngSampling *g, int *cancel, bool *cancelled)
   TRY (cudaMemcpyAsync (s->sampling, s->sampling_host, fill (s->sampling_host, g), cudaMemcpyHostToDevice, r->stream));
   // what was sampled arrives where the draws were sent from
   TRY (cudaStreamSynchronize (r->stream));
+  // a row that nobody wanted leaves keys that nobody looks at; a recurrent state it would spoil
+  const bool ahead = !has_recurrent (r->p);
   TRY (launch (r, 0));
   for (uint32_t i = 0; i < g->n_samples; i++)
     {
-      if (i + 1 < g->n_samples)
+      if (ahead && i + 1 < g->n_samples)
         TRY (launch (r, i + 1));
       TRY (cudaEventSynchronize (s->sampled[i % 2]));
       const CuSampled sample = s->sampling_host->samples[i];
@@ -94,6 +105,8 @@ sample_all (CuRun *r, const EngSampling *g, int *cancel, bool *cancelled)
           *cancelled = true;
           break;
         }
+      if (!ahead && i + 1 < g->n_samples)
+        TRY (launch (r, i + 1));
     }
   return cudaStreamSynchronize (r->stream);
 }

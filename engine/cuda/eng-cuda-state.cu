@@ -30,6 +30,7 @@ typedef struct
 {
   uint64_t kv_row, glu_row, x16, scores, heads, head_width, heads_kv, routes;
   uint64_t slots, slot_in, slot_ff, slot_out; // experts: choices a row, widths
+  uint64_t pooled;
 } Widths;
 
 static Widths
@@ -46,7 +47,20 @@ widest (const EngProgram *p)
           grow (&w.heads, s->u.qkv.n_head);
           grow (&w.heads_kv, s->u.qkv.n_head_kv);
           grow (&w.head_width, s->u.qkv.v_width);
+          if (s->u.qkv.gate)
+            grow (&w.glu_row, 2 * (uint64_t) s->u.qkv.n_head * s->u.qkv.k_width);
         }
+      if (s->kind == ENG_STEP_POOL)
+        {
+          grow (&w.pooled, p->buffers[s->src].width);
+          for (int k = 0; k < 4; k += 2)
+            if (s->w[k] != ENG_WEIGHT_NONE)
+              grow (&w.pooled, p->weights[s->w[k]].n_rows);
+        }
+      if (s->kind == ENG_STEP_DELTA)
+        grow (&w.glu_row, p->buffers[s->src].width);
+      if (s->kind == ENG_STEP_PRODUCT && s->flags & ENG_STEP_ADD_AFTER)
+        grow (&w.glu_row, p->buffers[s->dst].width);
       if (s->kind == ENG_STEP_GATE_UP)
         grow (&w.glu_row, 2 * p->weights[s->w[0]].n_rows);
       if (s->kind == ENG_STEP_ROUTE)
@@ -60,6 +74,7 @@ widest (const EngProgram *p)
           grow (&w.slot_in, p->weights[s->w[0]].n_cols);
           grow (&w.slot_ff, p->weights[s->w[0]].n_rows);
           grow (&w.slot_out, p->weights[s->w[2]].n_rows);
+          grow (&w.slot_out, p->weights[s->w[0]].n_cols); // inputs of float32 experts stand there first
         }
     }
   for (uint32_t i = 0; i < p->n_buffers; i++)
@@ -87,10 +102,9 @@ find_layers (const EngBound *b, EngState *s)
   uint32_t end[ENG_CUDA_MAX_GROUPS] = {};
   for (uint32_t i = b->first_step; i < b->first_step + b->n_steps; i++)
     {
-      const EngStep *q = &b->program->steps[i];
-      if (q->kind != ENG_STEP_QKV || !cu_is_here (b, i))
+      uint32_t g, l;
+      if (!cu_is_here (b, i) || !cu_state_of (&b->program->steps[i], &g, &l))
         continue;
-      const uint32_t g = q->u.qkv.group, l = q->u.qkv.i_layer_in_group;
       if (end[g] == 0 || l < s->first_layer[g])
         s->first_layer[g] = l;
       end[g] = l + 1 > end[g] ? l + 1 : end[g];
@@ -99,7 +113,7 @@ find_layers (const EngBound *b, EngState *s)
     s->n_layers[g] = end[g] - s->first_layer[g];
 }
 
-// Keys and values of a streamed layer: halves of all its blocks, and bytes of its part of one.
+// State of a streamed layer: halves of all its blocks, and bytes of its part of one.
 typedef struct
 {
   uint64_t k, v, block_bytes;
@@ -111,13 +125,15 @@ guest_layer (const EngBound *b, const EngStateOptions *o)
   GuestLayer most = {};
   for (uint32_t i = 0; i < b->program->n_steps; i++)
     {
-      const EngStep *q = &b->program->steps[i];
-      if (q->kind != ENG_STEP_QKV || !cu_is_streamed (b, i))
+      uint32_t group, layer;
+      if (!cu_is_streamed (b, i) || !cu_state_of (&b->program->steps[i], &group, &layer))
         continue;
-      const EngGroupDesc *g = &b->program->groups[q->u.qkv.group];
-      const uint64_t k = layer_halves (g, o->n_blocks[q->u.qkv.group], g->k_width);
-      const uint64_t v = layer_halves (g, o->n_blocks[q->u.qkv.group], g->v_width);
-      const uint64_t bytes = 2 * layer_halves (g, 1, g->k_width + g->v_width);
+      const EngGroupDesc *g = &b->program->groups[group];
+      const bool recurrent = g->kind == ENG_STATE_RECURRENT;
+      const uint64_t k = recurrent ? 2 * o->n_blocks[group] * cu_recurrent_floats (g)
+                                   : layer_halves (g, o->n_blocks[group], g->k_width);
+      const uint64_t v = recurrent ? 0 : layer_halves (g, o->n_blocks[group], g->v_width);
+      const uint64_t bytes = recurrent ? 4 * cu_recurrent_floats (g) : 2 * layer_halves (g, 1, g->k_width + g->v_width);
       most.k = k > most.k ? k : most.k;
       most.v = v > most.v ? v : most.v;
       most.block_bytes = bytes > most.block_bytes ? bytes : most.block_bytes;
@@ -135,6 +151,12 @@ lay_out (const EngBound *b, const EngStateOptions *o, EngState *s, Carver *c, En
   const Widths w = widest (p);
   for (uint32_t g = 0; g < p->n_groups; g++)
     {
+      if (p->groups[g].kind == ENG_STATE_RECURRENT)
+        {
+          const uint64_t floats = o->n_blocks[g] * cu_recurrent_floats (&p->groups[g]);
+          s->recurrent[g] = carve<float> (c, s->n_layers[g] * floats) - s->first_layer[g] * floats;
+          continue;
+        }
       const uint64_t k = layer_halves (&p->groups[g], o->n_blocks[g], p->groups[g].k_width);
       const uint64_t v = layer_halves (&p->groups[g], o->n_blocks[g], p->groups[g].v_width);
       s->k[g] = carve<__half> (c, s->n_layers[g] * k) - s->first_layer[g] * k;
@@ -154,7 +176,7 @@ lay_out (const EngBound *b, const EngStateOptions *o, EngState *s, Carver *c, En
   // meta: token, position, sequence of each row; rows of outputs; lengths, first rows; tables
   uint64_t words = 3 * rows + o->max_outputs + 2 * (uint64_t) o->max_sequences + 1;
   for (uint32_t g = 0; g < p->n_groups; g++)
-    words += (uint64_t) o->max_sequences * o->n_blocks[g];
+    words += (uint64_t) o->max_sequences * cu_table_entries (o, g);
   s->meta = carve<uint8_t> (c, words * 4);
   s->meta_bytes = words * 4;
   for (uint32_t i = 0; i < p->n_buffers; i++)
@@ -162,7 +184,9 @@ lay_out (const EngBound *b, const EngStateOptions *o, EngState *s, Carver *c, En
   s->kv_rows = carve<float> (c, rows * w.kv_row);
   s->glu_rows = carve<float> (c, rows * w.glu_row);
   s->scores = carve<float> (c, rows * w.scores);
-  s->logits = carve<float> (c, (uint64_t) o->max_outputs * p->n_output);
+  s->logits = carve<float> (c, cu_max_outputs (b, o) * p->n_output);
+  for (int k = 0; k < 2 && b->pools; k++)
+    s->pooled[k] = carve<float> (c, o->max_sequences * w.pooled);
   s->partial = carve<float> (
       c, cu_attention_scratch ((int) rows, (int) w.heads, (int) w.head_width) / 4 + 1);
   s->counters = carve<int> (c, ENG_CUDA_GEMV_ROWS * (w.heads_kv + 1));
@@ -220,6 +244,7 @@ state_clear (EngState *s)
   free (s->buffers);
   free (s->k);
   free (s->v);
+  free (s->recurrent);
   free (s);
 }
 
@@ -232,7 +257,8 @@ state_alloc (const EngProgram *p)
   s->buffers = (float **) calloc (p->n_buffers + 1, sizeof *s->buffers);
   s->k = (__half **) calloc (p->n_groups + 1, sizeof *s->k);
   s->v = (__half **) calloc (p->n_groups + 1, sizeof *s->v);
-  if (s->buffers && s->k && s->v)
+  s->recurrent = (float **) calloc (p->n_groups + 1, sizeof *s->recurrent);
+  if (s->buffers && s->k && s->v && s->recurrent)
     return s;
   state_clear (s);
   return NULL;
@@ -283,8 +309,8 @@ set_views (EngState *s)
   for (uint32_t g = 0; g < p->n_groups; g++)
     {
       s->view.table[g] = w;
-      s->view.table_stride[g] = (int32_t) o->n_blocks[g];
-      w += (uint64_t) o->max_sequences * o->n_blocks[g];
+      s->view.table_stride[g] = (int32_t) cu_table_entries (o, g);
+      w += (uint64_t) o->max_sequences * cu_table_entries (o, g);
     }
 }
 
@@ -327,7 +353,7 @@ cu_state_new (EngBound *b, const EngStateOptions *o, EngState **out, EngError *e
           // a masked position may be read (and multiplied by zero) before it is first written
           e = cudaMemsetAsync (s->arena, 0, c.at, d->stream);
         }
-      const uint64_t outputs = (uint64_t) o->max_outputs * p->n_output * 4;
+      const uint64_t outputs = cu_max_outputs (b, o) * p->n_output * 4;
       uint64_t io = 0;
       for (uint32_t i = 0; i < p->n_buffers; i++)
         io = p->buffers[i].width > io ? p->buffers[i].width : io;
@@ -397,6 +423,8 @@ uint64_t
 cu_block_bytes (EngBound *b, EngState *s, uint32_t group)
 {
   const EngGroupDesc *g = &b->program->groups[group];
+  if (g->kind == ENG_STATE_RECURRENT)
+    return 4 * s->n_layers[group] * cu_recurrent_floats (g);
   return 2 * (uint64_t) s->n_layers[group] * (block_halves (g, g->k_width) + block_halves (g, g->v_width));
 }
 
@@ -406,13 +434,15 @@ static cudaError_t
 each_part (EngBound *b, EngState *s, uint32_t group, uint32_t block, F visit)
 {
   const EngGroupDesc *g = &b->program->groups[group];
+  const bool recurrent = g->kind == ENG_STATE_RECURRENT;
   const uint64_t n = s->options.n_blocks[group];
   uint64_t at = 0;
   for (uint32_t l = s->first_layer[group]; l < s->first_layer[group] + s->n_layers[group]; l++)
-    for (int v = 0; v < 2; v++)
+    for (int v = 0; v < (recurrent ? 1 : 2); v++)
       {
-        const uint64_t halves = block_halves (g, v ? g->v_width : g->k_width);
-        const cudaError_t e = visit ((v ? s->v : s->k)[group] + (l * n + block) * halves, 2 * halves, at);
+        const uint64_t halves = recurrent ? 2 * cu_recurrent_floats (g) : block_halves (g, v ? g->v_width : g->k_width);
+        __half *base = recurrent ? (__half *) s->recurrent[group] : (v ? s->v : s->k)[group];
+        const cudaError_t e = visit (base + (l * n + block) * halves, 2 * halves, at);
         if (e != cudaSuccess)
           return e;
         at += 2 * halves;

@@ -67,8 +67,8 @@ attention_finishes (const CuRun *r, uint32_t i)
   return cu_attention_token_fits (&a);
 }
 
-cudaError_t
-cu_experts_few (const CuRun *r, uint32_t i)
+static cudaError_t
+experts_few (const CuRun *r, uint32_t i)
 {
   const EngStep *s = &r->p->steps[i];
   const uint32_t n_ff = r->b->weights[s->w[0]].n_rows, n_used = s->u.experts.n_used;
@@ -105,6 +105,37 @@ cu_experts_few (const CuRun *r, uint32_t i)
                          (int) r->b->weights[s->w[2]].n_rows, r->p->buffers[s->dst].width, r->s->buffers[s->dst], r->pdl);
 }
 
+// A product of every pooled vector.
+static cudaError_t
+pooled_product (const CuRun *r, EngWeightId w, EngWeightId bias, int act, const float *x, float *y)
+{
+  CuGemv g = {};
+  g.x = x;
+  g.x_stride = g.n_cols = r->b->weights[w].n_cols;
+  g.scale = 1.f;
+  g.act = act;
+  g.n_segments = 1;
+  g.segment[0] = segment (r, w, bias, y, r->b->weights[w].n_rows);
+  return gemv (r, &g, r->n_sequences);
+}
+
+cudaError_t
+cu_run_pool (const CuRun *r, const EngStep *s)
+{
+  const EngWeightId none = ENG_WEIGHT_NONE;
+  int width = (int) r->p->buffers[s->src].width, at = 0;
+  float *const *x = r->s->pooled;
+  TRY (cu_pool (r->stream, s->u.pool.kind, r->s->buffers[s->src], &r->s->view, r->n_sequences, width, x[0], r->pdl));
+  for (int k = 0; k < 4; k += 2)
+    if (s->w[k] != none)
+      {
+        TRY (pooled_product (r, s->w[k], s->w[k + 1], k == 0 ? s->u.pool.head_act : ENG_ACT_NONE, x[at], x[at ^ 1]));
+        at ^= 1;
+        width = (int) r->b->weights[s->w[k]].n_rows;
+      }
+  return cu_unit (r->stream, x[at], width, r->n_sequences, (int) r->p->n_output, s->u.pool.normalize, r->s->logits, r->pdl);
+}
+
 cudaError_t
 cu_step_few (const CuRun *r, uint32_t i)
 {
@@ -123,11 +154,15 @@ cu_step_few (const CuRun *r, uint32_t i)
         const uint32_t nv = s->u.qkv.n_head_kv * s->u.qkv.v_width;
         set_input (r, i, &g);
         g.n_segments = 3;
-        g.segment[0] = segment (r, s->w[0], s->w[3], buf[s->dst], r->p->buffers[s->dst].width);
+        const bool gated = s->u.qkv.gate != 0;
+        g.segment[0] = gated ? segment (r, s->w[0], s->w[3], r->s->glu_rows, 2 * s->u.qkv.n_head * s->u.qkv.k_width)
+                             : segment (r, s->w[0], s->w[3], buf[s->dst], r->p->buffers[s->dst].width);
         g.segment[1] = segment (r, s->w[1], s->w[4], r->s->kv_rows, nk);
         g.segment[2] = segment (r, s->w[2], s->w[5],
                                 r->s->kv_rows + (uint64_t) r->s->options.max_rows * nk, nv);
         TRY (gemv (r, &g, r->n_rows));
+        if (gated)
+          TRY (cu_run_split_gate (r, s));
         return attention_finishes (r, i) ? cudaSuccess : cu_run_qkv_finish (r, s);
       }
     case ENG_STEP_ATTENTION:
@@ -206,7 +241,15 @@ cu_step_few (const CuRun *r, uint32_t i)
                        s->u.route.n_expert, s->u.route.n_used, s->u.route.gating,
                        s->u.route.normalize, s->u.route.scale, buf[s->dst], r->pdl);
     case ENG_STEP_EXPERTS:
-      return cu_experts_few (r, i);
+      return experts_few (r, i);
+    case ENG_STEP_DELTA:
+      return cu_run_delta (r, s);
+    case ENG_STEP_CONV:
+      return cu_run_conv (r, s);
+    case ENG_STEP_GATE:
+      return cu_run_gate (r, s, NULL);
+    case ENG_STEP_POOL:
+      return cu_run_pool (r, s);
     case ENG_STEP_OUTPUT:
       if (r->n_outputs == 0)
         return cudaSuccess;

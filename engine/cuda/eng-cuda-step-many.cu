@@ -172,6 +172,27 @@ expert_products (CuRun *r, const Sorted *o, const CuWeight *w, const __nv_bfloat
   return cudaSuccess;
 }
 
+// The same with float32 matrices, which are not rounded to bf16: the next layer's router would choose others.
+static cudaError_t
+expert_products_f32 (CuRun *r, const Sorted *o, const CuWeight *w, const float *x, float *y)
+{
+  const int n = (int) w->n_rows, k = (int) w->n_cols;
+  r->products->library = CU_LIBRARY;
+  for (int e = 0; e < o->n_expert; e++)
+    {
+      const size_t first = (size_t) o->first[e];
+      const int rows = o->first[e + 1] - o->first[e];
+      if (rows == 0)
+        continue;
+      r->blas_error = cu_blas_product_f32 (r->b->device->blas, r->stream, rows, n, k, x + first * k,
+                                           (const float *) w->q + (size_t) e * n * k, y + first * n, n, 0.f,
+                                           r->s->workspace, CU_BLAS_WORKSPACE_BYTES);
+      if (r->blas_error)
+        return cudaErrorUnknown;
+    }
+  return cudaSuccess;
+}
+
 static cudaError_t
 experts_many (CuRun *r, uint32_t i)
 {
@@ -182,16 +203,23 @@ experts_many (CuRun *r, uint32_t i)
   Sorted o;
   TRY (sort_by_expert (r, s, &o));
   const int n_in = (int) gate->n_cols, n_ff = (int) gate->n_rows, n_out = (int) down->n_rows;
-  TRY (cu_gather_bf16 (r->stream, st->buffers[s->src], st->slot_row, o.n, n_in, st->slot_x16));
+  bool is_f32[3];
+  for (int m = 0; m < 3; m++)
+    is_f32[m] = r->b->weights[s->w[m]].type == ENG_TYPE_F32;
+  if (!is_f32[0] || !is_f32[1])
+    TRY (cu_gather_bf16 (r->stream, st->buffers[s->src], st->slot_row, o.n, n_in, st->slot_x16));
+  if (is_f32[0] || is_f32[1]) // where the outputs will be: they come last
+    TRY (cu_gather (r->stream, st->buffers[s->src], st->slot_row, o.n, n_in, st->slot_y));
   float *const out[3] = { st->slot_gate, st->slot_up, st->slot_y };
   for (int m = 0; m < 3; m++)
     {
       CuWeight w;
       if (m == 2)
         TRY (cu_glu (r->stream, st->slot_gate, st->slot_up, NULL, NULL, s->u.experts.act, o.n, n_ff, n_ff,
-                     NULL, st->slot_h16));
+                     is_f32[2] ? st->slot_gate : NULL, st->slot_h16));
       TRY (take (r, i, s->w[m], &w));
-      TRY (expert_products (r, &o, &w, m < 2 ? st->slot_x16 : st->slot_h16, out[m]));
+      TRY (is_f32[m] ? expert_products_f32 (r, &o, &w, m < 2 ? st->slot_y : st->slot_gate, out[m])
+                     : expert_products (r, &o, &w, m < 2 ? st->slot_x16 : st->slot_h16, out[m]));
       TRY (give_back (r, i));
       if (m < 2 && s->w[3 + m] != ENG_WEIGHT_NONE)
         TRY (cu_slot_bias (r->stream, cu_vector_of (r, s->w[3 + m]), st->slot_expert, o.n, n_ff, out[m]));
@@ -208,9 +236,11 @@ static cudaError_t
 qkv_many (CuRun *r, uint32_t i)
 {
   const EngStep *s = &r->p->steps[i];
-  const uint32_t nq = r->p->buffers[s->dst].width, nk = s->u.qkv.n_head_kv * s->u.qkv.k_width;
+  const bool gated = s->u.qkv.gate != 0;
+  const uint32_t nq = gated ? 2 * s->u.qkv.n_head * s->u.qkv.k_width : r->p->buffers[s->dst].width;
+  const uint32_t nk = s->u.qkv.n_head_kv * s->u.qkv.k_width;
   const uint32_t nv = s->u.qkv.n_head_kv * s->u.qkv.v_width;
-  float *y[3] = { r->s->buffers[s->dst], r->s->kv_rows,
+  float *y[3] = { gated ? r->s->glu_rows : r->s->buffers[s->dst], r->s->kv_rows,
                   r->s->kv_rows + (uint64_t) r->s->options.max_rows * nk };
   const uint32_t n[3] = { nq, nk, nv };
   if (cu_is_streamed (r->b, i))
@@ -222,8 +252,24 @@ qkv_many (CuRun *r, uint32_t i)
         TRY (cu_epilogue (r->stream, y[k], cu_vector_of (r, s->w[3 + k]), NULL, ENG_ACT_NONE, 1.f, 0.f,
                           r->n_rows, (int) n[k]));
     }
+  if (gated)
+    TRY (cu_run_split_gate (r, s));
   TRY (cu_run_qkv_finish (r, s));
   return cu_is_streamed (r->b, i) ? cu_guest_leave (r, i) : cudaSuccess;
+}
+
+// DELTA and CONV: a streamed layer's state comes and goes.
+static cudaError_t
+recurrent_many (CuRun *r, uint32_t i)
+{
+  const EngStep *s = &r->p->steps[i];
+  const bool guest = cu_is_streamed (r->b, i);
+  if (guest)
+    TRY (cu_guest_enter (r, i));
+  if (r->in_x16 == s->dst)
+    r->in_x16 = ENG_BUFFER_NONE;
+  TRY (s->kind == ENG_STEP_DELTA ? cu_run_delta (r, s) : cu_run_conv (r, s));
+  return guest ? cu_guest_leave (r, i) : cudaSuccess;
 }
 
 cudaError_t
@@ -293,11 +339,18 @@ cu_step_many (CuRun *r, uint32_t i)
                          s->u.route.n_used, s->u.route.gating, s->u.route.normalize, s->u.route.scale,
                          buf[s->dst], 0);
       }
+    case ENG_STEP_DELTA:
+    case ENG_STEP_CONV:
+      return recurrent_many (r, i);
+    case ENG_STEP_GATE:
+      r->in_x16 = s->dst;
+      return cu_run_gate (r, s, st->x16);
+    case ENG_STEP_POOL:
+      return cu_run_pool (r, s);
     case ENG_STEP_EXPERTS:
       if (r->in_x16 == s->dst)
         r->in_x16 = ENG_BUFFER_NONE;
-      // float32 experts are not rounded to bf16: the next layer's router would choose others
-      return r->b->weights[s->w[0]].type == ENG_TYPE_F32 ? cu_experts_few (r, i) : experts_many (r, i);
+      return experts_many (r, i);
     case ENG_STEP_OUTPUT:
       {
         if (r->n_outputs == 0)

@@ -80,9 +80,78 @@ cu_run_norm (const CuRun *r, const EngStep *s, float *y, __nv_bfloat16 *y16)
 cudaError_t
 cu_run_embed (const CuRun *r, const EngStep *s)
 {
-  return cu_embed (r->stream, &r->b->weights[s->w[0]], cu_vector_of (r, s->w[1]), cu_vector_of (r, s->w[2]),
-                   &r->s->view, s->u.embed.scale, s->u.embed.position_offset, r->n_rows,
+  const CuWeight *w[3];
+  for (int i = 0; i < 3; i++)
+    w[i] = s->w[i] == ENG_WEIGHT_NONE ? NULL : &r->b->weights[s->w[i]];
+  return cu_embed (r->stream, w[0], w[1], w[2], &r->s->view, s->u.embed.scale, s->u.embed.position_offset, r->n_rows,
                    r->s->buffers[s->dst], r->p->buffers[s->dst].width, r->pdl);
+}
+
+cudaError_t
+cu_run_split_gate (const CuRun *r, const EngStep *s)
+{
+  return cu_split_gate (r->stream, r->s->glu_rows, (int) s->u.qkv.n_head, (int) s->u.qkv.k_width, r->n_rows,
+                        r->s->buffers[s->dst], r->s->buffers[s->u.qkv.gate], r->pdl);
+}
+
+// The state of a layer: its own, or the guest's while a streamed layer runs.
+static CuRecurrent
+recurrent_of (const CuRun *r, const EngStep *s)
+{
+  CuRecurrent a = {};
+  const uint32_t g = s->u.delta.group;
+  const uint64_t floats = cu_recurrent_floats (&r->p->groups[g]);
+  a.group = (int) g;
+  a.block_floats = (uint32_t) floats;
+  a.state = cu_is_streamed (r->b, (uint32_t) (s - r->p->steps))
+                ? (float *) r->s->guest_k[r->guest]
+                : r->s->recurrent[g] + s->u.delta.i_layer_in_group * r->s->options.n_blocks[g] * floats;
+  return a;
+}
+
+cudaError_t
+cu_run_delta (const CuRun *r, const EngStep *s)
+{
+  float *const *buf = r->s->buffers;
+  CuDelta d = {};
+  d.r = recurrent_of (r, s);
+  d.src = buf[s->src];
+  d.convolved = r->s->glu_rows;
+  d.taps = cu_vector_of (r, s->w[0]);
+  d.a = cu_vector_of (r, s->w[1]);
+  d.dt = cu_vector_of (r, s->w[2]);
+  d.alpha = buf[s->u.delta.alpha];
+  d.beta = buf[s->aux];
+  d.y = buf[s->dst];
+  d.n_k = (int) s->u.delta.n_k_head;
+  d.n_v = (int) s->u.delta.n_v_head;
+  d.k_width = (int) s->u.delta.k_width;
+  d.v_width = (int) s->u.delta.v_width;
+  d.n_conv = (int) s->u.delta.n_conv;
+  d.grouped = s->u.delta.grouped;
+  return cu_delta (r->stream, &d, &r->s->view, r->n_rows, r->n_sequences, r->pdl);
+}
+
+cudaError_t
+cu_run_conv (const CuRun *r, const EngStep *s)
+{
+  CuConv v = {};
+  v.r = recurrent_of (r, s);
+  v.src = r->s->buffers[s->src];
+  v.taps = cu_vector_of (r, s->w[0]);
+  v.y = r->s->buffers[s->dst];
+  v.width = (int) r->p->buffers[s->dst].width;
+  v.n_conv = (int) s->u.delta.n_conv;
+  return cu_conv (r->stream, &v, &r->s->view, r->max_rows_of_sequence, r->n_sequences, r->pdl);
+}
+
+cudaError_t
+cu_run_gate (const CuRun *r, const EngStep *s, __nv_bfloat16 *y16)
+{
+  float *const *buf = r->s->buffers;
+  const int n_head = (int) s->u.gate.n_head;
+  return cu_gate (r->stream, buf[s->src] + s->u.gate.first, (int) r->p->buffers[s->src].width, buf[s->aux], cu_vector_of (r, s->w[0]), s->u.gate.eps, s->u.gate.act, n_head,
+                  (int) r->p->buffers[s->dst].width / n_head, r->n_rows, buf[s->dst], y16, r->pdl);
 }
 
 cudaError_t

@@ -137,13 +137,6 @@ bool
 cu_streamer_can (const EngBound *b)
 {
   bool ok = true;
-  for (uint32_t i = 0; i < b->program->n_steps && ok; i++)
-    {
-      const EngStep *s = &b->program->steps[i];
-      // float32 experts are multiplied by the matrix-vector kernels, all three matrices at once
-      if (cu_is_streamed (b, i) && s->kind == ENG_STEP_EXPERTS)
-        ok = b->program->weights[s->w[0]].type != ENG_TYPE_F32;
-    }
   each_matrix (b, [&] (EngWeightId w) {
     const EngWeightDesc *d = &b->program->weights[w];
     ok = ok && cu_file_row_bytes (d->type, d->n_cols) <= CHUNK_BYTES;

@@ -25,6 +25,7 @@
 #define ENG_CUDA_MAX_SEQUENCES 64
 #define ENG_CUDA_MAX_GROUPS 8
 #define ENG_CUDA_HEAD_MAX 256
+#define ENG_CUDA_MAX_TAPS 8 /* of a convolution */
 
 /* A weight on the device. Quantized products are stored as planes (format.cuh); others as the file has
  * them (F32, F16, BF16), vectors always as F32. Offsets are from the bound's arena. */
@@ -105,6 +106,34 @@ typedef struct
   const float *sinks;
 } CuAttention;
 
+/* Where a layer with a recurrent state keeps it: [n_blocks][block_floats], entries of the group's tables. */
+typedef struct
+{
+  float *state;
+  uint32_t block_floats;
+  int group;
+} CuRecurrent;
+
+typedef struct
+{
+  CuRecurrent r;
+  const float *src; /* [rows, width = 2 * n_k * k_width + n_v * v_width] */
+  float *convolved; /* scratch of that shape */
+  const float *taps, *a, *dt; /* [width, n_conv], [n_v], [n_v] */
+  const float *alpha, *beta;  /* [rows, n_v]; @grouped: the same [rows, 2 * n_v] */
+  float *y;                   /* [rows, n_v * v_width] */
+  int n_k, n_v, k_width, v_width, n_conv;
+  int grouped; /* as u.delta.grouped */
+} CuDelta;
+
+typedef struct
+{
+  CuRecurrent r;
+  const float *src, *taps; /* [rows, 3 * width], [width, n_conv] */
+  float *y;                /* [rows, width] */
+  int width, n_conv;
+} CuConv;
+
 /* ---- launchers (kernel-*.cu) ---- */
 typedef cudaStream_t CuStream;
 
@@ -130,7 +159,8 @@ CuRowBytes cu_row_bytes (int type, uint64_t n_cols);
 
 cudaError_t cu_gemv (CuStream s, const CuGemv *g, int n_rows, int n_units, int pdl);
 
-cudaError_t cu_embed (CuStream s, const CuWeight *table, const float *positions, const float *types,
+/* @positions, @types: further tables, NULL where absent. */
+cudaError_t cu_embed (CuStream s, const CuWeight *table, const CuWeight *positions, const CuWeight *types,
                       const CuMeta *m, float scale, int position_offset, int n_rows, float *y,
                       int width, int pdl);
 cudaError_t cu_norm (CuStream s, int kind, const float *x, const float *before, const float *after,
@@ -174,6 +204,8 @@ cudaError_t cu_attention_hopper (CuStream s, const CuAttention *a, const CuMeta 
                                  __nv_bfloat16 *y16, int max_rows_of_sequence, int n_sequences);
 
 cudaError_t cu_to_bf16 (CuStream s, const float *x, uint64_t n, __nv_bfloat16 *y);
+/* y[r] = x[rows[r]]. */
+cudaError_t cu_gather (CuStream s, const float *x, const int *rows, int n_rows, int width, float *y);
 cudaError_t cu_gather_bf16 (CuStream s, const float *x, const int *rows, int n_rows, int width,
                             __nv_bfloat16 *y);
 /* y[r][c] = [aux +] act (v[r][c] + b[c]) * scale over [n_rows, width]; in place allowed. */
@@ -219,3 +251,18 @@ cudaError_t cu_expert_bias (CuStream s, const float *bias, const float *route, i
 /* y[slot] += bias[expert[slot]] over [n_slots, width]: biases of gate and up matrices, slots sorted by expert. */
 cudaError_t cu_slot_bias (CuStream s, const float *bias, const int *expert, int n_slots, int width, float *y);
 cudaError_t cu_fill (CuStream s, float *y, uint64_t n, float value);
+
+/* y [n_sequences, width] = mean, first or last row of each sequence (EngPoolKind). */
+cudaError_t cu_pool (CuStream s, int kind, const float *x, const CuMeta *m, int n_sequences, int width, float *y, int pdl);
+/* y [n_rows, width] = the beginnings of rows of @x_width numbers, scaled to length 1 if @normalize. */
+cudaError_t cu_unit (CuStream s, const float *x, int x_width, int n_rows, int width, bool normalize, float *y, int pdl);
+
+/* Steps DELTA and CONV of eng-program.h. */
+cudaError_t cu_delta (CuStream s, const CuDelta *d, const CuMeta *m, int n_rows, int n_sequences, int pdl);
+cudaError_t cu_conv (CuStream s, const CuConv *v, const CuMeta *m, int max_rows_of_sequence, int n_sequences, int pdl);
+/* y = norm (x) * act (gate) over [n_rows, n_head * width], an RMS norm a head; w [width], NULL: none. Rows of @x lie
+ * @x_stride apart. @y may be @gate, and @x where that lies as close; @y16 may be NULL. */
+cudaError_t cu_gate (CuStream s, const float *x, int x_stride, const float *gate, const float *w, float eps, int act, int n_head,
+                     int width, int n_rows, float *y, __nv_bfloat16 *y16, int pdl);
+/* x [n_rows, n_head, 2, width] to q and gate [n_rows, n_head, width] each. */
+cudaError_t cu_split_gate (CuStream s, const float *x, int n_head, int width, int n_rows, float *q, float *gate, int pdl);

@@ -18,6 +18,8 @@ activate (int act, float v)
       return fmaxf (v, 0.f);
     case ENG_ACT_TANH:
       return tanhf (v);
+    case ENG_ACT_SIGMOID:
+      return 1.f / (1.f + __expf (-v));
     default:
       return v;
     }
@@ -43,7 +45,7 @@ block_sum (float v)
 
 template <int TYPE>
 CU_DEV void
-embed_planes (const CuWeight &w, uint64_t row, float scale, float *y)
+embed_planes (const CuWeight &w, uint64_t row, float scale, bool add, float *y)
 {
   constexpr bool is_signed = TYPE == ENG_TYPE_Q8_0 || TYPE == ENG_TYPE_IQ4_NL
                              || TYPE == ENG_TYPE_IQ4_XS || TYPE == ENG_TYPE_MXFP4;
@@ -62,23 +64,21 @@ embed_planes (const CuWeight &w, uint64_t row, float scale, float *y)
             for (int b = 0; b < 4; b++)
               {
                 const int c = is_signed ? (int) (int8_t) (q >> (8 * b)) : (int) (q >> (8 * b) & 255);
-                y[j * 64 + i * 32 + k * 4 + b] = (dm.x * (float) c + dm.y) * scale;
+                float *to = y + j * 64 + i * 32 + k * 4 + b;
+                *to = (dm.x * (float) c + dm.y) * scale + (add ? *to : 0.f);
               }
           }
     }
 }
 
-__global__ void
-embed_kernel (CuWeight w, const float *positions, const float *types, const int32_t *token,
-              const int32_t *position, float scale, int position_offset, float *y, int width)
+// y = [y +] row @id of the table * scale; nothing where there is no such row.
+CU_DEV void
+embed_row (const CuWeight &w, int id, float scale, bool add, float *y, int width)
 {
-  wait_for_input ();
-  const int row = blockIdx.x, id = token[row];
-  float *o = y + (size_t) row * width;
   if (id < 0 || id >= (int) w.n_rows)
-    return; // the row's own vector was copied in by the host
+    return;
   if (w.q_bytes)
-    CU_SWITCH_TYPE (w.type, (embed_planes<TYPE> (w, id, scale, o)))
+    CU_SWITCH_TYPE (w.type, (embed_planes<TYPE> (w, id, scale, add, y)))
   else
     for (int i = threadIdx.x; i < width; i += blockDim.x)
       {
@@ -86,23 +86,31 @@ embed_kernel (CuWeight w, const float *positions, const float *types, const int3
         const float v = w.type == ENG_TYPE_F32   ? ((const float *) w.q)[at]
                         : w.type == ENG_TYPE_F16 ? __half2float (((const __half *) w.q)[at])
                                                  : __bfloat162float (((const __nv_bfloat16 *) w.q)[at]);
-        o[i] = v * scale;
+        y[i] = v * scale + (add ? y[i] : 0.f);
       }
-  if (positions || types)
-    {
-      __syncthreads ();
-      for (int i = threadIdx.x; i < width; i += blockDim.x)
-        o[i] += (positions ? positions[(size_t) (position[row] + position_offset) * width + i] : 0.f)
-                + (types ? types[i] : 0.f);
-    }
+}
+
+// A row without a token brings its own vector, which the host copied in. Tables without rows are absent.
+__global__ void
+embed_kernel (CuWeight w, CuWeight positions, CuWeight types, const int32_t *token, const int32_t *position, float scale,
+              int position_offset, float *y, int width)
+{
+  wait_for_input ();
+  float *o = y + (size_t) blockIdx.x * width;
+  embed_row (w, token[blockIdx.x], scale, false, o, width);
+  __syncthreads ();
+  embed_row (positions, position[blockIdx.x] + position_offset, 1.f, true, o, width);
+  __syncthreads ();
+  embed_row (types, 0, 1.f, true, o, width);
 }
 
 cudaError_t
-cu_embed (CuStream s, const CuWeight *table, const float *positions, const float *types,
+cu_embed (CuStream s, const CuWeight *table, const CuWeight *positions, const CuWeight *types,
           const CuMeta *m, float scale, int position_offset, int n_rows, float *y, int width, int pdl)
 {
-  return launch_kernel (embed_kernel, n_rows, 256, 0, s, pdl, *table, positions, types, m->token, m->position,
-                 scale, position_offset, y, width);
+  const CuWeight absent = {};
+  return launch_kernel (embed_kernel, n_rows, 256, 0, s, pdl, *table, positions ? *positions : absent,
+                        types ? *types : absent, m->token, m->position, scale, position_offset, y, width);
 }
 
 __global__ void
@@ -399,6 +407,62 @@ cu_gate_rows (CuStream s, const float *x, int n_cols, const float *w, int n_rows
   return cudaGetLastError ();
 }
 
+// A block has a head of a row. What it reads it has read before it writes there: @y may be @x or @gate.
+static __global__ void __launch_bounds__ (128)
+gate_kernel (const float *x, int x_stride, const float *gate, const float *w, float eps, int act, int width, float *y, __nv_bfloat16 *y16)
+{
+  wait_for_input ();
+  const size_t at = ((size_t) blockIdx.y * gridDim.x + blockIdx.x) * width;
+  x += (size_t) blockIdx.y * x_stride + blockIdx.x * width;
+  float inv = 1.f;
+  if (w)
+    {
+      float sum = 0.f;
+      for (int i = threadIdx.x; i < width; i += blockDim.x)
+        sum += x[i] * x[i];
+      inv = rsqrtf (block_sum (sum) / width + eps);
+    }
+  for (int i = threadIdx.x; i < width; i += blockDim.x)
+    {
+      const float r = x[i] * inv * (w ? w[i] : 1.f) * activate (act, gate[at + i]);
+      y[at + i] = r;
+      if (y16)
+        y16[at + i] = __float2bfloat16 (r);
+    }
+}
+
+cudaError_t
+cu_gate (CuStream s, const float *x, int x_stride, const float *gate, const float *w, float eps, int act, int n_head,
+         int width, int n_rows, float *y, __nv_bfloat16 *y16, int pdl)
+{
+  // without a norm any cut does: pieces of a few thousand
+  while (!w && width % 2 == 0 && width > 2048)
+    {
+      width /= 2;
+      n_head *= 2;
+    }
+  return launch_kernel (gate_kernel, dim3 (n_head, n_rows), 128, 0, s, pdl, x, x_stride, gate, w, eps, act, width, y,
+                        y16);
+}
+
+static __global__ void
+split_gate_kernel (const float *x, int width, float *q, float *gate)
+{
+  wait_for_input ();
+  const size_t head = (size_t) blockIdx.y * gridDim.x + blockIdx.x;
+  for (int i = threadIdx.x; i < width; i += blockDim.x)
+    {
+      q[head * width + i] = x[head * 2 * width + i];
+      gate[head * width + i] = x[(head * 2 + 1) * width + i];
+    }
+}
+
+cudaError_t
+cu_split_gate (CuStream s, const float *x, int n_head, int width, int n_rows, float *q, float *gate, int pdl)
+{
+  return launch_kernel (split_gate_kernel, dim3 (n_head, n_rows), 128, 0, s, pdl, x, width, q, gate);
+}
+
 // One warp a row: the n_used best of up to 1,024 experts, best first.
 template <int N> // experts a lane
 CU_DEV void
@@ -583,13 +647,21 @@ cu_route (CuStream s, const float *scores, const float *selection, int n_rows, i
   return launch_kernel (kernel, n_rows, 32, 0, s, pdl, scores, selection, n_expert, n_used, gating, normalize, scale, y);
 }
 
+template <typename T>
 __global__ void
-gather_kernel (const float *x, const int *rows, int width, __nv_bfloat16 *y)
+gather_kernel (const float *x, const int *rows, int width, T *y)
 {
   const float *src = x + (size_t) rows[blockIdx.x] * width;
-  __nv_bfloat16 *dst = y + (size_t) blockIdx.x * width;
+  T *dst = y + (size_t) blockIdx.x * width;
   for (int i = threadIdx.x; i < width; i += blockDim.x)
-    dst[i] = __float2bfloat16 (src[i]);
+    dst[i] = (T) src[i];
+}
+
+cudaError_t
+cu_gather (CuStream s, const float *x, const int *rows, int n_rows, int width, float *y)
+{
+  gather_kernel<<<n_rows, 256, 0, s>>> (x, rows, width, y);
+  return cudaGetLastError ();
 }
 
 cudaError_t

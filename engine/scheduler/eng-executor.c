@@ -314,7 +314,7 @@ run_observed (EngExecutorState *s, const EngPiece *piece, const EngBatch *batch,
   return status;
 }
 
-/* EngKeyMover: keys of a layer that another device keeps. */
+/* EngKeyMover: state of a layer that another device keeps. */
 static EngStatus
 move_keys (void *data, uint32_t i_step, const uint32_t *blocks, uint32_t n_blocks, void *bytes, bool to_owner,
            EngError *error)
@@ -324,8 +324,12 @@ move_keys (void *data, uint32_t i_step, const uint32_t *blocks, uint32_t n_block
   const EngStep *step = &e->program->steps[i_step];
   for (uint32_t i = 1; i < e->n_devices; i++)
     if (e->parts[i].bound && !e->parts[i].elsewhere[i_step] && e->devices[i].api->move_keys)
-      return e->devices[i].api->move_keys (e->parts[i].bound, s->states[i], step->u.qkv.group,
-                                           step->u.qkv.i_layer_in_group, blocks, n_blocks, bytes, to_owner, error);
+      {
+        bool kv = step->kind == ENG_STEP_QKV;
+        return e->devices[i].api->move_keys (e->parts[i].bound, s->states[i], kv ? step->u.qkv.group : step->u.delta.group,
+                                             kv ? step->u.qkv.i_layer_in_group : step->u.delta.i_layer_in_group, blocks,
+                                             n_blocks, bytes, to_owner, error);
+      }
   return eng_error_set (error, ENG_ERR_UNSUPPORTED, "keys", ENG_OFFSET_NONE, "nobody moves the keys of step %u", i_step);
 }
 

@@ -23,6 +23,7 @@ struct EngRunner
   EngSequenceView *sequences; /* [max_rows] */
   uint32_t *before;           /* [max_rows]: n_positions of each span's sequence before the run */
   float *output;              /* [max_outputs, n_output] */
+  bool recurrent;             /* some layers have a recurrent state */
 };
 
 static uint32_t
@@ -38,6 +39,7 @@ eng_runner_get_state_options (const EngProgram *program, const EngRunnerOptions 
   *state = (EngStateOptions) {
     .k_type = o->k_type == ENG_TYPE_NONE ? ENG_TYPE_F16 : o->k_type,
     .v_type = o->v_type == ENG_TYPE_NONE ? ENG_TYPE_F16 : o->v_type,
+    .max_positions = o->n_ctx,
     .max_rows = o->max_rows,
     .max_sequences = o->max_sequences,
     .max_outputs = o->max_outputs,
@@ -102,6 +104,8 @@ eng_runner_new (EngExecutor *executor, const EngRunnerOptions *options, EngRunne
   r->options = *options;
   r->executor = executor;
   r->program = eng_executor_get_program (executor);
+  for (uint32_t g = 0; g < r->program->n_groups; g++)
+    r->recurrent = r->recurrent || r->program->groups[g].kind == ENG_STATE_RECURRENT;
   r->rows = eng_alloc_array (options->max_rows, sizeof *r->rows);
   r->sequences = eng_alloc_array (options->max_rows, sizeof *r->sequences);
   r->before = eng_alloc_array (options->max_rows, sizeof *r->before);
@@ -262,6 +266,9 @@ eng_runner_sample (EngRunner *r, uint32_t sequence, int32_t token, const EngSamp
   if (n == 0 || n > ENG_DEVICE_SAMPLES || token < 0 || (uint32_t) token >= r->program->n_vocab)
     return eng_error_set (error, ENG_ERR_ARGUMENT, "samples", ENG_OFFSET_NONE, "a number of tokens out of range");
   taking.tokens[0] = token;
+  /* A recurrent state can be left where the rows end only within its block. */
+  if (r->recurrent && n > ENG_KV_BLOCK - before % ENG_KV_BLOCK)
+    n = ENG_KV_BLOCK - before % ENG_KV_BLOCK;
   for (uint32_t i = 1; i < n; i++)
     taking.tokens[i] = -1; /* not known yet */
   if (eng_kv_cache_append (r->cache, sequence, taking.tokens, n, error) != ENG_OK)
@@ -271,11 +278,15 @@ eng_runner_sample (EngRunner *r, uint32_t sequence, int32_t token, const EngSamp
                                         .n_positions = before + 1 };
   const EngBatch batch = { .rows = r->rows, .n_rows = 1, .sequences = r->sequences, .n_sequences = 1 };
   EngSampling own = *sampling;
+  own.n_samples = n;
   own.take = take_cb;
   own.data = &taking;
   EngStatus status = eng_executor_sample (r->state, &batch, &own, cancel, error);
   eng_kv_cache_set_tokens (r->cache, sequence, before, taking.tokens, taking.n_taken);
-  eng_kv_cache_cut (r->cache, sequence, before + taking.n_taken, NULL);
+  if (taking.n_taken == 0)
+    eng_kv_cache_take_back (r->cache, sequence, before, status != ENG_ERR_UNSUPPORTED);
+  else
+    eng_kv_cache_shorten (r->cache, sequence, before + taking.n_taken);
   return status;
 }
 

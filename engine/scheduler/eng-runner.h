@@ -55,7 +55,7 @@ typedef struct
  * gave. With a recurrent state the last two leave them at a checkpoint: eng_kv_cache_get_n_positions () says where. */
 EngStatus eng_runner_run (EngRunner *runner, const EngRunnerSpan *spans, uint32_t n_spans,
                           ENG_ATOMIC_FLAG *cancel, EngError *error);
-/* Run @token behind what @sequence holds and go on by itself, as EngSampling says. Afterwards the sequence is longer by
+/* Run @token behind what @sequence holds and go on by itself, as EngSampling says, though perhaps for fewer tokens. Afterwards the sequence is longer by
  * as many tokens as were taken: @token and all of them but the last. ENG_ERR_UNSUPPORTED, with nothing done, where no device can or the
  * cache lacks room for all of it at once; after another failure what was taken stays. */
 EngStatus eng_runner_sample (EngRunner *runner, uint32_t sequence, int32_t token, const EngSampling *sampling,

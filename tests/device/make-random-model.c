@@ -24,6 +24,7 @@ typedef struct
 {
   const char *name, *architecture;
   uint32_t n_layers, n_embd, n_head, n_head_kv, head_width, n_ff, n_vocab, n_expert, n_used, n_ff_expert;
+  uint32_t n_delta_k, n_delta_v, delta_width; /* heads of the layers with a recurrent state, three of four */
 } Shape;
 
 static const Shape shapes[] = {
@@ -36,6 +37,8 @@ static const Shape shapes[] = {
   { "tiny", "llama", 4, 256, 8, 2, 32, 768, 32000, 0, 0, 0 },
   /* every row uses every expert: no choice between two equal scores tells one program from another */
   { "tiny-moe", "qwen3moe", 3, 256, 8, 2, 32, 768, 32000, 8, 8, 256 },
+  { "qwen3.5-4b", "qwen35", 32, 2560, 16, 4, 256, 9216, 248320, 0, 0, 0, 16, 32, 128 },
+  { "tiny-delta", "qwen35", 4, 256, 8, 2, 32, 768, 32000, 0, 0, 0, 2, 4, 48 },
 };
 
 typedef struct
@@ -44,7 +47,7 @@ typedef struct
   EngType type;
   uint32_t n_dims;
   uint64_t dims[3];
-  bool ones; /* norm weights */
+  float fixed; /* of norm weights and decays; 0: random */
 } Tensor;
 
 typedef struct
@@ -84,7 +87,7 @@ random_block (const Tensor *t, const EngTypeInfo *info, double std, uint8_t *blo
       double v = -6;
       for (int i = 0; i < 12; i++)
         v += (double) (next_random (state) >> 11) / 9007199254740992.0;
-      const float f = t->ones ? 1.f : (float) (v * std);
+      const float f = t->fixed != 0.f ? t->fixed : (float) (v * std);
       memcpy (block, &f, 4);
       return;
     }
@@ -175,7 +178,35 @@ add (Job *job, EngType type, uint64_t n_cols, uint64_t n_rows, uint64_t n_slices
   t->dims[2] = n_slices;
   const int n = layer >= 0 ? snprintf (t->name, sizeof t->name, "blk.%d.", layer) : 0;
   snprintf (t->name + n, sizeof t->name - (size_t) n, "%s", format);
-  t->ones = strstr (format, "norm") != NULL;
+  t->fixed = strstr (format, "norm") ? 1.f : strcmp (format, "ssm_a") == 0 ? -1.f : 0.f;
+}
+
+/* What a layer of qwen35 has in front of its feed-forward part. */
+static void
+plan_delta (Job *job, const Shape *s, EngType base, int l)
+{
+  const uint32_t n_q = s->n_head * s->head_width, n_kv = s->n_head_kv * s->head_width;
+  const uint32_t values = s->n_delta_v * s->delta_width, mixed = 2 * s->n_delta_k * s->delta_width + values;
+  add (job, ENG_TYPE_F32, s->n_embd, 0, 0, "post_attention_norm.weight", l);
+  if (l % 4 == 3)
+    {
+      add (job, base, s->n_embd, 2 * n_q, 0, "attn_q.weight", l);
+      add (job, base, s->n_embd, n_kv, 0, "attn_k.weight", l);
+      add (job, base, s->n_embd, n_kv, 0, "attn_v.weight", l);
+      add (job, base, n_q, s->n_embd, 0, "attn_output.weight", l);
+      add (job, ENG_TYPE_F32, s->head_width, 0, 0, "attn_q_norm.weight", l);
+      add (job, ENG_TYPE_F32, s->head_width, 0, 0, "attn_k_norm.weight", l);
+      return;
+    }
+  add (job, base, s->n_embd, mixed, 0, "attn_qkv.weight", l);
+  add (job, base, s->n_embd, values, 0, "attn_gate.weight", l);
+  add (job, base, s->n_embd, s->n_delta_v, 0, "ssm_alpha.weight", l);
+  add (job, base, s->n_embd, s->n_delta_v, 0, "ssm_beta.weight", l);
+  add (job, ENG_TYPE_F32, 4, mixed, 0, "ssm_conv1d.weight", l);
+  add (job, ENG_TYPE_F32, s->n_delta_v, 0, 0, "ssm_a", l);
+  add (job, ENG_TYPE_F32, s->n_delta_v, 0, 0, "ssm_dt.bias", l);
+  add (job, ENG_TYPE_F32, s->delta_width, 0, 0, "ssm_norm.weight", l);
+  add (job, base, values, s->n_embd, 0, "ssm_out.weight", l);
 }
 
 static void
@@ -183,7 +214,7 @@ plan (Job *job, const Shape *s, EngType base, EngType high)
 {
   const uint32_t n_q = s->n_head * s->head_width, n_kv = s->n_head_kv * s->head_width;
   const bool glm = strcmp (s->architecture, "glm4") == 0, qwen2 = strcmp (s->architecture, "qwen2") == 0;
-  const bool qwen3 = strncmp (s->architecture, "qwen3", 5) == 0;
+  const bool delta = s->n_delta_v != 0, qwen3 = !delta && strncmp (s->architecture, "qwen3", 5) == 0;
   add (job, base, s->n_embd, s->n_vocab, 0, "token_embd.weight", -1);
   add (job, ENG_TYPE_F32, s->n_embd, 0, 0, "output_norm.weight", -1);
   if (s->n_embd > 1024)
@@ -193,11 +224,16 @@ plan (Job *job, const Shape *s, EngType base, EngType high)
       const EngType hi = has_more_bits (i, s->n_layers) ? high : base;
       const int l = (int) i;
       add (job, ENG_TYPE_F32, s->n_embd, 0, 0, "attn_norm.weight", l);
-      add (job, base, s->n_embd, n_q, 0, "attn_q.weight", l);
-      add (job, base, s->n_embd, n_kv, 0, "attn_k.weight", l);
-      add (job, hi, s->n_embd, n_kv, 0, "attn_v.weight", l);
-      add (job, base, n_q, s->n_embd, 0, "attn_output.weight", l);
-      add (job, ENG_TYPE_F32, s->n_embd, 0, 0, "ffn_norm.weight", l);
+      if (delta)
+        plan_delta (job, s, base, l);
+      else
+        {
+          add (job, base, s->n_embd, n_q, 0, "attn_q.weight", l);
+          add (job, base, s->n_embd, n_kv, 0, "attn_k.weight", l);
+          add (job, hi, s->n_embd, n_kv, 0, "attn_v.weight", l);
+          add (job, base, n_q, s->n_embd, 0, "attn_output.weight", l);
+          add (job, ENG_TYPE_F32, s->n_embd, 0, 0, "ffn_norm.weight", l);
+        }
       if (qwen2)
         {
           add (job, ENG_TYPE_F32, n_q, 0, 0, "attn_q.bias", l);
@@ -248,11 +284,18 @@ set_shape (EngGgufWriter *w, const Shape *s, EngError *error)
     { "attention.head_count_kv", s->n_head_kv },
     { "attention.key_length", s->head_width },
     { "attention.value_length", s->head_width },
-    { "rope.dimension_count", strcmp (s->architecture, "glm4") ? s->head_width : s->head_width / 2 },
+    { "rope.dimension_count", s->n_delta_v                        ? s->head_width / 4
+                              : strcmp (s->architecture, "glm4") ? s->head_width
+                                                                   : s->head_width / 2 },
     { "vocab_size", s->n_vocab },
     { "expert_count", s->n_expert },
     { "expert_used_count", s->n_used },
     { "expert_feed_forward_length", s->n_ff_expert },
+    { "ssm.conv_kernel", s->n_delta_v ? 4 : 0 },
+    { "ssm.state_size", s->delta_width },
+    { "ssm.group_count", s->n_delta_k },
+    { "ssm.time_step_rank", s->n_delta_v },
+    { "ssm.inner_size", s->n_delta_v * s->delta_width },
   };
   EngStatus status = eng_gguf_writer_set_string (w, "general.architecture", s->architecture, error);
   char key[96];

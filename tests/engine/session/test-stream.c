@@ -36,7 +36,7 @@ bind_all (EngDevice *device, const EngProgram *program, const EngWeightSource *s
   return eng_cpu_device_api ()->bind (device, program, source, &all, bound, error);
 }
 
-/* The keys of every streamed layer: all blocks of the batch's sequences. */
+/* The state of every streamed layer: all blocks of the batch's sequences that there are. */
 static EngStatus
 move_all (EngBound *bound, EngState *state, const EngBatch *batch, const EngKeyMover *keys, bool to_owner,
           EngError *error)
@@ -45,18 +45,23 @@ move_all (EngBound *bound, EngState *state, const EngBatch *batch, const EngKeyM
   for (uint32_t i = 0; i < seen.program->n_steps && status == ENG_OK; i++)
     {
       const EngStep *s = &seen.program->steps[i];
-      if (!seen.streamed[i] || s->kind != ENG_STEP_QKV)
+      bool kv = s->kind == ENG_STEP_QKV;
+      if (!seen.streamed[i] || (!kv && s->kind != ENG_STEP_DELTA && s->kind != ENG_STEP_CONV))
         continue;
-      const EngGroupDesc *g = &seen.program->groups[s->u.qkv.group];
-      uint32_t n = (batch->sequences[0].n_positions + ENG_KV_BLOCK - 1) / ENG_KV_BLOCK;
-      const uint32_t *blocks = batch->sequences[0].tables[s->u.qkv.group];
+      uint32_t group = kv ? s->u.qkv.group : s->u.delta.group;
+      uint32_t layer = kv ? s->u.qkv.i_layer_in_group : s->u.delta.i_layer_in_group;
+      const EngGroupDesc *g = &seen.program->groups[group];
+      uint32_t all = (batch->sequences[0].n_positions + ENG_KV_BLOCK - 1) / ENG_KV_BLOCK, n = 0, blocks[8];
+      g_assert_cmpuint (all, <=, G_N_ELEMENTS (blocks));
+      for (uint32_t k = 0; k < all; k++)
+        if (batch->sequences[0].tables[group][k] != UINT32_MAX)
+          blocks[n++] = batch->sequences[0].tables[group][k];
       g_autofree uint8_t *data = g_malloc0 (
-          (size_t) n * ENG_KV_BLOCK * g->n_kv_head * (g->k_width + g->v_width) * sizeof (float));
+          n * (kv ? (size_t) ENG_KV_BLOCK * g->n_kv_head * (g->k_width + g->v_width) : g->n_floats + 15u) * sizeof (float));
       if (!to_owner)
         status = keys->move (keys->data, i, blocks, n, data, false, error);
       if (status == ENG_OK)
-        status = eng_cpu_device_api ()->move_keys (bound, state, s->u.qkv.group, s->u.qkv.i_layer_in_group, blocks, n,
-                                                   data, !to_owner, error);
+        status = eng_cpu_device_api ()->move_keys (bound, state, group, layer, blocks, n, data, !to_owner, error);
       if (status == ENG_OK && to_owner)
         status = keys->move (keys->data, i, blocks, n, data, true, error);
     }
@@ -119,7 +124,7 @@ logits (const EngModel *model, const EngExecutorDevice *devices, uint32_t n_devi
 typedef struct
 {
   const char *path;
-  uint8_t layers[3], experts[3]; /* the tiny model has two layers, the mixture three */
+  uint8_t layers[5], experts[5]; /* of them the model has some */
   uint32_t stream_rows, streamed_runs;
   bool refuses;
 } Case;
@@ -166,8 +171,11 @@ main (int argc, char **argv)
     { TINY_MODEL, { 0, 0 }, { 0, 0 }, 24, 0, false },
     { EXPERTS_MODEL, { 0, 0, 0 }, { 1, 1, 1 }, 24, 3, false },
     { EXPERTS_MODEL, { 1, 0, 0 }, { 1, 1, 0 }, 24, 3, false },
+    { DELTA_MODEL, { 1, 1 }, { 1, 1 }, 24, 3, false },
+    { CONVOLUTION_MODEL, { 1, 1 }, { 1, 1 }, 24, 3, false },
   };
-  static const char *const names[] = { "layer", "longer-only", "refused", "no-head", "nothing", "experts", "layer-and-experts" };
+  static const char *const names[] = { "layer", "longer-only", "refused", "no-head", "nothing", "experts", "layer-and-experts", "delta",
+                                       "convolution" };
   g_test_init (&argc, &argv, NULL);
   for (size_t i = 0; i < G_N_ELEMENTS (cases); i++)
     {
