@@ -174,6 +174,9 @@ cu_step_few (const CuRun *r, uint32_t i)
             return cu_attention_token (r->stream, &a, &f, &r->s->view, buf[s->dst], r->n_rows, r->s->partial,
                                        r->s->counters, r->b->device->n_units, r->deep, r->pdl);
           }
+        if (!a.causal && a.window)
+          return cu_attention_window (r->stream, &a, &r->s->view, s->u.attention.group, buf[s->src], buf[s->dst], NULL,
+                                      r->max_rows_of_sequence, r->n_sequences, r->pdl);
         return cu_attention_decode (r->stream, &a, &r->s->view, s->u.attention.group, buf[s->src],
                                     buf[s->dst], r->n_rows, r->s->partial, r->s->counters,
                                     r->b->device->n_units, r->pdl);

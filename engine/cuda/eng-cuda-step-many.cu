@@ -293,6 +293,9 @@ cu_step_many (CuRun *r, uint32_t i)
       {
         const CuAttention a = cu_attention_arguments (r, s);
         r->in_x16 = s->dst;
+        if (!a.causal && a.window)
+          return cu_attention_window (r->stream, &a, &st->view, s->u.attention.group, buf[s->src], buf[s->dst], st->x16,
+                                      r->max_rows_of_sequence, r->n_sequences, r->pdl);
         return cu_attention_prefill (r->stream, &a, &st->view, s->u.attention.group, buf[s->src],
                                      buf[s->dst], st->x16, r->n_rows, r->max_rows_of_sequence,
                                      r->n_sequences);

@@ -202,6 +202,9 @@ cudaError_t cu_attention_prefill (CuStream s, const CuAttention *a, const CuMeta
  * the widths or rows do not suit it; cu_attention_prefill () goes another way then. */
 cudaError_t cu_attention_hopper (CuStream s, const CuAttention *a, const CuMeta *m, int group, const float *q, float *y,
                                  __nv_bfloat16 *y16, int max_rows_of_sequence, int n_sequences);
+/* Rows of any number that see window / 2 positions to either side. @y16 may be NULL. */
+cudaError_t cu_attention_window (CuStream s, const CuAttention *a, const CuMeta *m, int group, const float *q, float *y,
+                                 __nv_bfloat16 *y16, int max_rows_of_sequence, int n_sequences, int pdl);
 
 cudaError_t cu_to_bf16 (CuStream s, const float *x, uint64_t n, __nv_bfloat16 *y);
 /* y[r] = x[rows[r]]. */

@@ -312,6 +312,12 @@ need_embedder (EngService *s, EngRequest *request, EngError *error)
     status = eng_folder_get_file (path, file, error);
   if (status == ENG_OK)
     status = eng_session_new (s->runtime, file, &options, &s->embedder, error);
+  /* The card filled up meanwhile: vectors are made all the same. */
+  if (status == ENG_ERR_DEVICE_MEMORY)
+    {
+      options.device = "cpu";
+      status = eng_session_new (s->runtime, file, &options, &s->embedder, error);
+    }
   return status;
 }
 

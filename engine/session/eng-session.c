@@ -22,6 +22,9 @@
 #define DEFAULT_GPU_ROWS 2048u
 #define LEAST_BYTES_FOR_GPU_ROWS ((uint64_t) 14 << 30)
 #define DEFAULT_OUTPUTS 16u
+/* Encoders make room for themselves only where it is hardly missed: the chat model wants the rest. */
+#define ENCODER_SHARE 8u
+
 /* From how many rows on sending layers to the GPU is faster than computing them on the CPU. */
 #define STREAM_ROWS 32u
 /* A sequence of an encoder is one batch; longer texts than this are cut by whoever embeds. */
@@ -43,6 +46,7 @@ typedef struct
   const EngProgram *program;
   EngExecutorDevice devices[2]; /* [0] the chosen one; [1] the CPU when that is another */
   const EngDeviceInfo *infos[2];
+  uint64_t free_bytes; /* of the first device, now */
   uint32_t n_devices;
   uint8_t layer_devices[1024]; /* eng-builder.h: ENG_MAX_LAYERS */
   uint8_t expert_devices[1024];
@@ -52,6 +56,18 @@ typedef struct
   EngExecutorOptions executor;
   EngSessionPlan plan;
 } Loading;
+
+/* What is free on the device now: the list says what was when it was made, and models have come since. */
+static uint64_t
+get_free (const EngDeviceEntry *entry)
+{
+  EngDeviceInfo infos[ENG_MAX_DEVICES];
+  uint32_t n = 0;
+  if (entry->api->enumerate (infos, ENG_MAX_DEVICES, &n, NULL) != ENG_OK || entry->index >= n
+      || entry->index >= ENG_MAX_DEVICES)
+    return entry->info.free_bytes;
+  return infos[entry->index].free_bytes;
+}
 
 /* Open entry @chosen of the list and, if it is no CPU, the CPU beside it. */
 static EngStatus
@@ -69,6 +85,8 @@ open_listed (Loading *l, uint32_t chosen, EngError *error)
       const EngDeviceEntry *entry = &list->entries[order[i]];
       l->infos[i] = &entry->info;
       l->devices[i].api = entry->api;
+      if (i == 0)
+        l->free_bytes = get_free (entry);
       status = eng_runtime_open (l->runtime, order[i],
                                  entry->info.kind == ENG_DEVICE_CPU ? &cpu : &gpu,
                                  &l->devices[i].device, error);
@@ -137,19 +155,19 @@ device_room (const Loading *l)
 {
   const EngDeviceInfo *info = l->infos[0];
   uint64_t spare = info->memory_bytes / 32 < DEVICE_SPARE ? DEVICE_SPARE : info->memory_bytes / 32;
-  uint64_t room = info->free_bytes > spare ? info->free_bytes - spare : 0, limit = l->options->gpu_memory_bytes;
+  uint64_t room = l->free_bytes > spare ? l->free_bytes - spare : 0, limit = l->options->gpu_memory_bytes;
   room = limit && limit < room ? limit : room;
   return room > DEVICE_OVERHEAD ? room - DEVICE_OVERHEAD : 0;
 }
 
 static EngStatus
-fits (Loading *l, uint32_t n_gpu_layers, uint32_t n_cpu_experts, bool *result, EngError *error)
+fits (Loading *l, uint64_t room, uint32_t n_gpu_layers, uint32_t n_cpu_experts, bool *result, EngError *error)
 {
   EngMemoryPlan plans[2];
   place (l, n_gpu_layers, n_cpu_experts);
   EngStatus status = make_plans (l, plans, error);
   *result = status == ENG_OK
-            && plans[0].weight_bytes + plans[0].state_bytes + plans[0].scratch_bytes <= device_room (l);
+            && plans[0].weight_bytes + plans[0].state_bytes + plans[0].scratch_bytes <= room;
   return status;
 }
 
@@ -159,8 +177,9 @@ static EngStatus
 choose_split (Loading *l, EngError *error)
 {
   uint32_t n = l->program->n_layers, wish = l->options->n_cpu_experts;
+  uint64_t room = device_room (l);
   bool ok, mixture = has_experts (l->program);
-  EngStatus status = fits (l, n, wish, &ok, error);
+  EngStatus status = fits (l, room, n, wish, &ok, error);
   if (status != ENG_OK || ok)
     return status;
   uint32_t experts = mixture ? n : 0;
@@ -171,7 +190,7 @@ choose_split (Loading *l, EngError *error)
       while (status == ENG_OK && too_few + 1 < enough)
         {
           uint32_t middle = too_few + (enough - too_few) / 2;
-          status = fits (l, n, middle, &ok, error);
+          status = fits (l, room, n, middle, &ok, error);
           if (ok)
             enough = middle;
           else
@@ -189,7 +208,7 @@ choose_split (Loading *l, EngError *error)
   while (most + 1 < too_many)
     {
       uint32_t middle = most + (too_many - most) / 2;
-      status = fits (l, middle, experts, &ok, error);
+      status = fits (l, room, middle, experts, &ok, error);
       if (status != ENG_OK)
         return status;
       if (ok)
@@ -199,6 +218,23 @@ choose_split (Loading *l, EngError *error)
     }
   place (l, most, experts);
   return ENG_OK;
+}
+
+static bool
+chooses_device (const Loading *l)
+{
+  return !l->options->device || strcmp (l->options->device, "auto") == 0;
+}
+
+/* An encoder that nobody sent to a device goes there as a whole, or not at all (ENG_ERR_UNSUPPORTED). */
+static EngStatus
+place_encoder (Loading *l, EngError *error)
+{
+  bool ok;
+  EngStatus status = fits (l, device_room (l) / ENCODER_SHARE, l->program->n_layers, 0, &ok, error);
+  return status != ENG_OK || ok ? status
+                                : eng_error_set (error, ENG_ERR_UNSUPPORTED, "memory", ENG_OFFSET_NONE,
+                                                 "it takes more than one part in %u of what is free", ENCODER_SHARE);
 }
 
 static EngStatus
@@ -221,7 +257,7 @@ choose_placement (Loading *l, EngError *error)
   if (l->n_devices == 1)
     return ENG_OK;
   if (l->options->n_gpu_layers < 0)
-    return choose_split (l, error);
+    return l->program->causal || !chooses_device (l) ? choose_split (l, error) : place_encoder (l, error);
   place (l, (uint32_t) l->options->n_gpu_layers, l->options->n_cpu_experts);
   return ENG_OK;
 }
@@ -315,7 +351,7 @@ or_else (uint32_t value, uint32_t fallback)
 static uint32_t
 default_rows (const Loading *l)
 {
-  uint64_t room = l->infos[0]->free_bytes, limit = l->options->gpu_memory_bytes;
+  uint64_t room = l->free_bytes, limit = l->options->gpu_memory_bytes;
   if (limit && limit < room)
     room = limit;
   return l->n_devices == 2 && room >= LEAST_BYTES_FOR_GPU_ROWS ? DEFAULT_GPU_ROWS : DEFAULT_ROWS;
@@ -369,7 +405,7 @@ prepare (Loading *l, const char *path, EngError *error)
     return status;
   status = size (l, error);
   /* A model that the device cannot run: nobody asked for the device by name, so the CPU goes on. */
-  if (status == ENG_ERR_UNSUPPORTED && l->n_devices == 2 && (!o->device || strcmp (o->device, "auto") == 0))
+  if (status == ENG_ERR_UNSUPPORTED && l->n_devices == 2 && chooses_device (l))
     {
       eng_log (ENG_LOG_WARNING, "%s cannot run this model: %s", l->infos[0]->name, error ? error->text : "");
       status = open_listed (l, 0, error);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A module whose device is a CPU that samples by itself, as EngDeviceApi.sample says. The choice is written down here
  * once more, by sorting everything. When it is closed it leaves how many tokens it sampled in the file that
- * INGLENOOK_SAMPLED names. After as many tokens as INGLENOOK_LOST_AFTER says the device is lost. */
+ * INGLENOOK_SAMPLED names. After as many tokens as INGLENOOK_LOST_AFTER says the device is lost. INGLENOOK_FREE: MiB of it
+ * that are free. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,9 @@ enumerate (EngDeviceInfo *infos, uint32_t cap, uint32_t *n, EngError *error)
   infos[0].score = 1000;
   strcpy (infos[0].api, "cuda");
   strcpy (infos[0].name, "Sampler");
+  const char *mib = getenv ("INGLENOOK_FREE");
+  if (mib)
+    infos[0].free_bytes = (uint64_t) atoi (mib) << 20;
   return status;
 }
 
