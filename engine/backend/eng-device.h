@@ -73,9 +73,6 @@ typedef struct
   void (*release) (void *data, uint64_t source);
   /* Optional: the tensor's name, for errors; valid as long as the source. */
   const char *(*name) (void *data, uint64_t source);
-  /* Optional: @n_bytes of @source from @offset will be read soon; start to fetch them and return.
-   */
-  void (*prefetch) (void *data, uint64_t source, uint64_t offset, uint64_t n_bytes);
 } EngWeightSource;
 
 typedef struct

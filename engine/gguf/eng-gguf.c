@@ -347,12 +347,3 @@ eng_gguf_advise_tensor (const EngGguf *gguf, const EngGgufTensor *tensor, bool w
     eng_mmap_advise (map, tensor->offset, tensor->n_bytes,
                      will_need ? ENG_MMAP_WILL_NEED : ENG_MMAP_DONT_NEED);
 }
-
-void
-eng_gguf_prefetch_tensor (const EngGguf *gguf, const EngGgufTensor *tensor, uint64_t offset,
-                          uint64_t n_bytes)
-{
-  EngMmap *map = gguf->parts[tensor->i_part].map;
-  if (map && eng_checked_range (offset, n_bytes, tensor->n_bytes))
-    eng_mmap_advise (map, tensor->offset + offset, n_bytes, ENG_MMAP_WILL_NEED);
-}

@@ -196,7 +196,3 @@ EngStatus eng_gguf_check_shape (const EngGgufTensor *tensor, uint64_t n_cols, ui
 
 /* Hint how the weights will be read (eng-mmap.h). */
 void eng_gguf_advise_tensor (const EngGguf *gguf, const EngGgufTensor *tensor, bool will_need);
-/* The same for @n_bytes of them from @offset, which will be needed; outside of the tensor: ignored.
- */
-void eng_gguf_prefetch_tensor (const EngGguf *gguf, const EngGgufTensor *tensor, uint64_t offset,
-                               uint64_t n_bytes);

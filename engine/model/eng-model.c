@@ -208,11 +208,3 @@ eng_model_release_weight (void *model, uint64_t source)
   if (source < eng_gguf_get_n_tensors (m->file))
     eng_gguf_advise_tensor (m->file, eng_gguf_get_tensor (m->file, source), false);
 }
-
-void
-eng_model_prefetch_weight (void *model, uint64_t source, uint64_t offset, uint64_t n_bytes)
-{
-  const EngModel *m = model;
-  if (source < eng_gguf_get_n_tensors (m->file))
-    eng_gguf_prefetch_tensor (m->file, eng_gguf_get_tensor (m->file, source), offset, n_bytes);
-}

@@ -52,7 +52,5 @@ const EngGguf *eng_model_get_file (const EngModel *model);
 const void *eng_model_map_weight (void *model, uint64_t source, uint64_t *n_bytes);
 /* Its release function: gives the tensor's pages back to the system; they come again when touched. */
 void eng_model_release_weight (void *model, uint64_t source);
-/* Its prefetch function. */
-void eng_model_prefetch_weight (void *model, uint64_t source, uint64_t offset, uint64_t n_bytes);
 /* Its name function; NULL for a tensor that does not exist. */
 const char *eng_model_get_weight_name (void *model, uint64_t source);

@@ -490,8 +490,7 @@ load (EngSession *s, Loading *l, EngError *error)
   const EngWeightSource source = { .map = eng_model_map_weight,
                                    .data = s->model,
                                    .release = eng_model_release_weight,
-                                   .name = eng_model_get_weight_name,
-                                   .prefetch = eng_model_prefetch_weight };
+                                   .name = eng_model_get_weight_name };
   EngStatus status = ENG_OK;
   if (!l->options->without_text)
     status = load_text (s, error);

@@ -400,52 +400,6 @@ make_vector (EngBound *bound, uint32_t id, EngCpuWeight *w, EngError *error)
   return ENG_OK;
 }
 
-/* --- reading ahead --- */
-
-/* The disk is kept at work while weights are packed: so many bytes are asked for before they are
- * needed, in pieces. */
-#define AHEAD_BYTES ((uint64_t) 96 << 20)
-#define AHEAD_PIECE ((uint64_t) 8 << 20)
-
-typedef struct
-{
-  const EngBound *bound;
-  const EngWeightSource *source;
-  uint32_t i_weight;  /* the next to ask for, from byte @at on */
-  uint64_t at, asked; /* bytes asked for of all weights */
-} Ahead;
-
-static uint64_t
-weight_bytes (const EngCpuWeight *w)
-{
-  return w->uses != 0 ? w->row_bytes * w->n_rows * w->n_slices : 0;
-}
-
-/* @done bytes of the weights, in the order in which they are bound, are packed. */
-static void
-read_ahead (Ahead *ahead, uint64_t done)
-{
-  const EngProgram *program = ahead->bound->program;
-  while (ahead->source->prefetch != NULL && ahead->i_weight < program->n_weights
-         && ahead->asked < done + AHEAD_BYTES)
-    {
-      const EngCpuWeight *w = &ahead->bound->weights[ahead->i_weight];
-      const EngWeightDesc *desc = &program->weights[ahead->i_weight];
-      uint64_t left = weight_bytes (w) - ahead->at, n = left < AHEAD_PIECE ? left : AHEAD_PIECE;
-      /* Rows of a slice that is part of a fused one lie apart; a hint need not know. */
-      uint64_t start = w->n_slices == 1 ? desc->first_row * w->row_bytes : 0;
-      if (n > 0)
-        ahead->source->prefetch (ahead->source->data, desc->source, start + ahead->at, n);
-      ahead->at += n;
-      ahead->asked += n;
-      if (n == left)
-        {
-          ahead->i_weight++;
-          ahead->at = 0;
-        }
-    }
-}
-
 /* --- packing --- */
 
 /* Of the file's bytes so many are packed before they are given back: else the largest matrix (of small models with a
@@ -565,8 +519,7 @@ not_finite (const EngBound *bound, uint32_t id, const EngWeightSource *source, u
 }
 
 static void
-pack_slabs (PackJob *job, uint64_t tensor, const EngWeightSource *source, Ahead *ahead,
-            uint64_t done)
+pack_slabs (PackJob *job, uint64_t tensor, const EngWeightSource *source)
 {
   uint64_t panel_bytes = job->bound->kernels->panel_rows * job->w->row_bytes;
   uint64_t slab = SLAB_BYTES / panel_bytes + 1;
@@ -575,7 +528,6 @@ pack_slabs (PackJob *job, uint64_t tensor, const EngWeightSource *source, Ahead 
       uint64_t left = job->n_panels - job->first_panel, n = left < slab ? left : slab;
       job->end_panel = job->first_panel + n;
       job->per_chunk = (uint32_t) (n / 64 + 1);
-      read_ahead (ahead, done + job->first_panel * panel_bytes);
       eng_thread_pool_run (job->bound->device->pool, (uint32_t) ((n + job->per_chunk - 1) / job->per_chunk),
                            pack_chunk, job);
       /* Whole: pages of later slabs are not mapped yet, or come back from the system's cache. */
@@ -585,8 +537,7 @@ pack_slabs (PackJob *job, uint64_t tensor, const EngWeightSource *source, Ahead 
 }
 
 static EngStatus
-pack_weight (EngBound *bound, uint32_t id, EngCpuWeight *w, const EngWeightSource *source,
-             Ahead *ahead, uint64_t done, EngError *error)
+pack_weight (EngBound *bound, uint32_t id, EngCpuWeight *w, const EngWeightSource *source, EngError *error)
 {
   uint64_t bytes;
   if (!pack_layout (bound->device, &bound->options, w, &bytes))
@@ -608,7 +559,7 @@ pack_weight (EngBound *bound, uint32_t id, EngCpuWeight *w, const EngWeightSourc
   EngStatus status = prepare_load_as (&job, id, error);
   if (status != ENG_OK)
     return status;
-  pack_slabs (&job, bound->program->weights[id].source, source, ahead, done);
+  pack_slabs (&job, bound->program->weights[id].source, source);
   eng_free_aligned (job.temporary);
   bound->weight_bytes += bytes;
   return job.bad_row != UINT64_MAX ? not_finite (bound, id, source, job.bad_row, error) : ENG_OK;
@@ -667,8 +618,7 @@ mark_quantized (EngBound *bound)
 }
 
 static EngStatus
-bind_weight (EngBound *bound, uint32_t id, const EngWeightSource *source, Ahead *ahead,
-             uint64_t done, EngError *error)
+bind_weight (EngBound *bound, uint32_t id, const EngWeightSource *source, EngError *error)
 {
   EngCpuWeight *w = &bound->weights[id];
   const EngWeightDesc *desc = &bound->program->weights[id];
@@ -678,7 +628,7 @@ bind_weight (EngBound *bound, uint32_t id, const EngWeightSource *source, Ahead 
   if (status == ENG_OK && (w->uses & ENG_CPU_USE_VECTOR) != 0)
     status = make_vector (bound, id, w, error);
   if (status == ENG_OK)
-    status = pack_weight (bound, id, w, source, ahead, done, error);
+    status = pack_weight (bound, id, w, source, error);
   if (status == ENG_OK && w->pack == ENG_PACK_NONE)
     status = check_finite (bound, id, w, source, error);
   if (status == ENG_OK && source->release != NULL && w->pack == ENG_PACK_NONE && w->uses == ENG_CPU_USE_VECTOR)
@@ -718,16 +668,14 @@ eng_cpu_bind (EngDevice *device, const EngProgram *program, const EngWeightSourc
     if (bound->weights[i].uses != 0)
       {
         status = weight_layout (&program->weights[i], i, &bound->weights[i], error);
-        total += weight_bytes (&bound->weights[i]);
+        total += bound->weights[i].row_bytes * bound->weights[i].n_rows * bound->weights[i].n_slices;
       }
-  Ahead ahead = { bound, source };
   for (uint32_t i = 0; i < program->n_weights && status == ENG_OK; i++)
     {
       if (bound->weights[i].uses == 0)
         continue;
-      read_ahead (&ahead, done);
-      status = bind_weight (bound, i, source, &ahead, done, error);
-      done += weight_bytes (&bound->weights[i]);
+      status = bind_weight (bound, i, source, error);
+      done += bound->weights[i].row_bytes * bound->weights[i].n_rows * bound->weights[i].n_slices;
       if (status == ENG_OK && options->progress != NULL
           && !options->progress (options->progress_data, done, total))
         status = eng_error_set (error, ENG_ERR_CANCELLED, NULL, ENG_OFFSET_NONE, "loading was stopped");
