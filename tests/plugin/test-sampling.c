@@ -88,21 +88,21 @@ test_encoder (void)
   static const struct
   {
     const char *free, *device, *expected;
-  } cases[] = { { "100000", "auto", "Sampler" }, { "1000", "auto", "CPU" }, { "1000", "cuda", "Sampler" }, { "100000", "cpu", "CPU" } };
-  for (size_t i = 0; i < G_N_ELEMENTS (cases); i++)
+  } places[] = { { "100000", "auto", "Sampler" }, { "1000", "auto", "CPU" }, { "1000", "cuda", "Sampler" }, { "100000", "cpu", "CPU" } };
+  for (size_t i = 0; i < G_N_ELEMENTS (places); i++)
     {
       g_auto (GStrv) env = g_get_environ ();
       g_autofree char *output = NULL;
-      const char *const argv[] = { g_getenv ("INGLENOOK_ENGINE"), "inspect", ENCODER_MODEL, "--device", cases[i].device, NULL };
+      const char *const argv[] = { g_getenv ("INGLENOOK_ENGINE"), "inspect", ENCODER_MODEL, "--device", places[i].device, NULL };
       g_autoptr (GError) error = NULL;
       int code;
       env = g_environ_setenv (env, "INGLENOOK_MODULE_PATH", folder, TRUE);
-      env = g_environ_setenv (env, "INGLENOOK_FREE", cases[i].free, TRUE);
+      env = g_environ_setenv (env, "INGLENOOK_FREE", places[i].free, TRUE);
       g_spawn_sync (NULL, (char **) argv, env, G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, &output, NULL, &code, &error);
       g_assert_no_error (error);
       g_assert_cmpint (WEXITSTATUS (code), ==, 0);
-      g_test_message ("%s MiB, %s", cases[i].free, cases[i].device);
-      g_assert_cmpint (strstr (output, "Sampler") != NULL, ==, strcmp (cases[i].expected, "Sampler") == 0);
+      g_test_message ("%s MiB, %s", places[i].free, places[i].device);
+      g_assert_cmpint (strstr (output, "Sampler") != NULL, ==, strcmp (places[i].expected, "Sampler") == 0);
     }
 }
 
