@@ -236,9 +236,8 @@ hopper_kernel (const __grid_constant__ CUtensorMap k_map, const __grid_constant_
 #endif
 }
 
-// Keys or values of a layer as rows of one head and position each, in boxes of a KV block and 64 columns.
-static bool
-map_cache (const __half *cache, const CuAttention *a, CUtensorMap *map)
+bool
+cu_map_cache (const __half *cache, const CuAttention *a, int rows, CUtensorMap *map)
 {
   typedef CUresult (*Encode) (CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *,
                               const cuuint64_t *, const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave,
@@ -254,7 +253,7 @@ map_cache (const __half *cache, const CuAttention *a, CUtensorMap *map)
     return false;
   const cuuint64_t size[2] = { (cuuint64_t) a->k_width, (cuuint64_t) a->n_blocks * a->n_head_kv * ENG_KV_BLOCK };
   const cuuint64_t pitch[1] = { (cuuint64_t) a->k_width * 2 };
-  const cuuint32_t box[2] = { 64, ENG_KV_BLOCK }, stride[2] = { 1, 1 };
+  const cuuint32_t box[2] = { 64, (cuuint32_t) rows }, stride[2] = { 1, 1 };
   return ((Encode) encode) (map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 2, (void *) cache, size, pitch, box, stride,
                             CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
                             CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE)
@@ -282,7 +281,7 @@ cu_attention_hopper (CuStream s, const CuAttention *a, const CuMeta *m, int grou
     return e;
   CUtensorMap k, v;
   // the barriers stand only in code for sm_90a
-  if (code.sharedSizeBytes == 0 || !map_cache (a->k, a, &k) || !map_cache (a->v, a, &v))
+  if (code.sharedSizeBytes == 0 || !cu_map_cache (a->k, a, ENG_KV_BLOCK, &k) || !cu_map_cache (a->v, a, ENG_KV_BLOCK, &v))
     return cudaErrorNotSupported;
   return a->k_width == 64 ? launch<64> (s, &k, &v, a, m, group, q, y, y16, max_rows, n_sequences)
                           : launch<128> (s, &k, &v, a, m, group, q, y, y16, max_rows, n_sequences);

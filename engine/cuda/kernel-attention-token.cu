@@ -7,11 +7,14 @@
 // (running maximum and sum in base 2, as FlashAttention-2 does, arXiv 2307.08691); warps and slices are merged at the
 // end, slices by the last block to arrive.
 //
+// Deep in a context, where there are box copies, one thread a warp asks for whole tiles: 16-byte copies of 128 KB a
+// multiprocessor hold back the threads that have the queries to prepare (an H100 behind 8,192 positions, 8B: 5.6 us of 23.6).
+//
 // Keys and values of earlier positions were written by earlier runs: they are asked for before the wait for the QKV
 // product. The row's own are patched into their tile from shared memory. So every sequence of the batch has one
 // row here; several rows of one sequence go through cu_qkv_finish () and cu_attention_decode ().
 #include "kernel-launch.cuh"
-#include "kernel-mma.cuh"
+#include "kernel-bulk.cuh"
 
 // Four warps leave registers and shared memory for a block of kernel-decode-ring.cuh beside them. Deep in a context the
 // chain of work on a tile is what takes the time: eight warps walk half as many each, and nothing fits beside them.
@@ -23,9 +26,9 @@
 #define LOG2_E 1.4426950408889634f
 
 __host__ __device__ constexpr int
-token_stages (int d, int warps)
+token_stages (int d, int warps, bool boxes)
 {
-  return d > 128 || warps == DEEP_WARPS ? 2 : 3;
+  return d > 128 || (warps == DEEP_WARPS && !boxes) ? 2 : 3;
 }
 
 // One head's vector through clamp, norm and RoPE, by one warp; @head: its D floats of shared memory.
@@ -86,14 +89,18 @@ finish_head (const CuQkv &f, const float *norm, bool turn, const float *cs, cons
   __syncwarp ();
 }
 
+// @maps: keys' and values', for deep contexts
 template <int D, int TOKEN_WARPS>
-__global__ void __launch_bounds__ (TOKEN_WARPS * 32)
-token_kernel (CuAttention a, CuQkv f, CuMeta m, float *y, float *partial, int *counters, int n_slices)
+CU_DEV void
+attend (const CuAttention &a, const CuQkv &f, const CuMeta &m, float *y, float *partial, int *counters, int n_slices,
+        const CUtensorMap *maps)
 {
 #if __CUDA_ARCH__ >= 800
-  constexpr int PITCH = D + 8, STAGES = token_stages (D, TOKEN_WARPS); // halves a row: rows fall on different banks
-  constexpr int STAGE = 2 * TILE * PITCH, TOKEN_THREADS = TOKEN_WARPS * 32;
-  extern __shared__ __align__ (16) __half tiles[]; // [warp][stage][k, v][TILE][PITCH]
+  constexpr bool BOXES = TOKEN_WARPS == DEEP_WARPS && __CUDA_ARCH__ >= 900;
+  constexpr int PITCH = D + 8, STAGES = token_stages (D, TOKEN_WARPS, BOXES); // halves a row: rows fall on different banks
+  constexpr int STAGE = 2 * TILE * (BOXES ? D : PITCH), TOKEN_THREADS = TOKEN_WARPS * 32;
+  extern __shared__ __align__ (16) __half unaligned[]; // [warp][stage][k, v][TILE][PITCH], or boxes [TILE][64]
+  __half *tiles = unaligned + (BOXES ? (-shared_address (unaligned) & 1023) / 2 : 0);
   __shared__ __align__ (16) __half qs[16][PITCH], own[2][D];
   __shared__ float heads[TOKEN_WARPS][D], cs[D / 2], sn[D / 2];
   const int row = blockIdx.y, kv = blockIdx.x % a.n_head_kv, slice = blockIdx.x / a.n_head_kv;
@@ -110,13 +117,49 @@ token_kernel (CuAttention a, CuQkv f, CuMeta m, float *y, float *partial, int *c
   const bool owner = last == end;
   const int32_t *table = m.table[f.group] + (size_t) seq * m.table_stride[f.group];
   __half *mine = tiles + (size_t) warp * STAGES * STAGE;
+  const bool turn = f.rope_kind != ENG_ROPE_NONE;
+  // asked for before the keys are: behind them they would come late
+  const float turns = turn && (int) threadIdx.x < f.n_rot / 2 ? __ldg (f.inv_freq + threadIdx.x) : 0.f;
+  if (f.q_norm && (int) threadIdx.x < D / 32)
+    prefetch_l2 (f.q_norm + threadIdx.x * 32);
+  if (f.k_norm && (int) threadIdx.x < D / 32)
+    prefetch_l2 (f.k_norm + threadIdx.x * 32);
+#if __CUDA_ARCH__ >= 900
+  __shared__ uint64_t landed[TOKEN_WARPS][STAGES];
+  if (BOXES && lane == 0)
+    {
+      for (int i = 0; i < STAGES; i++)
+        barrier_init (&landed[warp][i], 1);
+      asm volatile ("fence.mbarrier_init.release.cluster;" ::: "memory");
+    }
+  __syncwarp ();
+#endif
 
-  auto fetch = [&] (int t, int stage) {
+  // where piece c of eight values of a tile's row r lies
+  auto place = [] (int r, int c) { return BOXES ? c / 8 * TILE * 64 + r * 64 + (c % 8 ^ r % 8) * 8 : r * PITCH + c * 8; };
+  // @block: that of the tile
+  auto fetch = [&] (int t, int block, int stage) {
+    __half *k = mine + stage * STAGE, *v = k + STAGE / 2;
+    const size_t row_at = ((size_t) block * a.n_head_kv + kv) * ENG_KV_BLOCK + t * TILE % ENG_KV_BLOCK;
+#if __CUDA_ARCH__ >= 900
+    if constexpr (BOXES)
+      {
+        if (t < t_end && lane == 0)
+          {
+            barrier_expect (&landed[warp][stage], STAGE * 2);
+#pragma unroll
+            for (int c = 0; c < D; c += 64)
+              {
+                copy_box (k + c * TILE, maps, c, (int) row_at, &landed[warp][stage]);
+                copy_box (v + c * TILE, maps + 1, c, (int) row_at, &landed[warp][stage]);
+              }
+          }
+        return;
+      }
+#endif
     if (t < t_end)
       {
-        const int p = t * TILE;
-        const size_t at = (((size_t) table[p / ENG_KV_BLOCK] * a.n_head_kv + kv) * ENG_KV_BLOCK + p % ENG_KV_BLOCK) * D;
-        __half *k = mine + stage * STAGE, *v = k + TILE * PITCH;
+        const size_t at = row_at * D;
 #pragma unroll
         for (int i = lane; i < TILE * D / 8; i += 32)
           {
@@ -127,13 +170,18 @@ token_kernel (CuAttention a, CuQkv f, CuMeta m, float *y, float *partial, int *c
       }
     asm volatile ("cp.async.commit_group;" ::: "memory");
   };
+  auto block_of = [&] (int t) { return t < t_end ? __ldg (table + t * TILE / ENG_KV_BLOCK) : 0; };
+  int blocks[STAGES + 1]; // of the tiles to fetch next: known a turn ahead
 #pragma unroll
-  for (int i = 0; i < STAGES; i++)
-    fetch (t_first + warp + i * TOKEN_WARPS, i);
-  const bool turn = f.rope_kind != ENG_ROPE_NONE;
-  if (turn)
-    for (int i = threadIdx.x; i < f.n_rot / 2; i += TOKEN_THREADS)
-      sincosf ((float) position * f.inv_freq[i], &sn[i], &cs[i]);
+  for (int i = 0; i <= STAGES; i++)
+    blocks[i] = block_of (t_first + warp + i * TOKEN_WARPS);
+  constexpr int AT_FIRST = BOXES ? 1 : STAGES; // what comes before the queries makes them wait
+#pragma unroll
+  for (int i = 0; i < AT_FIRST; i++)
+    fetch (t_first + warp + i * TOKEN_WARPS, blocks[i], i);
+  int block = blocks[STAGES];
+  if (turn && (int) threadIdx.x < f.n_rot / 2)
+    sincosf ((float) position * turns, &sn[threadIdx.x], &cs[threadIdx.x]);
   for (int i = threadIdx.x; i < (16 - n_group) * D; i += TOKEN_THREADS)
     qs[n_group + i / D][i % D] = __float2half (0.f);
   wait_for_input ();
@@ -179,6 +227,9 @@ token_kernel (CuAttention a, CuQkv f, CuMeta m, float *y, float *partial, int *c
             own[i - n_group][k] = cache[k] = __float2half (head[k]);
         }
     }
+#pragma unroll
+  for (int i = AT_FIRST; i < STAGES; i++)
+    fetch (t_first + warp + i * TOKEN_WARPS, blocks[i], i);
   __syncthreads ();
   uint32_t qf[D / 16][4];
 #pragma unroll
@@ -188,19 +239,25 @@ token_kernel (CuAttention a, CuQkv f, CuMeta m, float *y, float *partial, int *c
   const int c2 = lane % 4 * 2;
   float o[D / 8][4] = {};
   float top[2] = { -INFINITY, -INFINITY }, sum[2] = { 0.f, 0.f };
-  int stage = 0;
+  int stage = 0, parity = 0;
   for (int t = t_first + warp; t < t_end; t += TOKEN_WARPS)
     {
-      asm volatile ("cp.async.wait_group %0;" ::"n"(STAGES - 1) : "memory");
+#if __CUDA_ARCH__ >= 900
+      if (BOXES)
+        barrier_wait (&landed[warp][stage], parity);
+      else
+#endif
+        asm volatile ("cp.async.wait_group %0;" ::"n"(STAGES - 1) : "memory");
       __syncwarp ();
-      __half *k = mine + stage * STAGE, *v = k + TILE * PITCH;
+      __half *k = mine + stage * STAGE, *v = k + STAGE / 2;
       const int p0 = t * TILE;
       if (position / TILE == t)
         {
           for (int i = lane; i < D; i += 32)
             {
-              k[position % TILE * PITCH + i] = own[0][i];
-              v[position % TILE * PITCH + i] = own[1][i];
+              const int to = place (position % TILE, i / 8) + i % 8;
+              k[to] = own[0][i];
+              v[to] = own[1][i];
             }
           __syncwarp ();
         }
@@ -209,7 +266,7 @@ token_kernel (CuAttention a, CuQkv f, CuMeta m, float *y, float *partial, int *c
       for (int kk = 0; kk < D / 16; kk++)
         {
           uint32_t b[4];
-          ldmatrix4 (b, k + ((lane & 7) + (lane & 16 ? 8 : 0)) * PITCH + kk * 16 + (lane & 8 ? 8 : 0));
+          ldmatrix4 (b, k + place ((lane & 7) + (lane & 16 ? 8 : 0), kk * 2 + (lane & 8 ? 1 : 0)));
           mma (s[0], qf[kk], b[0], b[1]);
           mma (s[1], qf[kk], b[2], b[3]);
         }
@@ -259,13 +316,15 @@ token_kernel (CuAttention a, CuQkv f, CuMeta m, float *y, float *partial, int *c
       for (int n = 0; n < D / 8; n += 2)
         {
           uint32_t b[4];
-          ldmatrix4_trans (b, v + (lane & 15) * PITCH + n * 8 + (lane & 16 ? 8 : 0));
+          ldmatrix4_trans (b, v + place (lane & 15, n + (lane & 16 ? 1 : 0)));
           mma (o[n], w, b[0], b[1]);
           mma (o[n + 1], w, b[2], b[3]);
         }
       __syncwarp ();
-      fetch (t + STAGES * TOKEN_WARPS, stage);
+      fetch (t + STAGES * TOKEN_WARPS, block, stage);
+      block = block_of (t + (STAGES + 1) * TOKEN_WARPS);
       stage = stage + 1 == STAGES ? 0 : stage + 1;
+      parity ^= stage == 0;
     }
 
   // warps of the block, [warp][head][D + 2] over the tiles
@@ -327,74 +386,117 @@ token_kernel (CuAttention a, CuQkv f, CuMeta m, float *y, float *partial, int *c
   if (n_active == 1)
     return;
   __shared__ int arrived;
-  __threadfence ();
   __syncthreads ();
   int *counter = counters + row * a.n_head_kv + kv;
   if (threadIdx.x == 0)
-    arrived = atomicAdd (counter, 1);
+    {
+      __threadfence (); // of what all threads wrote before the barrier
+      arrived = atomicAdd (counter, 1);
+      __threadfence ();
+    }
   __syncthreads ();
   if (arrived != n_active - 1)
     return;
-  __threadfence ();
-  // a slice a lane: its weight in the whole, then the sums
-  __shared__ float weight[16][MAX_SLICES];
-  for (int h = warp; h < n_group; h += TOKEN_WARPS)
-    {
-      const int head = kv * n_group + h;
-      const float *from = partial + (((size_t) row * a.n_head + head) * n_slices + lane) * (D + 2) + D;
-      const float m_l = lane < n_active ? __ldcg (from) : -INFINITY, s_l = lane < n_active ? __ldcg (from + 1) : 0.f;
-      float mx = m_l;
-      for (int w = 16; w; w >>= 1)
-        mx = fmaxf (mx, __shfl_xor_sync (~0u, mx, w));
-      const float w_l = lane < n_active ? exp2f (m_l - mx) : 0.f;
-      float s = s_l * w_l;
-      for (int w = 16; w; w >>= 1)
-        s += __shfl_xor_sync (~0u, s, w);
-      if (a.sinks)
-        s += exp2f (a.sinks[head] * LOG2_E - mx);
-      weight[h][lane] = w_l / s;
-    }
-  __syncthreads ();
+  // all of the slices at once: one trip to the L2
+  constexpr int AT_ONCE = 16;
   for (int t = threadIdx.x; t < n_group * D / 2; t += TOKEN_THREADS)
     {
-      const int h = t / (D / 2), i = t % (D / 2) * 2, head = kv * n_group + h;
-      const float *from = partial + ((size_t) row * a.n_head + head) * n_slices * (D + 2) + i;
+      const int head = kv * n_group + t / (D / 2), i = t % (D / 2) * 2;
+      const float *from = partial + ((size_t) row * a.n_head + head) * n_slices * (D + 2);
       float2 v = make_float2 (0.f, 0.f);
-#pragma unroll 16
-      for (int l = 0; l < n_active; l++)
+      float mx = -INFINITY, s = 0.f;
+      for (int l0 = 0; l0 < n_active; l0 += AT_ONCE, from += AT_ONCE * (D + 2))
         {
-          const float2 u = __ldcg ((const float2 *) (from + l * (D + 2)));
-          const float w = weight[h][l];
-          v.x += u.x * w;
-          v.y += u.y * w;
+          float2 part[AT_ONCE], u[AT_ONCE]; // maximum and sum; values
+#pragma unroll
+          for (int l = 0; l < AT_ONCE; l++)
+            {
+              const bool in = l0 + l < n_active;
+              part[l] = in ? __ldcg ((const float2 *) (from + l * (D + 2) + D)) : make_float2 (-INFINITY, 0.f);
+              u[l] = in ? __ldcg ((const float2 *) (from + l * (D + 2) + i)) : make_float2 (0.f, 0.f);
+            }
+          float most = mx;
+#pragma unroll
+          for (int l = 0; l < AT_ONCE; l++)
+            most = fmaxf (most, part[l].x);
+          const float keep = exp2f (mx - most);
+          mx = most;
+          s *= keep, v.x *= keep, v.y *= keep;
+#pragma unroll
+          for (int l = 0; l < AT_ONCE; l++)
+            {
+              const float w = exp2f (part[l].x - most);
+              s += part[l].y * w, v.x += u[l].x * w, v.y += u[l].y * w;
+            }
         }
-      *(float2 *) (y + ((size_t) row * a.n_head + head) * D + i) = v;
+      if (a.sinks)
+        s += exp2f (a.sinks[head] * LOG2_E - mx);
+      *(float2 *) (y + ((size_t) row * a.n_head + head) * D + i) = make_float2 (v.x / s, v.y / s);
     }
   if (threadIdx.x == 0)
     *counter = 0;
 #endif
 }
 
-// Dynamic shared memory, and what stands beside it.
-static constexpr int
-token_bytes (int d, int warps)
+template <int D>
+__global__ void __launch_bounds__ (SHALLOW_WARPS * 32)
+token_kernel (CuAttention a, CuQkv f, CuMeta m, float *y, float *partial, int *counters, int n_slices)
 {
-  return warps * token_stages (d, warps) * 2 * TILE * (d + 8) * 2;
+  attend<D, SHALLOW_WARPS> (a, f, m, y, partial, counters, n_slices, NULL);
+}
+
+struct Maps
+{
+  CUtensorMap map[2];
+};
+
+template <int D>
+__global__ void __launch_bounds__ (DEEP_WARPS * 32)
+deep_token_kernel (const __grid_constant__ Maps maps, CuAttention a, CuQkv f, CuMeta m, float *y, float *partial,
+                   int *counters, int n_slices)
+{
+  attend<D, DEEP_WARPS> (a, f, m, y, partial, counters, n_slices, maps.map);
+}
+
+// Dynamic shared memory, and what stands beside it. Boxes: no gaps, but room to start at a multiple of 1,024.
+static constexpr int
+token_bytes (int d, int warps, bool boxes)
+{
+  return warps * token_stages (d, warps, boxes) * 2 * TILE * (d + (boxes ? 0 : 8)) * 2 + (boxes ? 1024 : 0);
 }
 static constexpr int
 token_fixed_bytes (int d, int warps)
 {
-  return (16 * (d + 8) + 2 * d) * 2 + (warps + 1) * d * 4 + 16 * MAX_SLICES * 4 + 64;
+  return (16 * (d + 8) + 2 * d) * 2 + (warps + 1) * d * 4 + warps * 3 * 8 + 64;
 }
 
-template <int D, int WARPS>
+static int
+slices_for (const CuAttention *a, int n_rows, int n_units)
+{
+  const int n = n_units / (a->n_head_kv * n_rows);
+  return n < 1 ? 1 : n > MAX_SLICES ? MAX_SLICES : n;
+}
+
+template <int D>
 static cudaError_t
 token (CuStream s, const CuAttention *a, const CuQkv *f, const CuMeta *m, float *y, int n_rows, float *partial,
        int *counters, int n_units, int pdl)
 {
-  int n = n_units / (a->n_head_kv * n_rows);
-  n = n < 1 ? 1 : n > MAX_SLICES ? MAX_SLICES : n;
-  return launch_kernel (token_kernel<D, WARPS>, dim3 (a->n_head_kv * n, n_rows), WARPS * 32, token_bytes (D, WARPS), s, pdl, *a, *f, *m, y, partial, counters, n);
+  const int n = slices_for (a, n_rows, n_units);
+  return launch_kernel (token_kernel<D>, dim3 (a->n_head_kv * n, n_rows), SHALLOW_WARPS * 32, token_bytes (D, SHALLOW_WARPS, false), s, pdl, *a, *f, *m, y, partial, counters, n);
+}
+
+template <int D>
+static cudaError_t
+deep_token (CuStream s, const CuAttention *a, const CuQkv *f, const CuMeta *m, float *y, int n_rows, float *partial,
+            int *counters, int n_units, int pdl)
+{
+  const int n = slices_for (a, n_rows, n_units);
+  const bool boxes = cu_code_arch () >= 90;
+  Maps maps = {};
+  if (boxes && (!cu_map_cache (a->k, a, TILE, &maps.map[0]) || !cu_map_cache (a->v, a, TILE, &maps.map[1])))
+    return token<D> (s, a, f, m, y, n_rows, partial, counters, n_units, pdl);
+  return launch_kernel (deep_token_kernel<D>, dim3 (a->n_head_kv * n, n_rows), DEEP_WARPS * 32, token_bytes (D, DEEP_WARPS, boxes), s, pdl, maps, *a, *f, *m, y, partial, counters, n);
 }
 
 bool
@@ -406,7 +508,7 @@ cu_attention_token_fits (const CuAttention *a)
   const int d = a->k_width;
   const bool width = d == 16 || d == 32 || d == 64 || d == 80 || d == 96 || d == 128 || d == 256;
   return cu_code_arch () >= 80 && width && d == a->v_width && a->causal && a->n_head % a->n_head_kv == 0
-         && a->n_head / a->n_head_kv <= 16 && token_bytes (d, SHALLOW_WARPS) + token_fixed_bytes (d, SHALLOW_WARPS) <= limit;
+         && a->n_head / a->n_head_kv <= 16 && token_bytes (d, SHALLOW_WARPS, false) + token_fixed_bytes (d, SHALLOW_WARPS) <= limit;
 }
 
 cudaError_t
@@ -417,19 +519,19 @@ cu_attention_token (CuStream s, const CuAttention *a, const CuQkv *f, const CuMe
   const cudaError_t e = shared_limit (&limit);
   if (e != cudaSuccess)
     return e;
-  deep = deep && token_bytes (a->k_width, DEEP_WARPS) + token_fixed_bytes (a->k_width, DEEP_WARPS) <= limit;
+  deep = deep && token_bytes (a->k_width, DEEP_WARPS, cu_code_arch () >= 90) + token_fixed_bytes (a->k_width, DEEP_WARPS) <= limit;
   switch (a->k_width)
     {
 #define CASE(D)                                                                                    \
   case D:                                                                                          \
-    return deep ? token<D, DEEP_WARPS> (s, a, f, m, y, n_rows, partial, counters, n_units, pdl)    \
-                : token<D, SHALLOW_WARPS> (s, a, f, m, y, n_rows, partial, counters, n_units, pdl);
+    return deep ? deep_token<D> (s, a, f, m, y, n_rows, partial, counters, n_units, pdl)           \
+                : token<D> (s, a, f, m, y, n_rows, partial, counters, n_units, pdl);
       CASE (64)
       CASE (128)
 #undef CASE
 #define CASE(D)                                                                                    \
   case D:                                                                                          \
-    return token<D, SHALLOW_WARPS> (s, a, f, m, y, n_rows, partial, counters, n_units, pdl);
+    return token<D> (s, a, f, m, y, n_rows, partial, counters, n_units, pdl);
       CASE (16)
       CASE (32)
       CASE (80)

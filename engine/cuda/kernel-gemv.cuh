@@ -16,12 +16,6 @@
 #define WARPS 16
 #define THREADS (WARPS * 32)
 
-CU_DEV void
-prefetch_l2 (const void *p)
-{
-  asm volatile ("prefetch.global.L2 [%0];" ::"l"(p));
-}
-
 CU_DEV float
 activate (int act, float v)
 {

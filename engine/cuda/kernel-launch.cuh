@@ -15,6 +15,12 @@ wait_for_input (void)
 #endif
 }
 
+CU_DEV void
+prefetch_l2 (const void *p)
+{
+  asm volatile ("prefetch.global.L2 [%0];" ::"l"(p));
+}
+
 // Shared memory a block may ask for on the current device.
 static inline cudaError_t
 shared_limit (int *bytes)

@@ -1,49 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hopper's warpgroup products (wgmma, f16 -> f32), its bulk tensor copies and the barriers between them. They exist
-// for compute capability 9.0 alone and only in code compiled for sm_90a: HOPPER_CODE says so on the device's side.
+// Hopper's warpgroup products (wgmma, f16 -> f32) and what feeds them. They exist for compute capability 9.0 alone and
+// only in code compiled for sm_90a: HOPPER_CODE says so on the device's side.
 // Sources: NVIDIA, "PTX ISA", asynchronous warpgroup level matrix instructions (fragments, matrix descriptors,
-// swizzling modes), cp.async.bulk.tensor, mbarrier, setmaxnreg.
+// swizzling modes), setmaxnreg.
 #pragma once
 
-#include <cuda.h>
-
-#include "kernel-mma.cuh"
+#include "kernel-bulk.cuh"
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
 #define HOPPER_CODE 1
 
-// ---- barriers in shared memory ----
-
-CU_DEV void
-barrier_init (uint64_t *b, int n_arrivals)
-{
-  asm volatile ("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address (b)), "r"(n_arrivals) : "memory");
-}
-CU_DEV void
-barrier_arrive (uint64_t *b)
-{
-  asm volatile ("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address (b)) : "memory");
-}
-// The one arrival of a barrier that waits for @bytes of bulk copies as well.
-CU_DEV void
-barrier_expect (uint64_t *b, int bytes)
-{
-  asm volatile ("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address (b)), "r"(bytes)
-                : "memory");
-}
-// Until the phase of that parity is over; a fresh barrier counts as past its odd phase.
-CU_DEV void
-barrier_wait (uint64_t *b, int parity)
-{
-  asm volatile ("{\n"
-                ".reg .pred done;\n"
-                "again:\n"
-                "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
-                "@!done bra again;\n"
-                "}" ::"r"(shared_address (b)),
-                "r"(parity)
-                : "memory");
-}
 // Barriers between some of a block's threads: all of @n come, or some wait for those that only arrive.
 CU_DEV void
 named_sync (int id, int n)
@@ -54,15 +20,6 @@ CU_DEV void
 named_arrive (int id, int n)
 {
   asm volatile ("bar.arrive %0, %1;" ::"r"(id), "r"(n) : "memory");
-}
-
-// The box at (column, row) of a tensor of two dimensions.
-CU_DEV void
-copy_box (void *dst, const CUtensorMap *map, int column, int row, uint64_t *b)
-{
-  asm volatile ("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];"
-                ::"r"(shared_address (dst)), "l"(map), "r"(column), "r"(row), "r"(shared_address (b))
-                : "memory");
 }
 
 // 2^x; the smallest results are zero
