@@ -53,9 +53,17 @@ begins_with (const char *data, gsize n, const char *what)
   return n >= strlen (what) && memcmp (data, what, strlen (what)) == 0;
 }
 
+/* An OOXML file that is locked lies as one stream in a file of the old kind (MS-OFFCRYPTO 2.3.4.4). */
+static gboolean
+is_locked_office (const char *data, gsize n)
+{
+  static const char name[] = "E\0n\0c\0r\0y\0p\0t\0e\0d\0P\0a\0c\0k\0a\0g\0e"; /* UTF-16 */
+  return memmem (data, n, name, sizeof name) != NULL;
+}
+
 /* By the first bytes where they tell, else by the name, else as text. */
 static gboolean
-read_document (GBytes *bytes, const char *name, RdrOut *out, const char **kind, GError **error)
+read_document (GBytes *bytes, const char *name, const char *password, RdrOut *out, const char **kind, GError **error)
 {
   gsize n;
   const char *data = g_bytes_get_data (bytes, &n);
@@ -69,16 +77,19 @@ read_document (GBytes *bytes, const char *name, RdrOut *out, const char **kind, 
   if (begins_with (data, n, "%PDF-") || memmem (data, MIN (n, 1024), "%PDF-", 5) != NULL)
     {
       *kind = "pdf";
-      return rdr_read_pdf (bytes, out, error);
+      return rdr_read_pdf (bytes, password, out, error);
     }
   if (begins_with (data, n, "PK\3\4") || begins_with (data, n, "PK\5\6"))
     return rdr_read_archive (bytes, out, kind, error);
   if (has_suffix (name, "pdf docx pptx xlsx odt odp ods epub doc ppt xls"))
     {
-      g_set_error (error, RDR_ERROR, begins_with (data, n, "\xd0\xcf\x11\xe0") ? RDR_CODE_UNSUPPORTED : RDR_CODE_FORMAT,
-                   begins_with (data, n, "\xd0\xcf\x11\xe0")
-                       ? "an office file of the time before 2007, or one locked with a password; save it as DOCX, PPTX or XLSX"
-                       : "the file is not what its name says");
+      if (!begins_with (data, n, "\xd0\xcf\x11\xe0"))
+        g_set_error_literal (error, RDR_ERROR, RDR_CODE_FORMAT, "the file is not what its name says");
+      else if (is_locked_office (data, n))
+        g_set_error_literal (error, RDR_ERROR, RDR_CODE_ENCRYPTED, "the office file is locked with a password");
+      else
+        g_set_error_literal (error, RDR_ERROR, RDR_CODE_UNSUPPORTED,
+                             "an office file of the time before 2007; save it as DOCX, PPTX or XLSX");
       return FALSE;
     }
   if (n > RDR_MAX_PLAIN_BYTES)
@@ -136,6 +147,19 @@ map_input (GError **error)
   return g_bytes_new_static (data, (gsize) st.st_size);
 }
 
+/* The password on descriptor 3, or NULL. */
+static char *
+read_password (void)
+{
+  char text[RDR_MAX_PASSWORD_BYTES + 1];
+  gsize n = 0;
+  gssize k;
+  while (n < RDR_MAX_PASSWORD_BYTES && (k = read (3, text + n, RDR_MAX_PASSWORD_BYTES - n)) > 0)
+    n += (gsize) k;
+  close (3);
+  return n > 0 ? g_strndup (text, n) : NULL;
+}
+
 /* For the test of the confinement: what a document that took this process over could still do, a word each. */
 static int
 try_all (void)
@@ -158,6 +182,17 @@ try_all (void)
   return fflush (stdout) == 0 ? 0 : 1;
 }
 
+/* What it starts with is what it keeps: no file of the person's, no network, no writing, limits of time and memory. */
+static int
+become (char **argv)
+{
+  setpriority (PRIO_PROCESS, 0, READING_NICE);
+  setenv ("OMP_THREAD_LIMIT", "1", 1); /* tesseract's threads cost more than they bring */
+  rdr_confine (NULL, TRUE);
+  execv (argv[0], argv);
+  return 127;
+}
+
 static void
 no_log (const char *domain, GLogLevelFlags level, const char *text, gpointer data)
 {
@@ -166,16 +201,21 @@ no_log (const char *domain, GLogLevelFlags level, const char *text, gpointer dat
 int
 main (int argc, char **argv)
 {
+  const gboolean has_password = argc > 1 && g_str_equal (argv[1], "--password");
+  argc -= has_password;
+  argv += has_password;
   const gboolean is_page = argc >= 5 && g_str_equal (argv[1], "page");
   if (argc == 2 && g_str_equal (argv[1], "try"))
     {
       RdrOut *nowhere = rdr_out_new (open ("/dev/null", O_WRONLY));
-      rdr_confine (nowhere);
+      rdr_confine (nowhere, FALSE);
       return try_all ();
     }
+  if (argc >= 3 && g_str_equal (argv[1], "recognize"))
+    return become (argv + 2);
   if (!is_page && !(argc == 3 && g_str_equal (argv[1], "text")))
     {
-      fputs ("inglenook-reader is started by Inglenook: text NAME | page NAME PAGE WIDTH [FIND]\n", stderr);
+      fputs ("inglenook-reader is started by Inglenook: [--password] text NAME | page NAME PAGE WIDTH [FIND]\n", stderr);
       return 2;
     }
   if (!is_page)
@@ -185,16 +225,17 @@ main (int argc, char **argv)
   g_log_set_default_handler (no_log, NULL);
   xmlInitParser ();
   RdrOut *out = rdr_out_new (STDOUT_FILENO);
-  rdr_confine (out);
+  rdr_confine (out, FALSE);
   g_autoptr (GError) error = NULL;
+  g_autofree char *password = has_password ? read_password () : NULL;
   g_autoptr (GBytes) bytes = map_input (&error);
   const char *kind = "";
   gboolean ok = bytes != NULL;
   if (ok && is_page)
-    ok = rdr_draw_page (bytes, (guint) CLAMP (atoi (argv[3]), 0, (int) RDR_MAX_PAGES),
+    ok = rdr_draw_page (bytes, password, (guint) CLAMP (atoi (argv[3]), 0, (int) RDR_MAX_PAGES),
                         (guint) CLAMP (atoi (argv[4]), 1, 8192), argc > 5 ? argv[5] : NULL, out, &error);
   else if (ok)
-    ok = read_document (bytes, argv[2], out, &kind, &error);
+    ok = read_document (bytes, argv[2], password, out, &kind, &error);
   if (!ok)
     rdr_out_error (out, error);
   else if (!is_page)

@@ -37,7 +37,7 @@ set_limits (void)
 /* The ABI in force, 0 = none. Everything the kernel knows is handled, so everything is refused but reading below
  * the folders above. */
 static int
-set_landlock (void)
+set_landlock (gboolean may_execute)
 {
   int abi = (int) syscall (SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
   if (abi < 1)
@@ -52,7 +52,8 @@ set_landlock (void)
   for (guint i = 0; i < G_N_ELEMENTS (readable); i++)
     {
       struct landlock_path_beneath_attr beneath
-          = { .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
+          = { .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR
+                                 | (may_execute ? LANDLOCK_ACCESS_FS_EXECUTE : 0),
               .parent_fd = open (readable[i], O_PATH | O_CLOEXEC) };
       if (beneath.parent_fd < 0)
         continue;
@@ -65,11 +66,12 @@ set_landlock (void)
 }
 
 static gboolean
-set_seccomp (void)
+set_seccomp (gboolean may_execute)
 {
   static const int refused[] = {
+    SCMP_SYS (execve), SCMP_SYS (execveat), /* first: the two that may be allowed */
     SCMP_SYS (socket), SCMP_SYS (socketpair), SCMP_SYS (connect), SCMP_SYS (bind), SCMP_SYS (listen),
-    SCMP_SYS (accept), SCMP_SYS (accept4), SCMP_SYS (execve), SCMP_SYS (execveat), SCMP_SYS (fork), SCMP_SYS (vfork),
+    SCMP_SYS (accept), SCMP_SYS (accept4), SCMP_SYS (fork), SCMP_SYS (vfork),
     SCMP_SYS (ptrace), SCMP_SYS (process_vm_readv), SCMP_SYS (process_vm_writev), SCMP_SYS (io_uring_setup),
     SCMP_SYS (bpf), SCMP_SYS (perf_event_open), SCMP_SYS (keyctl), SCMP_SYS (add_key), SCMP_SYS (request_key),
     SCMP_SYS (mount), SCMP_SYS (umount2), SCMP_SYS (unshare), SCMP_SYS (setns), SCMP_SYS (pidfd_getfd),
@@ -83,7 +85,7 @@ set_seccomp (void)
   if (filter == NULL)
     return FALSE;
   int rc = seccomp_attr_set (filter, SCMP_FLTATR_CTL_TSYNC, 1);
-  for (guint i = 0; i < G_N_ELEMENTS (refused) && rc == 0; i++)
+  for (guint i = may_execute ? 2 : 0; i < G_N_ELEMENTS (refused) && rc == 0; i++)
     {
       rc = seccomp_rule_add (filter, SCMP_ACT_ERRNO (EPERM), refused[i], 0);
       if (rc == -EDOM) /* this machine has no such call */
@@ -108,12 +110,13 @@ set_seccomp (void)
 }
 
 void
-rdr_confine (RdrOut *out)
+rdr_confine (RdrOut *out, gboolean may_execute)
 {
   prctl (PR_SET_DUMPABLE, 0);
   prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   gboolean limits = set_limits ();
-  int landlock = set_landlock ();
-  gboolean seccomp = set_seccomp ();
-  rdr_out_confined (out, seccomp, landlock, limits);
+  int landlock = set_landlock (may_execute);
+  gboolean seccomp = set_seccomp (may_execute);
+  if (out != NULL)
+    rdr_out_confined (out, seccomp, landlock, limits);
 }

@@ -135,6 +135,16 @@ rdr_out_progress (RdrOut *out, guint done, guint total)
   send_object (out, RDR_WIRE_PROGRESS, object);
 }
 
+void
+rdr_out_scan (RdrOut *out, guint page, guint pages)
+{
+  g_autoptr (JsonObject) object = json_object_new ();
+  flush (out);
+  json_object_set_int_member (object, "page", page);
+  json_object_set_int_member (object, "pages", pages);
+  send_object (out, RDR_WIRE_SCAN, object);
+}
+
 gsize
 rdr_out_get_characters (RdrOut *out)
 {
@@ -339,7 +349,7 @@ void
 rdr_out_error (RdrOut *out, const GError *error)
 {
   static const char *const codes[] = { RDR_ERROR_FORMAT, RDR_ERROR_ENCRYPTED, RDR_ERROR_LIMIT, RDR_ERROR_UNSUPPORTED,
-                                       RDR_ERROR_MEMORY };
+                                       RDR_ERROR_MEMORY,    RDR_ERROR_PASSWORD, RDR_ERROR_WRONG_PASSWORD };
   g_autoptr (JsonObject) object = json_object_new ();
   g_autofree char *text = g_utf8_make_valid (error->message, -1);
   flush (out);

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <poppler.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "reader.h"
 
@@ -12,6 +13,9 @@
 #define PARAGRAPH_GAP 0.7  /* between two lines, in heights of the line */
 #define TINY_POINTS 1.5    /* type that no eye reads */
 #define PROGRESS_PAGES 10
+
+#define SCAN_AREA 0.5          /* of a page: a picture that covers so much, and hardly any text, is the page itself */
+#define SCAN_CHARACTERS 80u
 
 /* Poppler defines g_autoptr for its types in later versions only. */
 static void
@@ -29,18 +33,22 @@ typedef struct
 } Line;
 
 static PopplerDocument *
-open_document (GBytes *bytes, GError **error)
+open_document (GBytes *bytes, const char *password, GError **error)
 {
   GError *own = NULL;
   PopplerDocument *document = poppler_document_new_from_bytes (bytes, NULL, &own);
-  if (document != NULL)
-    return document;
-  if (g_error_matches (own, POPPLER_ERROR, POPPLER_ERROR_ENCRYPTED))
-    g_set_error_literal (error, RDR_ERROR, RDR_CODE_ENCRYPTED, "the PDF is locked with a password");
-  else
+  gboolean locked = g_error_matches (own, POPPLER_ERROR, POPPLER_ERROR_ENCRYPTED);
+  /* From the file: poppler 22.12 crashes at a wrong password for bytes in memory. Here it says that the file is damaged,
+   * which it was not a moment ago. */
+  if (locked && password != NULL)
+    document = poppler_document_new_from_fd (dup (STDIN_FILENO), password, NULL);
+  if (document == NULL && locked)
+    g_set_error_literal (error, RDR_ERROR, password != NULL ? RDR_CODE_WRONG_PASSWORD : RDR_CODE_PASSWORD,
+                         password != NULL ? "the password does not open the PDF" : "the PDF is locked with a password");
+  else if (document == NULL)
     g_set_error (error, RDR_ERROR, RDR_CODE_FORMAT, "no readable PDF: %s", own->message);
-  g_error_free (own);
-  return NULL;
+  g_clear_error (&own);
+  return document;
 }
 
 /* The size of type at each character of the page, 0 = unknown; negative where nothing would be seen. */
@@ -223,10 +231,26 @@ read_page (PopplerPage *page, RdrOut *out, gboolean *any, GError **error)
   return tell_lines (text, lines, out, error);
 }
 
-gboolean
-rdr_read_pdf (GBytes *bytes, RdrOut *out, GError **error)
+/* How much of the page its pictures cover, 0 … 1 and more. */
+static double
+picture_area (PopplerPage *page)
 {
-  auto_object PopplerDocument *document = open_document (bytes, error);
+  double width, height, area = 0;
+  poppler_page_get_size (page, &width, &height);
+  GList *all = poppler_page_get_image_mapping (page);
+  for (GList *l = all; l != NULL; l = l->next)
+    {
+      const PopplerRectangle *r = &((const PopplerImageMapping *) l->data)->area;
+      area += fabs ((r->x2 - r->x1) * (r->y2 - r->y1));
+    }
+  poppler_page_free_image_mapping (all);
+  return width > 0 && height > 0 ? area / (width * height) : 0;
+}
+
+gboolean
+rdr_read_pdf (GBytes *bytes, const char *password, RdrOut *out, GError **error)
+{
+  auto_object PopplerDocument *document = open_document (bytes, password, error);
   if (document == NULL)
     return FALSE;
   int n = poppler_document_get_n_pages (document);
@@ -248,11 +272,14 @@ rdr_read_pdf (GBytes *bytes, RdrOut *out, GError **error)
   for (int i = 0; ok && i < n; i++)
     {
       auto_object PopplerPage *page = poppler_document_get_page (document, i);
+      gsize before = rdr_out_get_characters (out);
       rdr_out_set_page (out, (guint) i + 1);
       if (page != NULL)
         ok = read_page (page, out, &any, error);
       else
         n_broken++;
+      if (ok && page != NULL && rdr_out_get_characters (out) - before < SCAN_CHARACTERS && picture_area (page) >= SCAN_AREA)
+        rdr_out_scan (out, (guint) i + 1, (guint) n);
       if ((i + 1) % PROGRESS_PAGES == 0 || i + 1 == n)
         rdr_out_progress (out, (guint) i + 1, (guint) n);
     }
@@ -294,9 +321,9 @@ find_passage (PopplerPage *page, const char *text)
 }
 
 gboolean
-rdr_draw_page (GBytes *bytes, guint number, guint width, const char *find, RdrOut *out, GError **error)
+rdr_draw_page (GBytes *bytes, const char *password, guint number, guint width, const char *find, RdrOut *out, GError **error)
 {
-  auto_object PopplerDocument *document = open_document (bytes, error);
+  auto_object PopplerDocument *document = open_document (bytes, password, error);
   double page_width, page_height;
   if (document == NULL)
     return FALSE;

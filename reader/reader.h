@@ -16,7 +16,9 @@ typedef enum
   RDR_CODE_ENCRYPTED,
   RDR_CODE_LIMIT,
   RDR_CODE_UNSUPPORTED,
-  RDR_CODE_MEMORY
+  RDR_CODE_MEMORY,
+  RDR_CODE_PASSWORD,
+  RDR_CODE_WRONG_PASSWORD
 } RdrCode;
 
 /* ------------------------------------------------------------------ what is told */
@@ -40,6 +42,7 @@ void rdr_out_set_pages (RdrOut *out, guint pages);
 void rdr_out_set_hidden (RdrOut *out, gboolean hidden);
 void rdr_out_note (RdrOut *out, const char *note);       /* once each */
 void rdr_out_progress (RdrOut *out, guint done, guint total);
+void rdr_out_scan (RdrOut *out, guint page, guint pages); /* @page is a picture */
 
 /* One block. @text may be any bytes: it is made valid, its white space is narrowed (code aside) and what is
  * empty then is not told. @level only for headings, 1 to 6. */
@@ -65,15 +68,18 @@ gboolean rdr_read_markdown (GBytes *bytes, RdrOut *out, GError **error);
 gboolean rdr_read_csv (GBytes *bytes, RdrOut *out, GError **error);
 gboolean rdr_read_html (GBytes *bytes, RdrOut *out, GError **error);
 gboolean rdr_read_rtf (GBytes *bytes, RdrOut *out, GError **error);
-gboolean rdr_read_pdf (GBytes *bytes, RdrOut *out, GError **error);
+/* @password: NULL if none was given. */
+gboolean rdr_read_pdf (GBytes *bytes, const char *password, RdrOut *out, GError **error);
 /* DOCX, PPTX, XLSX, ODT, ODP, ODS, EPUB; which one is told by what is in it. *kind is static. */
 gboolean rdr_read_archive (GBytes *bytes, RdrOut *out, const char **kind, GError **error);
 
-gboolean rdr_draw_page (GBytes *bytes, guint page, guint width, const char *find, RdrOut *out, GError **error);
+gboolean rdr_draw_page (GBytes *bytes, const char *password, guint page, guint width, const char *find, RdrOut *out,
+                        GError **error);
 
 /* Any encoding to UTF-8: a byte order mark, UTF-8 itself, what HTML or XML declares (@declared, may be NULL), then
  * a guess by the frequencies of bytes. Refuses what looks like no text. */
 char *rdr_decode_text (const char *data, gsize n_bytes, const char *declared, gsize *n_out, GError **error);
 
-/* Give up reading, writing, the network and new programs, as far as this kernel can. */
-void rdr_confine (RdrOut *out);
+/* Give up reading, writing, the network and, unless @may_execute, new programs, as far as this kernel can. @out (may be NULL)
+ * tells what could be given up. */
+void rdr_confine (RdrOut *out, gboolean may_execute);

@@ -120,7 +120,7 @@ on_interrupt (gpointer data)
 static void
 on_opened (GObject *source, GAsyncResult *result, gpointer data)
 {
-  static const IngAskSink sink = { alone_out, alone_err, alone_done };
+  static const IngAskSink sink = { alone_out, alone_err, alone_done, ing_ask_read_password };
   Alone *alone = data;
   ing_workspace_open_finish (alone->workspace, result, NULL); /* it always works */
   alone->ask = ing_ask_start (alone->workspace, alone->options, &sink, alone);

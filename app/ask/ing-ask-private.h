@@ -36,6 +36,7 @@ typedef struct
   void (*out) (const char *text, gpointer data);
   void (*err) (const char *text, gpointer data);
   void (*done) (int exit_code, gpointer data); /* once; nothing is called after it */
+  char *(*password) (const char *question);    /* as ing_ask_read_password (); NULL where nobody can be asked */
 } IngAskSink;
 
 typedef struct _IngAsk IngAsk;
@@ -46,6 +47,10 @@ IngAsk *ing_ask_start (IngWorkspace *workspace, const IngAskOptions *options,
 /* Ctrl+C: what came stays, then done with ING_ASK_INTERRUPTED. */
 void ing_ask_interrupt (IngAsk *ask);
 void ing_ask_free (IngAsk *ask); /* after done */
+
+/* What is typed after @question on the terminal, without an echo; NULL: there is no terminal, nothing was typed, or Ctrl+C.
+ * Caller frees with ing_document_password_free (). */
+char *ing_ask_read_password (const char *question);
 
 /* Text of a model made harmless for a terminal: no control characters but newline and tab. */
 char *ing_ask_make_printable (const char *text);

@@ -48,7 +48,7 @@ remote_done (int code, gpointer data)
 static void
 start (Remote *remote)
 {
-  static const IngAskSink sink = { remote_out, remote_err, remote_done };
+  static const IngAskSink sink = { remote_out, remote_err, remote_done, NULL };
   remote->ask = ing_ask_start (remote->workspace, remote->options, &sink, remote);
 }
 

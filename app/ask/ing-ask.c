@@ -6,12 +6,14 @@
 #include "ing-ask-private.h"
 #include "ing-citations.h"
 #include "ing-conversation-list-private.h"
+#include "ing-document-password.h"
 #include "ing-document-question.h"
 #include "ing-json.h"
 #include "ing-sources-private.h"
 #include "ing-workspace-private.h"
 
 #define OPENING_POLL_MS 20
+#define PASSWORD_ROUNDS 3
 
 struct _IngAsk
 {
@@ -24,6 +26,7 @@ struct _IngAsk
   GListModel *documents; /* those asked; NULL = none */
   GCancellable *looking; /* while they are looked at */
   IngFound *found;       /* what they say; NULL = none was asked */
+  guint n_rounds;        /* of looking at them, one more each time that passwords are given */
   gboolean interrupted, done, line_open;
 };
 
@@ -270,6 +273,34 @@ say_failed_documents (IngAsk *ask)
     }
 }
 
+/* Documents that a password opens are read again with the one that is given. FALSE: there is none, or none is given. */
+static gboolean
+unlock_documents (IngAsk *ask)
+{
+  gboolean any = FALSE, wrong;
+  for (guint i = 0; ask->sink.password != NULL && i < g_list_model_get_n_items (ask->documents); i++)
+    {
+      g_autoptr (IngDocument) document = g_list_model_get_item (ask->documents, i);
+      if (ing_document_get_state (document) != ING_DOCUMENT_FAILED
+          || !ing_document_password_is_wanted (ing_document_get_error (document), &wrong))
+        continue;
+      g_autofree char *question = g_strdup_printf (wrong ? _ ("The password is wrong. Password of “%s”: ")
+                                                         : _ ("“%s” is locked. Its password: "),
+                                                   ing_document_get_name (document));
+      char *password = ask->sink.password (question);
+      if (password != NULL)
+        {
+          ing_document_password_set (ing_document_get_path (document), password);
+          ing_document_library_retry (ing_workspace_get_documents (ask->workspace), document);
+          any = TRUE;
+        }
+      ing_document_password_free (password);
+    }
+  return any;
+}
+
+static void look_in_documents (IngAsk *ask);
+
 static void
 on_looked (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -279,6 +310,12 @@ on_looked (GObject *source, GAsyncResult *result, gpointer data)
     return; /* freed */
   IngAsk *ask = data;
   g_clear_object (&ask->looking);
+  if (ask->n_rounds++ < PASSWORD_ROUNDS && unlock_documents (ask))
+    {
+      ing_found_free (found);
+      look_in_documents (ask);
+      return;
+    }
   say_failed_documents (ask);
   if (found == NULL)
     {

@@ -6,6 +6,7 @@
 #include <glib/gi18n-lib.h>
 
 #include "ing-error-private.h"
+#include "ing-paths.h"
 
 typedef struct
 {
@@ -82,12 +83,28 @@ static const Words words[] = {
   [ING_ERROR_NOT_CONNECTED] = { N_ ("The folder is not there"), NULL },
   [ING_ERROR_EXISTS] = { N_ ("A file of this name is there already"), NULL },
   [ING_ERROR_TOO_SMALL] = { N_ ("The model cannot be made that small"), NULL },
+  [ING_ERROR_PASSWORD] = { N_ ("The document is locked with a password"),
+                           N_ ("Enter it to have the document read. The password is not stored.") },
+  [ING_ERROR_WRONG_PASSWORD] = { N_ ("The password is wrong"), N_ ("The document stays locked until the right one is entered.") },
+  [ING_ERROR_PROTECTED] = { N_ ("The document is protected"),
+                            N_ ("It is encrypted for the program that it was made for. Save a copy there without protection, "
+                                "and add that.") },
+  [ING_ERROR_NO_TEXT] = { N_ ("There is no text in the document"),
+                          N_ ("It is empty, or its pages are pictures in which no text was found.") },
 };
+
+/* What it is about, to show; NULL = it does not say. */
+static char *
+dup_field (const GError *error)
+{
+  const char *field = ing_error_get_field (error);
+  return field != NULL ? ing_paths_make_display (field) : NULL;
+}
 
 static char *
 format_offset (const GError *error)
 {
-  const char *field = ing_error_get_field (error);
+  g_autofree char *field = dup_field (error);
   guint64 offset = ing_error_get_offset (error);
   if (field != NULL && offset != ING_ERROR_OFFSET_NONE)
     /* Translators: where a file is damaged: a field's name and a byte's place. */
@@ -100,7 +117,7 @@ format_offset (const GError *error)
 static char *
 make_advice (const GError *error)
 {
-  const char *field = ing_error_get_field (error);
+  g_autofree char *field = dup_field (error);
   guint64 needed = ing_error_get_needed (error), available = ing_error_get_available (error);
   g_autofree char *needed_size = g_format_size (needed);
   g_autofree char *available_size = g_format_size (available);
@@ -127,6 +144,13 @@ make_advice (const GError *error)
       return ing_error_get_line (error) > 0
                  ? g_strdup_printf (_ ("The trouble is in its line %u."), ing_error_get_line (error))
                  : NULL;
+    case ING_ERROR_NO_TEXT:
+      if (needed == 0)
+        return NULL;
+      return g_strdup (ing_paths_is_sandboxed ()
+                           ? _ ("Its pages are pictures, and this package of Inglenook cannot read those.")
+                           : _ ("Its pages are pictures. Install tesseract with the language’s data (tesseract-ocr), then try "
+                                "again."));
     case ING_ERROR_TOO_LARGE:
       return g_strdup_printf (_ ("It needs %s; %s are free. Loading it anyway may slow the whole "
                                  "computer down."),

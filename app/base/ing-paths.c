@@ -95,6 +95,26 @@ ing_paths_get_reader (void)
   return get_paths ()->reader;
 }
 
+/* Marks, overrides and isolates of the Unicode Bidirectional Algorithm (UAX 9, table 4). */
+static gboolean
+turns_around (gunichar c)
+{
+  return c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+char *
+ing_paths_make_display (const char *path)
+{
+  g_autofree char *valid = g_filename_display_name (path);
+  g_autoptr (GString) out = g_string_new (NULL);
+  for (const char *p = valid; *p != '\0'; p = g_utf8_next_char (p))
+    {
+      gunichar c = g_utf8_get_char (p);
+      g_string_append_unichar (out, g_unichar_iscntrl (c) || turns_around (c) ? ' ' : c);
+    }
+  return g_string_free (g_steal_pointer (&out), FALSE);
+}
+
 char *
 ing_paths_find_default_model (const char *last_model)
 {

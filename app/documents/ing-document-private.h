@@ -25,6 +25,7 @@ struct _IngDocument
   guint64 work_bytes;        /* of the file, when work on it was started */
   GCancellable *cancellable; /* while it is read and indexed; else NULL */
   gint begun;                /* atomic: the work has looked at the file, a change after that is not seen by it */
+  gboolean locked;           /* reading it ended for want of a password, and nobody was told yet */
   gboolean again;            /* read once more when the running work ended */
 };
 

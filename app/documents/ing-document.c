@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ing-document-private.h"
 
+#include "ing-document-password.h"
 #include "ing-error-private.h"
+#include "ing-paths.h"
 
 G_DEFINE_FINAL_TYPE (IngDocument, ing_document, G_TYPE_OBJECT)
 G_DEFINE_BOXED_TYPE (IngPassage, ing_passage, ing_passage_copy, ing_passage_free)
@@ -61,25 +63,11 @@ ing_document_init (IngDocument *self)
   self->owners = g_array_new (FALSE, FALSE, sizeof (IngOwner));
 }
 
-/* Marks, overrides and isolates of the Unicode Bidirectional Algorithm (UAX 9, table 4). */
-static gboolean
-turns_around (gunichar c)
-{
-  return c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
-}
-
 char *
 ing_document_make_name (const char *path)
 {
   g_autofree char *base = g_path_get_basename (path);
-  g_autofree char *valid = g_filename_display_name (base);
-  g_autoptr (GString) out = g_string_new (NULL);
-  for (const char *p = valid; *p != '\0'; p = g_utf8_next_char (p))
-    {
-      gunichar c = g_utf8_get_char (p);
-      g_string_append_unichar (out, g_unichar_iscntrl (c) || turns_around (c) ? ' ' : c);
-    }
-  return g_string_free (g_steal_pointer (&out), FALSE);
+  return ing_paths_make_display (base);
 }
 
 IngDocument *
@@ -102,6 +90,7 @@ ing_document_take_row (IngDocument *self, IngDocumentRow *row)
   g_clear_error (&self->error);
   if (row->state == ING_DOCUMENT_FAILED && row->error != NULL)
     self->error = ing_error_from_json (row->error);
+  self->locked = ing_document_password_is_wanted (self->error, NULL);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_ERROR]);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_STATE]);
 }
@@ -223,6 +212,14 @@ const GError *
 ing_document_get_error (IngDocument *self)
 {
   return self->error;
+}
+
+gboolean
+ing_document_take_locked (IngDocument *self)
+{
+  gboolean locked = self->locked;
+  self->locked = FALSE;
+  return locked;
 }
 
 IngPassage *

@@ -8,7 +8,7 @@
 
 #include "ing-error-private.h"
 #include "ing-folder-scan.h"
-#include "ing-reader-client.h"
+#include "ing-reader-child.h"
 
 static void
 known_free (gpointer data)

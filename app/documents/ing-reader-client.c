@@ -1,33 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ing-reader-client.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
+#include "ing-document-password.h"
 #include "ing-error-private.h"
 #include "ing-json.h"
-#include "reader-limits.h"
+#include "ing-reader-child.h"
 #include "reader-wire.h"
 
-#define SILENCE_MS 60000 /* a child that says nothing for so long hangs */
 #define MAX_BOXES 4096u
-#define GRACE_MS 500 /* for a child that closed its output to end by itself */
-
-typedef struct
-{
-  const char *path;
-  pid_t pid;
-  int fd; /* of its output */
-  GCancellable *cancellable;
-} Child;
 
 typedef struct
 {
@@ -59,156 +43,24 @@ ing_page_picture_clear (IngPagePicture *picture)
   g_clear_pointer (&picture->boxes, g_array_unref);
 }
 
-/* ------------------------------------------------------------------ the child */
-
-/* A pipe or a device would hang whoever reads it. */
-int
-ing_reader_open (const char *path, GError **error)
-{
-  struct stat st;
-  int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0 || fstat (fd, &st) != 0)
-    g_propagate_error (error, ing_error_from_system (errno, path, "open"));
-  else if (!S_ISREG (st.st_mode))
-    g_propagate_error (error, ing_error_new (ING_ERROR_UNSUPPORTED, path, 0, 0, "this is no ordinary file"));
-  else if ((guint64) st.st_size > RDR_MAX_FILE_BYTES)
-    g_propagate_error (error, ing_error_new (ING_ERROR_LIMIT, path, 0, 0, "%" PRIu64 " MB; at most %llu are read",
-                                             (guint64) st.st_size >> 20, RDR_MAX_FILE_BYTES >> 20));
-  else
-    return fd;
-  if (fd >= 0)
-    close (fd);
-  return -1;
-}
-
-/* Where libraries and fonts are, and nothing else: the environment may hold tokens, and the child is not trusted. */
-static char **
-make_environment (void)
-{
-  static const char *const kept[] = { "PATH",         "LD_LIBRARY_PATH", "FONTCONFIG_PATH", "FONTCONFIG_FILE",
-                                      "ASAN_OPTIONS", "LSAN_OPTIONS",    "UBSAN_OPTIONS" };
-  char **environment = NULL;
-  for (guint i = 0; i < G_N_ELEMENTS (kept); i++)
-    if (g_getenv (kept[i]) != NULL)
-      environment = g_environ_setenv (environment, kept[i], g_getenv (kept[i]), TRUE);
-  return environment != NULL ? environment : g_new0 (char *, 1);
-}
-
-static gboolean
-start (Child *child, char **argv, GError **error)
-{
-  const char *program = ing_paths_get_reader ();
-  int document = -1, ends[2];
-  if (program == NULL)
-    {
-      g_propagate_error (error, ing_error_new (ING_ERROR_FAILED, child->path, 0, 0,
-                                               "the program inglenook-reader was not found; install Inglenook again"));
-      return FALSE;
-    }
-  document = ing_reader_open (child->path, error);
-  if (document < 0)
-    return FALSE;
-  if (pipe2 (ends, O_CLOEXEC) != 0)
-    {
-      g_propagate_error (error, ing_error_from_system (errno, NULL, "pipe"));
-      close (document);
-      return FALSE;
-    }
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  sigset_t none;
-  sigemptyset (&none);
-  posix_spawn_file_actions_init (&actions);
-  posix_spawn_file_actions_adddup2 (&actions, document, 0);
-  posix_spawn_file_actions_adddup2 (&actions, ends[1], 1);
-  posix_spawn_file_actions_addopen (&actions, 2, "/dev/null", O_WRONLY, 0);
-  posix_spawnattr_init (&attributes);
-  posix_spawnattr_setsigmask (&attributes, &none);
-  posix_spawnattr_setpgroup (&attributes, 0);
-  posix_spawnattr_setflags (&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-  argv[0] = (char *) program;
-  g_auto (GStrv) environment = make_environment ();
-  int rc = posix_spawn (&child->pid, program, &actions, &attributes, argv, environment);
-  posix_spawnattr_destroy (&attributes);
-  posix_spawn_file_actions_destroy (&actions);
-  close (document);
-  close (ends[1]);
-  child->fd = ends[0];
-  if (rc == 0)
-    return TRUE;
-  close (ends[0]);
-  g_propagate_error (error, ing_error_from_system (rc, program, "start"));
-  return FALSE;
-}
-
-/* Ends it, however far it is; returns its status. */
-static int
-finish (Child *child)
-{
-  int status = 0;
-  close (child->fd);
-  kill (child->pid, SIGKILL);
-  while (waitpid (child->pid, &status, 0) < 0 && errno == EINTR)
-    ;
-  return status;
-}
-
-/* It closed its output: let it end by itself, so that its status tells why, but not for ever. */
-static int
-finish_closed (Child *child)
-{
-  int status = 0;
-  for (guint waited_ms = 0; waited_ms < GRACE_MS && !g_cancellable_is_cancelled (child->cancellable); waited_ms += 5)
-    {
-      if (waitpid (child->pid, &status, WNOHANG) == child->pid)
-        {
-          close (child->fd);
-          return status;
-        }
-      g_usleep (5000);
-    }
-  return finish (child);
-}
-
 /* ------------------------------------------------------------------ frames */
 
-/* FALSE without an error: the stream ended before the first byte. */
+/* FALSE without an error: the stream ended before the last byte. */
 static gboolean
-read_all (Child *child, void *data, gsize n, GError **error)
+read_all (IngReaderChild *child, void *data, gsize n, GError **error)
 {
-  GPollFD fds[2] = { { .fd = child->fd, .events = G_IO_IN } };
-  guint n_fds = 1;
-  if (child->cancellable != NULL && g_cancellable_make_pollfd (child->cancellable, &fds[1]))
-    n_fds = 2;
-  gsize done = 0;
-  gboolean ok = TRUE;
-  while (ok && done < n)
+  for (gsize done = 0; done < n;)
     {
-      int rc = g_poll (fds, n_fds, SILENCE_MS);
-      if (g_cancellable_set_error_if_cancelled (child->cancellable, error))
-        ok = FALSE;
-      else if (rc == 0)
-        {
-          g_propagate_error (error, ing_error_new (ING_ERROR_LIMIT, child->path, SILENCE_MS / 1000, 0,
-                                                   "reading the file took too long"));
-          ok = FALSE;
-        }
-      else if (fds[0].revents != 0)
-        {
-          gssize k = read (child->fd, (char *) data + done, n - done);
-          if (k > 0)
-            done += (gsize) k;
-          else if (k == 0 || errno != EINTR)
-            ok = FALSE;
-        }
+      gssize k = ing_reader_child_read (child, (char *) data + done, n - done, error);
+      if (k <= 0)
+        return FALSE;
+      done += (gsize) k;
     }
-  if (n_fds == 2)
-    g_cancellable_release_fd (child->cancellable);
-  return ok;
+  return TRUE;
 }
 
 static gboolean
-refuse_frame (Child *child, GError **error)
+refuse_frame (IngReaderChild *child, GError **error)
 {
   g_propagate_error (error, ing_error_new (ING_ERROR_PROTOCOL, child->path, 0, 0,
                                            "inglenook-reader said something that cannot be understood"));
@@ -217,7 +69,7 @@ refuse_frame (Child *child, GError **error)
 
 /* FALSE without an error: the child went away. */
 static gboolean
-next_frame (Child *child, Frame *frame, GError **error)
+next_frame (IngReaderChild *child, Frame *frame, GError **error)
 {
   guint32 header[2];
   if (!read_all (child, header, sizeof header, error))
@@ -246,14 +98,16 @@ next_frame (Child *child, Frame *frame, GError **error)
 }
 
 static void
-fail_as_said (Child *child, JsonObject *object, GError **error)
+fail_as_said (IngReaderChild *child, JsonObject *object, GError **error)
 {
   static const struct
   {
     const char *code;
     IngErrorCode error;
   } codes[] = { { RDR_ERROR_FORMAT, ING_ERROR_FORMAT },
-                { RDR_ERROR_ENCRYPTED, ING_ERROR_UNSUPPORTED },
+                { RDR_ERROR_ENCRYPTED, ING_ERROR_PROTECTED },
+                { RDR_ERROR_PASSWORD, ING_ERROR_PASSWORD },
+                { RDR_ERROR_WRONG_PASSWORD, ING_ERROR_WRONG_PASSWORD },
                 { RDR_ERROR_LIMIT, ING_ERROR_LIMIT },
                 { RDR_ERROR_UNSUPPORTED, ING_ERROR_UNSUPPORTED },
                 { RDR_ERROR_MEMORY, ING_ERROR_NO_MEMORY } };
@@ -267,7 +121,7 @@ fail_as_said (Child *child, JsonObject *object, GError **error)
 
 /* The stream ended without END: the document ended the child, or a limit did. */
 static void
-fail_as_died (Child *child, int status, GError **error)
+fail_as_died (IngReaderChild *child, int status, GError **error)
 {
   if (WIFSIGNALED (status) && WTERMSIG (status) == SIGXCPU)
     g_propagate_error (error, ing_error_new (ING_ERROR_LIMIT, child->path, 0, 0, "reading the file took too long"));
@@ -279,15 +133,21 @@ fail_as_died (Child *child, int status, GError **error)
 }
 
 /* TRUE: that was the last frame. FALSE with an error: enough of this child. */
-typedef gboolean (*TakeFrame) (Child *child, const Frame *frame, gpointer data, GError **error);
+typedef gboolean (*TakeFrame) (IngReaderChild *child, const Frame *frame, gpointer data, GError **error);
 
 /* Starts @child and hands its frames to @take until the last one; the child is gone when this returns. */
 static gboolean
-run_child (Child *child, char **argv, TakeFrame take, gpointer data, GError **error)
+run_child (IngReaderChild *child, const char *const *words, TakeFrame take, gpointer data, GError **error)
 {
   GError *own = NULL;
   gboolean ended = FALSE;
-  if (!start (child, argv, error))
+  int document = ing_reader_open (child->path, error);
+  if (document < 0)
+    return FALSE;
+  char *password = ing_document_password_dup (child->path);
+  gboolean started = ing_reader_child_start (child, document, password, words, error);
+  ing_document_password_free (password);
+  if (!started)
     return FALSE;
   while (!ended && own == NULL)
     {
@@ -297,9 +157,11 @@ run_child (Child *child, char **argv, TakeFrame take, gpointer data, GError **er
       ended = take (child, &frame, data, &own);
     }
   if (!ended && own == NULL)
-    fail_as_died (child, finish_closed (child), &own);
+    fail_as_died (child, ing_reader_child_finish_closed (child), &own);
   else
-    finish (child);
+    ing_reader_child_finish (child);
+  if (g_error_matches (own, ING_ERROR, ING_ERROR_WRONG_PASSWORD))
+    ing_document_password_set (child->path, NULL);
   if (own != NULL)
     g_propagate_error (error, own);
   return ended;
@@ -369,7 +231,7 @@ typedef struct
 
 /* TRUE at the end of the document. */
 static gboolean
-take_text_frame (Child *child, const Frame *frame, gpointer data, GError **error)
+take_text_frame (IngReaderChild *child, const Frame *frame, gpointer data, GError **error)
 {
   const IngReaderHandler *handler = ((Text *) data)->handler;
   IngExtracted *out = ((Text *) data)->out;
@@ -387,6 +249,12 @@ take_text_frame (Child *child, const Frame *frame, gpointer data, GError **error
       if (handler->progress != NULL)
         handler->progress ((guint) CLAMP (ing_json_get_int (frame->object, "done", 0), 0, G_MAXINT32),
                            (guint) CLAMP (ing_json_get_int (frame->object, "total", 0), 0, G_MAXINT32), handler->data);
+      return FALSE;
+    case RDR_WIRE_SCAN:
+      if (handler->scan != NULL
+          && !handler->scan ((guint) CLAMP (ing_json_get_int (frame->object, "page", 1), 1, G_MAXINT32),
+                             (guint) CLAMP (ing_json_get_int (frame->object, "pages", 1), 1, G_MAXINT32), handler->data))
+        g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "no more is wanted");
       return FALSE;
     case RDR_WIRE_END:
       keep_end (frame->object, out);
@@ -407,11 +275,11 @@ ing_reader_extract (const char *path, const IngReaderHandler *handler, GCancella
                     GError **error)
 {
   g_autofree char *name = g_path_get_basename (path);
-  char *argv[] = { NULL, (char *) "text", name, NULL };
-  Child child = { .path = path, .cancellable = cancellable };
+  const char *const words[] = { "text", name, NULL };
+  IngReaderChild child = { .path = path, .cancellable = cancellable };
   Text data = { handler, out };
   *out = (IngExtracted){ 0 };
-  return run_child (&child, argv, take_text_frame, &data, error);
+  return run_child (&child, words, take_text_frame, &data, error);
 }
 
 /* ------------------------------------------------------------------ pages */
@@ -434,7 +302,7 @@ keep_boxes (JsonObject *object, GArray *boxes)
 }
 
 static gboolean
-take_page_frame (Child *child, const Frame *frame, gpointer data, GError **error)
+take_page_frame (IngReaderChild *child, const Frame *frame, gpointer data, GError **error)
 {
   IngPagePicture *out = data;
   if (frame->type == RDR_WIRE_ERROR)
@@ -465,8 +333,8 @@ ing_reader_draw_page (const char *path, guint page, guint width, const char *fin
 {
   g_autofree char *name = g_path_get_basename (path);
   g_autofree char *page_text = g_strdup_printf ("%u", page), *width_text = g_strdup_printf ("%u", width);
-  char *argv[] = { NULL, (char *) "page", name, page_text, width_text, (char *) find, NULL };
-  Child child = { .path = path, .cancellable = cancellable };
+  const char *const words[] = { "page", name, page_text, width_text, find, NULL };
+  IngReaderChild child = { .path = path, .cancellable = cancellable };
   *out = (IngPagePicture){ .boxes = g_array_new (FALSE, FALSE, sizeof (float[4])) };
-  return run_child (&child, argv, take_page_frame, out, error);
+  return run_child (&child, words, take_page_frame, out, error);
 }

@@ -6,18 +6,15 @@
  * and returns within 200 ms (G_IO_ERROR_CANCELLED).
  *
  * Errors, with the path as field: ING_ERROR_NOT_FOUND, _PERMISSION, _IO; _FORMAT (broken, or it ended the child: do
- * not try it again unasked); _UNSUPPORTED (no document, or locked: the message says which); _LIMIT (too large or
- * too slow); _NO_MEMORY; ING_ERROR_FAILED (the reader is not installed). */
+ * not try it again unasked); _UNSUPPORTED (no document: the message says what); _PASSWORD, _WRONG_PASSWORD (a password that
+ * ing-document-password.h knows is used, and forgotten if it is wrong); _PROTECTED; _LIMIT (too large or too slow);
+ * _NO_MEMORY; ING_ERROR_FAILED (the reader is not installed). */
 #pragma once
 
 #include "ing-error.h"
 #include "ing-page.h"
 
 G_BEGIN_DECLS
-
-/* A descriptor of the ordinary file at @path, which the caller closes, or -1: ING_ERROR_UNSUPPORTED for a pipe, a device
- * or a folder, _LIMIT for more bytes than are read, and those of the system. Never waits. */
-int ing_reader_open (const char *path, GError **error);
 
 typedef enum
 {
@@ -35,6 +32,7 @@ typedef struct
   guint level;        /* of a heading, 1 … 6; else 0 */
   guint page;         /* from 1; slides and sheets are pages; 0 = the format has none */
   guint64 start;      /* characters before it in the document's text: blocks joined by two line feeds */
+  gboolean recognized; /* read out of a picture: never by the reader */
   gboolean hidden;    /* no eye would see it: white, tiny or off the page */
   const char *text;   /* at most 64 KiB; cells of a row parted by tabs */
   const char *path;   /* headings above, joined by " › " */
@@ -61,6 +59,9 @@ typedef struct
   /* Each block, in order, while the rest is still being read. FALSE = enough: the call ends as cancelled. */
   gboolean (*block) (const IngBlock *block, gpointer data);
   void (*progress) (guint done, guint total, gpointer data); /* pages; may be NULL */
+  /* Page @page of @pages is a picture, and what comes next stands behind it; may be NULL. May take its time. FALSE as of
+   * block. */
+  gboolean (*scan) (guint page, guint pages, gpointer data);
   gpointer data;
 } IngReaderHandler;
 

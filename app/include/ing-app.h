@@ -9,6 +9,7 @@
 #include "ing-conversation-list.h"
 #include "ing-conversation.h"
 #include "ing-document-library.h"
+#include "ing-document-password.h"
 #include "ing-document-question.h"
 #include "ing-downloads.h"
 #include "ing-error.h"

@@ -35,8 +35,11 @@ guint ing_document_get_n_pages (IngDocument *self);
 guint ing_document_get_n_passages (IngDocument *self);
 const GError *ing_document_get_error (IngDocument *self); /* why it failed; NULL */
 
-/* The name of the file at @path as it is shown: valid UTF-8 in one line, without characters that turn the direction of
- * others around. Caller frees. */
+/* TRUE once after each time that reading it ended, in this run of the program, for want of the right password: whoever gets
+ * it asks the person. */
+gboolean ing_document_take_locked (IngDocument *self);
+
+/* The name of the file at @path as it is shown: ing_paths_make_display (). Caller frees. */
 char *ing_document_make_name (const char *path);
 
 /* A place in a document with its stored text, which stays when the file is gone. */

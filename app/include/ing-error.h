@@ -57,9 +57,13 @@ typedef enum
   ING_ERROR_NOT_CONNECTED,  /* the folder in field is not there: a drive that is not connected, perhaps */
   ING_ERROR_EXISTS,         /* a file of the name in field is there already; nothing is replaced */
   ING_ERROR_TOO_SMALL,      /* a model cannot be made as small as asked for; needed is the smallest possible, in bytes */
+  ING_ERROR_PASSWORD,       /* a document is locked: ask for its password (ing-document-password.h) */
+  ING_ERROR_WRONG_PASSWORD, /* …and the one that was given does not open it: ask again */
+  ING_ERROR_PROTECTED,      /* a document that no password given here opens: rights management, a locked office file */
+  ING_ERROR_NO_TEXT,        /* a document without text; needed is how many of its pages are pictures that nothing is installed for */
 } IngErrorCode;
 
-#define ING_ERROR_LAST ING_ERROR_TOO_SMALL
+#define ING_ERROR_LAST ING_ERROR_NO_TEXT
 
 #define ING_ERROR_OFFSET_NONE G_MAXUINT64
 

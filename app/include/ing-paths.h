@@ -24,6 +24,10 @@ const char *ing_paths_get_reader (void);
  * first *.gguf of the models folder by name. Looks at the disk. NULL if there is none; caller frees. */
 char *ing_paths_find_default_model (const char *last_model);
 
+/* @path as it is shown: valid UTF-8 in one line, without characters that turn the direction of others around. Caller
+ * frees. */
+char *ing_paths_make_display (const char *path);
+
 /* Is this program in a Flatpak's sandbox? */
 gboolean ing_paths_is_sandboxed (void);
 

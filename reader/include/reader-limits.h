@@ -15,4 +15,5 @@
 #define RDR_MAX_CELLS 1024u                   /* of a table's row; more are left out of it, said in a note */
 #define RDR_MAX_MEMORY_BYTES (1536ull << 20)  /* of this process, mappings included */
 #define RDR_MAX_CPU_SECONDS 60u
+#define RDR_MAX_PASSWORD_BYTES 127u           /* of a PDF (ISO 32000-2, 7.6.4.3.3) */
 #define RDR_MAX_PIXELS (64u << 20)            /* of a drawn page */

@@ -8,11 +8,16 @@
  *       CONFINED {seccomp, landlock, limits}      what holds this process; always first
  *       BLOCKS   {blocks: [{kind, text, page, …}]} as soon as they are there
  *       PROGRESS {done, total}                     pages
+ *       SCAN     {page, pages}                     that page is a picture: blocks told before it stand before it
  *       END      {title, kind, pages, characters, notes: ["hidden-text", …]}
  *       ERROR    {code, text}                      instead of END; blocks before it are good
  *   inglenook-reader page NAME PAGE PIXELS-WIDE [FIND]    a page of a PDF, from 1
  *       PAGE     {width, height, stride, boxes: [[x, y, width, height], …]}, then
  *       PIXELS   stride * height bytes, 32 bits each as cairo's CAIRO_FORMAT_RGB24
+ *   inglenook-reader recognize PROGRAM ARGUMENT…    becomes PROGRAM, confined as it is itself but for starting
+ *                                         it: no frames, its output is PROGRAM's
+ *   inglenook-reader --password …         as either: the document's password stands on descriptor 3, at most
+ *                                         RDR_MAX_PASSWORD_BYTES, to its end
  *
  * A block: "kind" is one of paragraph, heading ("level" 1 to 6), item, row ("header": the cells of the table's
  * first row where it has one, joined as the text is), code. "text" is UTF-8 without control characters, cells
@@ -34,12 +39,15 @@ typedef enum
   RDR_WIRE_END = 4,
   RDR_WIRE_ERROR = 5,
   RDR_WIRE_PAGE = 6,
-  RDR_WIRE_PIXELS = 7
+  RDR_WIRE_PIXELS = 7,
+  RDR_WIRE_SCAN = 8
 } RdrWireType;
 
 /* "code" of ERROR. */
 #define RDR_ERROR_FORMAT "format"           /* breaks its format, or ends early */
-#define RDR_ERROR_ENCRYPTED "encrypted"     /* needs a password, or is under rights management */
+#define RDR_ERROR_ENCRYPTED "encrypted"     /* locked in a way that is not opened here: rights management, office */
+#define RDR_ERROR_PASSWORD "password"       /* a PDF that a password would open */
+#define RDR_ERROR_WRONG_PASSWORD "wrong-password"
 #define RDR_ERROR_LIMIT "limit"             /* a limit of reader-limits.h; text names it */
 #define RDR_ERROR_UNSUPPORTED "unsupported" /* no kind of document that is read */
 #define RDR_ERROR_MEMORY "memory"

@@ -20,6 +20,15 @@ read_archive (GBytes *bytes, RdrOut *out, GError **error)
 #define FUZZ_READ read_archive
 #endif
 
+#ifdef FUZZ_PDF
+static gboolean
+read_pdf (GBytes *bytes, RdrOut *out, GError **error)
+{
+  return rdr_read_pdf (bytes, "one password", out, error);
+}
+#define FUZZ_READ read_pdf
+#endif
+
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {

@@ -194,6 +194,81 @@ def bomb_pdf():
     return pdf([page(1)], encoded=encoded)
 
 
+# ---------------------------------------------------------------- pages that are pictures
+
+# A line of type each, as black dots on white, compressed: so that tests need no font.
+ENGLISH_LINE = "The lighthouse keeper paid nine coins for the lamp."
+CHINESE_LINE = "灯塔看守人每年春天检查海边的小屋。"
+# ENGLISH_LINE
+ENGLISH_DOTS = (880, 47, base64.b64decode(
+    "eNrt189rIzcUB/AnBFUPwbruYVbqn5CjD1PPv2TYQwVr7Ak++Nh/oNB/I7eVyaHH/QcWVqGH3lpBL4JOrX6fZuz1+McSSggtZMCeJM/SRx7p6SlE"
+    "r9frVa7FV6OmvItwy2/4qb4QPbluiKbD/ct129/EbvhdteXmLmvu6ZoZtFFw6FZ21zWdd8+t+Sdp86KJp2jVoFXHf5yPEPru61r/JtonaDRol669"
+    "dntp3jSNNflc2vy/p6nn0uIVrSEZeE3K/Phr1F29JBVkW4mOZtCktySi3Hik7WOgeaKmNbSYktLe4EUJ6zBRR65qSAeySUbx4EXe/FhiTibxEGbc"
+    "sGi51Yk1lR//SLb7PnOLtlKZcktGtSuvOvlzFJl+C/RuRzkYkaE1weAlkc26kxlabhuMJelOfPQybz6UmNM78THl9t2uaDZ727GmPzzmznYNGnXQ"
+    "dBbZk9HoXe/khyRzC+0HjCEame9JraLBC4Mi26ncurfZr1izu17LJebQz+e/s0fDoq1DbVgzWqSZahvlnYFmvpHbQGYiQjRaxoVa+9+Jlrr1ycht"
+    "wuNOBi+N+Zl9q6V36Cje8sRr8YnnrY+5G32XmrVHw6Lx12KtUgKjbWfSxwm0Cg0jGUycqxVGpEXAo19wB/gUNAyqDMxjJRgBTYTAq8ShH9b2MXUX"
+    "EeKGZU2GedFqJcIEQxM+6F4jaLVs3RTfq5oUzcmWpkZxJy3u7bQqPVb8bKjX5ui+rMkhJu8w0YEbDpo60RQ/SWhzqvCp6VSuvZlQiKz5E014/hgV"
+    "LRYN3Q+a2GsI8wZatDjWtkGt28oihm64lWPNHGn6i4bB4RHUFFlLrEWe76LVF7WcL2i61TlSFVROq7z2E5uLJnyToE33WpOPtMVY4xjSuNfEWKvG"
+    "moqsvT3X8nWtac81fVkzdqSJjjUbT7Vtml7VdDjX7PpEi6WaIumPNaQW8tHyfodn7yfYMYv2EEYab6sHTcbxvPE+OZMXNZXGmmXNuDPNX9ewMZ5p"
+    "9RWNxpouWj1oZtDkQztekyPNnWvT0zVZDgluQkf55mtSirWK05m1yUFzo3wrh4Qh38pXPsq3oqkTrRyA3A1rcthLiobs550LI5e+0oO2Hmum1LBh"
+    "L+k1xdp8Hzto7UirDlqEthg03WvYJ4vGm3Pq98ljzRxpbqzVumgL/mvRZmUvMUXz0Bwad2+0xCM22GKnVq5RAzzP71Kvt0MN6DV952l2wzUAHXnX"
+    "1wBoboi52hZtqfeaLfmGQgStg9Z0In9CmUK+ocOcdF5n1DfWVqh696hvB00hp/r6xonLGYCG0FabPubsX0VDw0HTu75234WJYM0myj+hxObAJwWu"
+    "mPIzareH9h61e4rafb/XUGSH2s0aZzdqN7Rm08ec/rNo73d7TZaTgs3bMCHWVKAGOxdOIFy4rBed/MXTqqySRMs3hpaHfKPd/lyy37lwLoFmN33M"
+    "qcd+lSQKxwei+nCoPr8OIfdv//U5bTgX4VV7Ju0l58296CrBsfUFNZvpBTWVXlJ7vf4/1z82CFT+"))
+# CHINESE_LINE
+CHINESE_DOTS = (724, 50, base64.b64decode(
+    "eNrt1z2O20YUB/AZT+BJsdCodMGQzg2cTgYmYjpfw0AuoHQ0oFhcbAB3cZtur5EiSGi4cBMgV5i1iy13DBdmEEGT/3tvSJHWJqmSIrCwWEkU+SP1"
+    "voZS6uPj//Cww1MYtpzNdzDytBo3dPxf8/4P+HVx3Dt8SOvO8UaTWqW8bBkOse2chukzvVANb/JsbjJtU0oHPlKn1Au9wzaI6/Gi/D/QFdG4CM9v"
+    "/46uhS7ntKN/Fe+Of6nFJ9u8g+tAm5DpeDv9Am9Bh9FiuvkL+qnil50N2Koj092RVhQqibVXQufvfqR35JHaCb3LdMq0eUtbe6ElrzP6kzlNUUmZ"
+    "TiOt5JoouTrom0zrK9phS3SVzk/pBdGd0xLrdkJrpusT2rzCU7XH+687zsiK6IsT+pUTWt1C885bKY4w0HWyLwM90XURfQ9xakHTYdM06utS6GWm"
+    "vUSbWMPN0RDt8FE/0uf4Ct9et0NyiC7sM9B3VLg3oT1o0zkfpKIntBzYn9AO2/TbNyFnXGhDtG1DM6EpwfXBbYOwE9r9klJAbc1pHUoEyVxd4dKr"
+    "XaKQNxb0cxwG2g+jQ+lXkWl14LAyXWS6QoQCOoJiLcEReqtq5V6Eg1otMm1AXxKtZnRgWqfWUAJjcaTXE1qCI/ReVW2tQ90+VRP6Z6HLkaZCojSa"
+    "607oPJWIPltREXfclG6kTeiV0wcdXKwxN/xA/wTaMY0r2jPdMm1fxhltuNELnOGS6mYnJUlhMfF9uja9Dja6dvN4pH84pbnRu+p8L9xA0zmaNehq"
+    "pPncwfSP0mt8m6CCbTfR273aEN0CXqjgjvQzoWu1a7kBuGXaTFe30XuLuqH43Ddq08zokmmZmMpmmlLjxm4E3RPtMBhKTuMWBwpt93kUUk1tVkRH"
+    "pgPTtrWq4TMPdI8aqCa0ZdqOdM81QiGzhwkdl9RxoKvURodQMh25VK0M1e59+l0aXclaYH8k+o7ONBqHU0j0DQ2KgVZEB5tpfmm5rHBMph+h2TDg"
+    "uHwpjc4PYWeaYhEkue5miW4ueLpxCL0WumHadNbk2Z1pi6Xmj06ZkS5mtJVGt0RfN/GURqxBN0w7zTVM88LL+m3fMb1kuixnNKUB6aMMVK9XA62f"
+    "Mw2NaC90sFXKdDvSbzjWjdALjuQQ6zriwoX+LPhNlFjrjqbASC+QbNQ76IOsqt1Amwumt0x7mpfxHj5geg36UjLw5ZE2XXgMGpkjGlcTiXZYgHj1"
+    "cDSe9K9V2hvDtGd6SwmNXufJ4kF/j50x0R+GohnoFyGCdkIXQqNQTHufC5TpPWgqL8S6ZLqn1oz1QC9Bf4edkYEnoWyCxNqch55o1AJ144KaXzHN"
+    "7VhSaZrDB7Tmqo/VxTAPpeTXCNM3oXySaXRU0yhfDbRhejHQBa0yVV/wMqZ4EhRUwFSawV10+U5HaHx39UUoHx7pB6DXJmW6A90vKqom1Iin24hd"
+    "YJqPZ9rSwqXCXe7Y1UhvbUDRLD7vJNaOh7nfDrQmelMSbVCqfk20OtJICdfNnipvpCM1qu4N1SNdXaa5rlfmILRqQX/FNE2apuR7lCN9l666anFj"
+    "p/PSPNIIU88nbIWu+Ai/xNaCs8T3ISV9jjsnxVFW6hhrbvSa/k5oFOqB6HxfrEqmdzIJR9qTssAAiWe30RCrTkt3H+m6Q+iIzgsrWRvF97e30Drf"
+    "fnDx5aFaIKgIN80BPtWYxsQnDLu84EQ6cGPe0eiquNlmNEpxsZ3TlecJx+vMb1Ma2cIJJzQdGO0V32NgNUDir0A39BloNJ3r57Tbo/YUX7lKM5rH"
+    "6pyuMUV3cvtSIcVpoC03Dq9VOdZWaI4D/TZJahJrw3ev+vgji0YiVmCbJNwzGvmW+T5NI76FpgNpxOynNC+mjyf0p1ylwwP1o3bogyXfOu3/vd+j"
+    "8eNP8v/w8SetRUzK"))
+
+
+def scanned_pdf(pages):
+    """Each page is the text of a line (11 points, not a picture), or a list of dots that a scanner saw at 200 dots an inch."""
+    objects = [None, None, b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
+    kids = []
+    for page in pages:
+        number = len(objects) + 1
+        kids.append(b"%d 0 R" % number)
+        if isinstance(page, str):
+            resources = b"/Font << /F1 3 0 R >>"
+            content = b"BT /F1 11 Tf 72 700 Td (%s) Tj ET" % page.encode("latin-1")
+            more = []
+        else:
+            width, row, rows = 1654, 207, []  # dots across A4, bytes of them
+            for across, high, dots in page:
+                data = zlib.decompress(dots)
+                stride = (across + 7) // 8
+                rows += [bytes(row)] * 60
+                rows += [bytes(25) + data[y * stride:(y + 1) * stride] + bytes(row - 25 - stride) for y in range(high)]
+            rows += [bytes(row)] * (2339 - len(rows))
+            resources = b"/XObject << /I %d 0 R >>" % (number + 2)
+            content = b"q 595 0 0 842 0 0 cm /I Do Q"
+            more = [stream(zlib.compress(b"".join(rows)), b"/Type /XObject /Subtype /Image /Width %d /Height 2339 /ColorSpace "
+                           b"/DeviceGray /BitsPerComponent 1 /Decode [1 0] /Filter /FlateDecode " % width)]
+        objects.append(b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents %d 0 R /Resources << %s >> >>" % (
+            number + 1, resources))
+        objects.append(stream(content))
+        objects += more
+    objects[0] = b"<< /Type /Catalog /Pages 2 0 R >>"
+    objects[1] = b"<< /Type /Pages /Kids [%s] /Count %d >>" % (b" ".join(kids), len(kids))
+    return pdf_file(objects)
+
+
 # ---------------------------------------------------------------- hostile archives
 
 def overlapping_zip(name, n=2000):

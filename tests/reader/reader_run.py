@@ -12,7 +12,7 @@ import time
 
 READER = os.path.abspath(sys.argv[1])
 MAGIC = 0x52440000
-NAMES = {1: "confined", 2: "blocks", 3: "progress", 4: "end", 5: "error", 6: "page", 7: "pixels"}
+NAMES = {1: "confined", 2: "blocks", 3: "progress", 4: "end", 5: "error", 6: "page", 7: "pixels", 8: "scan"}
 MAX_PAYLOAD = 64 << 20
 
 
@@ -21,10 +21,10 @@ class Result:
 
     def __init__(self):
         self.confined = self.end = self.error = self.page = self.pixels = None
-        self.blocks, self.progress = [], []
+        self.blocks, self.progress, self.scans = [], [], []
         self.signal = 0     # the child ended by it
         self.status = None  # of its exit
-        self.seconds = self.memory = 0  # wall clock; largest resident bytes
+        self.seconds = self.cpu = self.memory = 0  # wall clock, the processor's; largest resident bytes
         self.first_blocks = None        # seconds until the first block came
         self.noise = b""    # standard error
 
@@ -62,18 +62,28 @@ def take_frames(result, pending, start):
             result.first_blocks = result.first_blocks or time.monotonic() - start
         elif name == "progress":
             result.progress.append(value)
+        elif name == "scan":
+            result.scans.append(value["page"])
         else:
             setattr(result, name, value)
 
 
-def run(descriptor, name, mode="text", arguments=(), timeout=60, stop_after=None, cwd=None):
+def run(descriptor, name, mode="text", arguments=(), timeout=60, stop_after=None, cwd=None, password=None):
     """@stop_after: kill the child after as many progress or blocks frames; Result.seconds then counts from there."""
-    result, pending = Result(), bytearray()
+    result, pending, command, given = Result(), bytearray(), [READER, mode, name, *arguments], ()
+    if password is not None:
+        ends = os.pipe()
+        given = ends[:1]
+        os.write(ends[1], password.encode("utf-8"))
+        os.close(ends[1])
+        command = ["/bin/sh", "-c", 'exec "$@" 3<&%d' % ends[0], "sh", READER, "--password", *command[1:]]
     with tempfile.TemporaryFile() as noise:
         start = time.monotonic()
-        child = subprocess.Popen([READER, mode, name, *arguments], stdin=descriptor, stdout=subprocess.PIPE, stderr=noise,
-                                 cwd=cwd, env={"PATH": "/usr/bin:/bin", **{k: v for k, v in os.environ.items()
-                                                                         if k.endswith("SAN_OPTIONS")}})
+        child = subprocess.Popen(command, stdin=descriptor, stdout=subprocess.PIPE, stderr=noise, cwd=cwd, pass_fds=given,
+                                 env={"PATH": "/usr/bin:/bin", **{k: v for k, v in os.environ.items()
+                                                                  if k.endswith("SAN_OPTIONS")}})
+        for end in given:
+            os.close(end)
         pipe = child.stdout.fileno()
         while True:
             left = start + timeout - time.monotonic()
@@ -96,6 +106,7 @@ def run(descriptor, name, mode="text", arguments=(), timeout=60, stop_after=None
         child.returncode = status
         child.stdout.close()
         result.seconds, result.memory = time.monotonic() - start, usage.ru_maxrss * 1024
+        result.cpu = usage.ru_utime + usage.ru_stime
         result.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         result.status = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
         noise.seek(0)

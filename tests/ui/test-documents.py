@@ -116,6 +116,47 @@ def rent_source(root):
     return atspi.find_now(root, "push button", lambda name: "lease.pdf, page 31" in name)
 
 
+def wait_entry(app):
+    """The dialog's entry has the keyboard."""
+    entry = atspi.find(app.root, "text", "Password", timeout=30)
+    atspi.wait(lambda: atspi.has_state(entry, "focused"), "the entry to listen")
+    time.sleep(0.3)  # the window manager's part of it
+
+
+def type_password(app, words, password):
+    atspi.find(app.root, "label", words, timeout=30)
+    wait_entry(app)
+    atspi.xdotool("type", password)
+    atspi.key("Return")
+
+
+def test_password(tap, program, home):
+    locked = os.path.join(home, "locked.pdf")
+    with open(locked, "wb") as out:
+        out.write(documents.locked_pdf("open sesame", documents.page(1, RENT)))
+    with start(program, home, locked) as app:
+        with tap.case("a locked document asks for its password, and again after a wrong one"):
+            atspi.find(app.root, "label", "“locked.pdf” is locked", timeout=30)
+            type_password(app, lambda text: text.startswith("Its password opens it."), "sesame")
+            type_password(app, lambda text: text.startswith("The password is wrong."), "open sesame")
+            atspi.find(app.root, name="locked.pdf, 1 page", timeout=30)
+            assert app.close() == 0
+    second = os.path.join(home, "second.pdf")
+    with open(second, "wb") as out:
+        out.write(documents.locked_pdf("open sesame", documents.page(2, RENT)))
+    with start(program, home, second) as app:
+        with tap.case("without its password it stays locked, and a button asks again"):
+            atspi.find(app.root, "label", "“second.pdf” is locked", timeout=30)
+            wait_entry(app)
+            atspi.key("Escape")
+            atspi.is_gone(app.root, "label", "“second.pdf” is locked")
+            atspi.find(app.root, name="second.pdf, locked")
+            atspi.press(app.root, "Enter the password")
+            type_password(app, lambda text: text.startswith("Its password opens it."), "open sesame")
+            atspi.find(app.root, name="second.pdf, 1 page", timeout=30)
+            assert app.close() == 0
+
+
 def main():
     program, drag_source = sys.argv[1:3]
     if not os.path.exists(os.path.join(os.environ.get("INGLENOOK_MODELS", ""), STARTER)):
@@ -166,6 +207,7 @@ def main():
             with tap.case("a folder without documents says so"):
                 atspi.find(app.root, name=lambda n: n.startswith("There are no documents in"), timeout=30)
                 assert app.close() == 0
+        test_password(tap, program, home)
     sys.exit(tap.done())
 
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ing-document-chip.h"
 
+#include "ing-password-dialog.h"
+
 #include <glib/gi18n-lib.h>
 
 #define LEAST_CHARS 12
@@ -23,6 +25,14 @@ struct _IngDocumentChip
 
 G_DEFINE_FINAL_TYPE (IngDocumentChip, ing_document_chip, GTK_TYPE_WIDGET)
 
+/* A password would open it. */
+static gboolean
+is_locked (IngDocument *document, gboolean *wrong)
+{
+  return ing_document_get_state (document) == ING_DOCUMENT_FAILED
+         && ing_document_password_is_wanted (ing_document_get_error (document), wrong);
+}
+
 /* "" when there is nothing to say. */
 static char *
 dup_state (IngDocument *document)
@@ -40,7 +50,7 @@ dup_state (IngDocument *document)
       /* Translators: of a file being read, in per cent. */
       return fraction > 0 ? g_strdup_printf (_("reading %d %%"), (int) (fraction * 100)) : g_strdup (_("reading"));
     case ING_DOCUMENT_FAILED:
-      return g_strdup (_("cannot be read"));
+      return g_strdup (is_locked (document, NULL) ? _("locked") : _("cannot be read"));
     case ING_DOCUMENT_WORDS:
     case ING_DOCUMENT_READY:
     default:
@@ -49,24 +59,61 @@ dup_state (IngDocument *document)
 }
 
 static void
+set_button (GtkWidget *button, const char *icon, const char *label)
+{
+  gtk_button_set_icon_name (GTK_BUTTON (button), icon);
+  gtk_widget_set_tooltip_text (button, label);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
+}
+
+static void
+unlock (gpointer data)
+{
+  IngDocumentChip *self = data;
+
+  if (self->library != NULL)
+    ing_document_library_retry (self->library, self->document);
+}
+
+static void
+ask_password (IngDocumentChip *self)
+{
+  gboolean wrong;
+
+  if (is_locked (self->document, &wrong))
+    ing_password_dialog_present (GTK_WIDGET (self), ing_document_get_path (self->document),
+                                 ing_document_get_name (self->document), wrong, unlock, g_object_ref (self),
+                                 g_object_unref);
+}
+
+static void
 update (IngDocumentChip *self)
 {
   gboolean failed = ing_document_get_state (self->document) == ING_DOCUMENT_FAILED
                     && !ing_document_get_gone (self->document);
+  gboolean locked = failed && is_locked (self->document, NULL);
   g_autofree char *state = dup_state (self->document);
   g_autofree char *why = failed ? ing_error_to_sentence (ing_document_get_error (self->document)) : NULL;
   g_autofree char *label = g_strdup_printf ("%s, %s", ing_document_get_name (self->document), state);
 
   gtk_label_set_text (self->state_label, state);
   gtk_widget_set_visible (GTK_WIDGET (self->state_label), *state != '\0');
-  gtk_image_set_from_icon_name (self->icon, failed ? "dialog-warning-symbolic" : "x-office-document-symbolic");
+  gtk_image_set_from_icon_name (self->icon, locked   ? "dialog-password-symbolic"
+                                             : failed ? "dialog-warning-symbolic"
+                                                      : "x-office-document-symbolic");
   gtk_widget_set_visible (self->retry_button, failed);
+  set_button (self->retry_button, locked ? "changes-allow-symbolic" : "view-refresh-symbolic",
+              locked ? _("Enter the password") : _("Try again"));
   gtk_widget_set_tooltip_text (GTK_WIDGET (self), why != NULL ? why : ing_document_get_path (self->document));
   gtk_accessible_update_property (GTK_ACCESSIBLE (self), GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
   if (failed)
     gtk_widget_add_css_class (GTK_WIDGET (self), "failed");
   else
     gtk_widget_remove_css_class (GTK_WIDGET (self), "failed");
+  /* Asked once, while the person is there who added it; the button asks again. */
+  if (locked && gtk_widget_get_root (GTK_WIDGET (self)) != NULL && !ing_password_dialog_is_open (GTK_WIDGET (self))
+      && ing_document_take_locked (self->document))
+    ask_password (self);
 }
 
 static void
@@ -78,7 +125,10 @@ remove_cb (IngDocumentChip *self)
 static void
 retry_cb (IngDocumentChip *self)
 {
-  ing_document_library_retry (self->library, self->document);
+  if (is_locked (self->document, NULL))
+    ask_password (self);
+  else
+    ing_document_library_retry (self->library, self->document);
 }
 
 GtkLabel *
@@ -96,13 +146,12 @@ ing_document_chip_append_state (GtkBox *box)
 GtkWidget *
 ing_document_chip_append_button (GtkBox *box, const char *icon, const char *label)
 {
-  GtkWidget *button = gtk_button_new_from_icon_name (icon);
+  GtkWidget *button = gtk_button_new ();
 
   gtk_widget_add_css_class (button, "flat");
   gtk_widget_add_css_class (button, "circular");
   gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
-  gtk_widget_set_tooltip_text (button, label);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
+  set_button (button, icon, label);
   gtk_box_append (box, button);
   return button;
 }

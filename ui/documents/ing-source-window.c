@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ing-source-window.h"
 
+#include "ing-password-dialog.h"
+
 #include <adwaita.h>
 #include <glib/gi18n-lib.h>
 #include <string.h>
@@ -17,6 +19,8 @@ typedef struct
   IngPassage *passage;
   guint page;
   GtkWidget *picture; /* of the page; NULL = none yet */
+  GtkWidget *unlock_button; /* NULL = none yet */
+  gboolean wrong;           /* the password that was given */
   GtkWidget *previous, *next;
 } Source;
 
@@ -85,6 +89,37 @@ make_texture (const IngPagePicture *picture)
 }
 
 static void
+unlock (gpointer data)
+{
+  Source *source = g_object_get_data (data, "source");
+
+  if (source != NULL)
+    draw (source);
+}
+
+static void
+ask_password_cb (Source *source)
+{
+  ing_password_dialog_present (GTK_WIDGET (source->window), source->passage->path, source->passage->document,
+                               source->wrong, unlock, g_object_ref (source->window), g_object_unref);
+}
+
+/* The page of a locked document, when its password was given to an earlier run of the program. */
+static void
+show_locked (Source *source)
+{
+  if (source->unlock_button == NULL)
+    {
+      source->unlock_button = gtk_button_new_with_mnemonic (_("_Enter the password to see the page"));
+      gtk_widget_set_halign (source->unlock_button, GTK_ALIGN_CENTER);
+      gtk_widget_add_css_class (source->unlock_button, "pill");
+      g_signal_connect_swapped (source->unlock_button, "clicked", G_CALLBACK (ask_password_cb), source);
+      gtk_box_append (source->column, source->unlock_button);
+    }
+  gtk_widget_set_visible (source->unlock_button, TRUE);
+}
+
+static void
 drawn_cb (GObject *object, GAsyncResult *result, gpointer data)
 {
   g_autoptr (GtkWindow) window = data;
@@ -98,8 +133,12 @@ drawn_cb (GObject *object, GAsyncResult *result, gpointer data)
   if (source == NULL || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return;
   gtk_widget_set_visible (source->spinner, FALSE);
+  if (ing_document_password_is_wanted (error, &source->wrong))
+    show_locked (source);
   if (!ok)
     return; /* the stored text stands there */
+  if (source->unlock_button != NULL)
+    gtk_widget_set_visible (source->unlock_button, FALSE);
   texture = make_texture (&picture);
   if (source->picture == NULL)
     {
