@@ -24,6 +24,7 @@ struct _IngChunker
   guint page;
   guint64 start, next_start;
   gboolean only_headings;
+  gboolean recognized; /* what the text is: never both in one chunk */
 };
 
 void
@@ -77,7 +78,7 @@ char *
 ing_chunk_make_prefix (const char *title, const char *path, guint page)
 {
   g_autoptr (GString) out = g_string_new (title);
-  if (path != NULL && *path != '\0')
+  if (path != NULL && *path != '\0' && !g_str_equal (path, ING_CHUNK_RECOGNIZED))
     g_string_append_printf (out, "%s%s", out->len > 0 ? " › " : "", path);
   if (page > 0)
     g_string_append_printf (out, "%sp. %u", out->len > 0 ? " › " : "", page);
@@ -111,7 +112,7 @@ flush (IngChunker *self, gboolean keep)
     {
       IngChunk *chunk = g_new0 (IngChunk, 1);
       chunk->text = g_strdup (self->text->str);
-      chunk->path = g_strdup (self->path != NULL ? self->path : "");
+      chunk->path = g_strdup (self->recognized ? ING_CHUNK_RECOGNIZED : self->path != NULL ? self->path : "");
       chunk->page = self->page;
       chunk->start = self->start;
       chunk->overlap = self->overlap;
@@ -240,8 +241,9 @@ ing_document_chunker_feed (IngChunker *self, const IngBlock *block)
   if (block->hidden || *block->text == '\0')
     return;
   gboolean heading = block->kind == ING_BLOCK_HEADING;
-  if (heading && !self->only_headings && self->tokens >= SMALL_TOKENS)
+  if ((heading && !self->only_headings && self->tokens >= SMALL_TOKENS) || block->recognized != self->recognized)
     flush (self, FALSE);
+  self->recognized = block->recognized;
   if (self->text->len > 0 && self->text->str[self->text->len - 1] != '\n')
     g_string_append_c (self->text, '\n');
   self->next_start = block->start;

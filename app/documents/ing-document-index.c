@@ -10,6 +10,7 @@
 #include "ing-error-private.h"
 #include "ing-folder-look.h"
 #include "ing-folder-scan.h"
+#include "ing-recognizer.h"
 
 #define CHUNKS_AT_ONCE 128
 #define TEXTS_AT_ONCE 16
@@ -21,6 +22,9 @@ typedef struct
   IngIndexWork *work;
   IngChunker *chunker;
   GPtrArray *chunks;
+  IngRecognizer *recognizer; /* NULL: none is installed, or no page is a picture */
+  guint n_scans;
+  guint64 end; /* characters of the text so far */
 } Reading;
 
 static gboolean
@@ -45,7 +49,33 @@ on_block (const IngBlock *block, gpointer data)
 {
   Reading *reading = data;
   ing_document_chunker_feed (reading->chunker, block);
+  reading->end = block->start + (guint64) g_utf8_strlen (block->text, -1);
   return reading->chunks->len < MAX_CHUNKS;
+}
+
+/* A page that cannot be recognized is none that stops the others. */
+static gboolean
+on_scan (guint page, guint pages, gpointer data)
+{
+  Reading *reading = data;
+  IngIndexWork *work = reading->work;
+  g_autoptr (GError) error = NULL;
+  work->changed ((page - 1) / (double) MAX (pages, page), work->data);
+  if (reading->n_scans++ == 0)
+    reading->recognizer = ing_recognizer_new (work->cancellable);
+  if (reading->recognizer == NULL)
+    return TRUE;
+  g_autoptr (GPtrArray) paragraphs
+      = ing_recognizer_read_page (reading->recognizer, work->row->path, page, work->cancellable, &error);
+  if (paragraphs == NULL)
+    g_debug ("page %u was not recognized: %s", page, error->message);
+  for (guint i = 0; paragraphs != NULL && i < paragraphs->len; i++)
+    {
+      const IngBlock block = { .page = page, .start = reading->end, .text = paragraphs->pdata[i], .path = "", .header = "",
+                               .recognized = TRUE };
+      ing_document_chunker_feed (reading->chunker, &block);
+    }
+  return reading->chunks->len < MAX_CHUNKS && !g_cancellable_is_cancelled (work->cancellable);
 }
 
 static void
@@ -132,12 +162,14 @@ read_document (IngIndexWork *work, GError **error)
   if (twin.copied)
     return TRUE;
   g_autoptr (GPtrArray) chunks = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_chunk_free);
-  Reading reading = { work, NULL, chunks };
+  Reading reading = { .work = work, .chunks = chunks };
   g_auto (IngExtracted) out = { 0 };
-  const IngReaderHandler handler = { on_block, on_progress, &reading };
+  const IngReaderHandler handler = { .block = on_block, .progress = on_progress, .scan = on_scan, .data = &reading };
   reading.chunker = ing_document_chunker_new (on_chunk, &reading);
   gboolean ok = ing_reader_extract (row->path, &handler, work->cancellable, &out, error);
   ing_document_chunker_finish (reading.chunker);
+  gboolean unread = reading.n_scans > 0 && reading.recognizer == NULL;
+  ing_recognizer_free (reading.recognizer);
   if (!ok)
     return FALSE;
   g_free (row->title);
@@ -147,8 +179,8 @@ read_document (IngIndexWork *work, GError **error)
   row->n_pages = out.pages;
   if (chunks->len == 0)
     {
-      g_set_error_literal (error, ING_ERROR, ING_ERROR_UNSUPPORTED,
-                           "there is no text in it: it is empty, or its pages are pictures");
+      g_propagate_error (error, ing_error_new (ING_ERROR_NO_TEXT, row->path, unread ? reading.n_scans : 0, 0,
+                                               "there is no text in it; %u pages are pictures", reading.n_scans));
       return FALSE;
     }
   return write_chunks (work, chunks, error);

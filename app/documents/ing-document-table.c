@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ing-document-table.h"
 
+#include <glib/gi18n-lib.h>
 #include <math.h>
 #include <string.h>
 
@@ -347,6 +348,12 @@ ing_document_table_dup_passage (IngDatabase *db, gint64 chunk, GError **error)
   p->document = ing_document_make_name (p->path);
   p->page = (guint) sqlite3_column_int (s, 2);
   p->heading = ing_database_column_text (s, 3);
+  if (g_str_equal (p->heading, ING_CHUNK_RECOGNIZED))
+    {
+      g_free (p->heading);
+      /* Translators: in place of a passage's headings: it was read out of a picture of the page. */
+      p->heading = g_strdup (_ ("recognized text"));
+    }
   p->text = ing_database_column_text (s, 4);
   p->start = (guint64) sqlite3_column_int64 (s, 5);
   p->overlap = (gsize) CLAMP (sqlite3_column_int64 (s, 6), 0, (gint64) strlen (p->text));

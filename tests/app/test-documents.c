@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 
 #include "app-test.h"
+#include "ing-document-password.h"
 #include "ing-reader-client.h"
+#include "ing-recognizer.h"
 
 typedef struct
 {
@@ -154,6 +156,74 @@ test_page (void)
   g_assert_null (picture.pixels);
 }
 
+/* ------------------------------------------------------------------ pictures of text */
+
+static void
+check_languages (const char *installed, const char *locales, const char *script, const char *wanted)
+{
+  g_auto (GStrv) all = g_strsplit (installed, " ", -1);
+  g_auto (GStrv) person = g_strsplit (locales, " ", -1);
+  g_autofree char *chosen
+      = ing_recognizer_choose_languages ((const char *const *) all, (const char *const *) person, script);
+  g_assert_cmpstr (chosen, ==, wanted);
+}
+
+/* What is installed, what the person reads and what the page looks like, in that order of force. */
+static void
+test_languages (void)
+{
+  check_languages ("chi_sim deu eng osd", "C", "Latin", "eng");
+  check_languages ("chi_sim deu eng osd", "de_AT de C", "Latin", "deu+eng");
+  check_languages ("chi_sim deu eng osd", "de_AT de C", "Han", "chi_sim+eng");
+  check_languages ("chi_sim deu eng osd", "C", "Korean", "chi_sim+eng"); /* that is often said of Chinese */
+  check_languages ("chi_sim chi_tra eng", "zh_TW zh C", "Han", "chi_tra+chi_sim+eng");
+  check_languages ("chi_sim chi_tra eng", "zh_CN zh C", "Han", "chi_sim+chi_tra+eng");
+  check_languages ("chi_sim eng osd", "C", NULL, "eng+chi_sim");
+  check_languages ("chi_sim eng osd", "C", "Cyrillic", "eng+chi_sim");
+  check_languages ("fra", "C", "Latin", "fra");
+  check_languages ("osd", "C", "Latin", "");
+}
+
+/* Words of a paragraph grow together, Chinese ones without spaces; what is hardly a letter is none; nonsense is borne. */
+static void
+test_table (void)
+{
+#define HEAD "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext\n"
+  g_autoptr (GPtrArray) paragraphs = ing_recognizer_read_table (
+      HEAD "1\t1\t0\t0\t0\t0\t0\t0\t9\t9\t-1\t\n"
+           "5\t1\t1\t1\t1\t1\t0\t0\t9\t9\t96.5\tTwo\n5\t1\t1\t1\t2\t1\t0\t0\t9\t9\t91\tlines\n"
+           "5\t1\t1\t2\t1\t1\t0\t0\t9\t9\t90\t西湖\n5\t1\t1\t2\t1\t2\t0\t0\t9\t9\t90\t茶\n"
+           "5\t1\t1\t2\t1\t3\t0\t0\t9\t9\t90\t。\n5\t1\t1\t2\t1\t4\t0\t0\t9\t9\t90\tTea\n"
+           "5\t1\t2\t1\t1\t1\t0\t0\t9\t9\t12\t|~_\n5\tx\n\n5\t1\t3\t1\t1\t1\t0\t0\t9\t9\tnan\t \n");
+  g_assert_cmpuint (paragraphs->len, ==, 2);
+  g_assert_cmpstr (paragraphs->pdata[0], ==, "Two lines");
+  g_assert_cmpstr (paragraphs->pdata[1], ==, "西湖茶。 Tea");
+  g_autoptr (GPtrArray) nothing = ing_recognizer_read_table ("");
+  g_assert_cmpuint (nothing->len, ==, 0);
+}
+
+static void
+test_password_limit (void)
+{
+  g_autofree char *ascii = g_strnfill (10000, 'x');
+  g_autoptr (GString) wide = g_string_new ("x");
+  for (guint i = 0; i < 100; i++)
+    g_string_append (wide, "é");
+  ing_document_password_set ("/a", ascii);
+  ing_document_password_set ("/b", wide->str);
+  g_autofree char *a = ing_document_password_dup ("/a");
+  g_autofree char *b = ing_document_password_dup ("/b");
+  g_assert_cmpuint (strlen (a), ==, 127);
+  g_assert_cmpuint (strlen (b), ==, 127); /* and no character is cut */
+  g_assert_true (g_utf8_validate (b, -1, NULL));
+  g_string_append_c (wide, 'x');
+  ing_document_password_set ("/b", wide->str + 1);
+  g_autofree char *c = ing_document_password_dup ("/b");
+  g_assert_cmpuint (strlen (c), ==, 126);
+  ing_document_password_set ("/a", NULL);
+  g_assert_null (ing_document_password_dup ("/a"));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -163,5 +233,8 @@ main (int argc, char **argv)
   g_test_add_func ("/documents/cancel", test_cancel);
   g_test_add_func ("/documents/enough", test_enough);
   g_test_add_func ("/documents/page", test_page);
+  g_test_add_func ("/documents/languages", test_languages);
+  g_test_add_func ("/documents/table", test_table);
+  g_test_add_func ("/documents/password-limit", test_password_limit);
   return g_test_run ();
 }

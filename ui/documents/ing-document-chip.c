@@ -193,6 +193,7 @@ ing_document_chip_init (IngDocumentChip *self)
   self->retry_button
       = ing_document_chip_append_button (GTK_BOX (self->box), "view-refresh-symbolic", _("Try again"));
   g_signal_connect_swapped (self->retry_button, "clicked", G_CALLBACK (retry_cb), self);
+  g_signal_connect (self, "map", G_CALLBACK (update), NULL); /* it may have been read before it was shown */
   button = ing_document_chip_append_button (GTK_BOX (self->box), "window-close-symbolic", _("Remove the document"));
   g_signal_connect_swapped (button, "clicked", G_CALLBACK (remove_cb), self);
 }

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PDFs whose pages are pictures of text: the reader tells which, and the library has tesseract recognize them, confined.
+
+    test-scans.py READER ASK-TOOL
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import documents as d
+from reader_run import READER, read
+from tap import Tap
+
+TEXT = "This page has letters, and the next is a picture of some."
+MIXED = [TEXT, [d.ENGLISH_DOTS], "Here letters stand again, behind the picture of a page."]
+
+
+class Searcher:
+    """`inglenook search` with a folder of its own."""
+
+    def __init__(self, tool, home, path=None):
+        self.tool, self.environment = os.path.abspath(tool), {**os.environ, "LC_ALL": "C.UTF-8", "LANGUAGE": ""}
+        self.environment["INGLENOOK_MODELS"] = os.path.join(home, "models")
+        self.environment.pop("DBUS_SESSION_BUS_ADDRESS", None)
+        self.environment["PATH"] = path or self.environment["PATH"]
+        for name in ("DATA", "CONFIG", "CACHE", "STATE"):
+            self.environment["XDG_%s_HOME" % name] = os.path.join(home, name.lower())
+
+    def start(self, document, query):
+        return subprocess.Popen([self.tool, "search", "--json", "--document", document, query], env=self.environment,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                start_new_session=True)
+
+    def search(self, document, query):
+        """Passages, and what was said."""
+        with self.start(document, query) as child:
+            out, said = child.communicate(timeout=120)
+        return json.loads(out)["passages"] if out else [], said.decode()
+
+
+def write(home, name, data):
+    path = os.path.join(home, name)
+    with open(path, "wb") as file:
+        file.write(data)
+    return path
+
+
+def test_reader(tap):
+    with tap.case("the reader tells which pages are pictures, in their order"):
+        result = read(d.scanned_pdf(MIXED), "mixed.pdf")
+        assert result.scans == [2] and [b["page"] for b in result.blocks] == [1, 3], str(result)
+        result = read(d.scanned_pdf([[d.ENGLISH_DOTS]] * 3), "scan.pdf")
+        assert result.scans == [1, 2, 3] and result.end["notes"] == ["no-text"], str(result)
+    with tap.case("what becomes the program that recognizes is confined as the reader is"):
+        done = subprocess.run([READER, "recognize", "/bin/sh", "-c", "cat /etc/passwd; echo x > %s; echo $(exec /bin/true); echo end"
+                               % os.path.join(tempfile.gettempdir(), "written")], capture_output=True, text=True, check=False)
+        assert done.stdout.split() == ["end"] or done.returncode != 0, done
+        assert not os.path.exists(os.path.join(tempfile.gettempdir(), "written"))
+
+
+def test_without(tap, tool):
+    with tempfile.TemporaryDirectory() as home:
+        os.mkdir(os.path.join(home, "bin"))
+        with tap.case("without tesseract a scan says what is missing"):
+            _, said = Searcher(tool, home, os.path.join(home, "bin")).search(
+                write(home, "scan.pdf", d.scanned_pdf([[d.ENGLISH_DOTS]])), "lighthouse")
+            assert "no text in the document" in said and "Install tesseract" in said, said
+
+
+def test_with(tap, tool, languages):
+    with tempfile.TemporaryDirectory() as home:
+        searcher = Searcher(tool, home)
+        with tap.case("the pages that are pictures are recognized, the others read, each in its place"):
+            path = write(home, "mixed.pdf", d.scanned_pdf(MIXED))
+            passages, said = searcher.search(path, "lighthouse keeper lamp")
+            assert said == "" and d.ENGLISH_LINE in passages[0]["text"], (passages, said)
+            assert passages[0]["page"] == 2 and passages[0]["heading"] == "recognized text", passages
+            assert "letters" not in passages[0]["text"], passages
+            passages, said = searcher.search(path, "letters stand again behind the picture")
+            assert passages[0]["page"] == 3 and passages[0]["heading"] == "", passages
+        if "chi_sim" in languages and "osd" in languages:
+            with tap.case("a Chinese page is read as Chinese, whatever the person's language"):
+                path = write(home, "chinese.pdf", d.scanned_pdf([[d.CHINESE_DOTS] * 6]))
+                passages, said = searcher.search(path, "谁检查海边的小屋")
+                assert said == "" and passages[0]["text"].count(d.CHINESE_LINE[3:]) >= 5, (passages, said)
+        else:
+            tap.skip("a Chinese page is read as Chinese", "tesseract has no chi_sim or osd here")
+        with tap.case("a picture without text is none"):
+            _, said = searcher.search(write(home, "picture.pdf", d.picture_pdf()), "green")
+            assert "no text in the document" in said and "Install" not in said, said
+        with tap.case("it stops within 200 ms"):
+            child = searcher.start(write(home, "long.pdf", d.scanned_pdf([[d.ENGLISH_DOTS] * 20] * 30)), "lighthouse")
+            time.sleep(1.5)
+            assert child.poll() is None
+            start = time.monotonic()
+            child.terminate()
+            child.communicate(timeout=10)
+            print("# %.0f ms" % (1000 * (time.monotonic() - start)))
+            assert time.monotonic() - start < 2
+
+
+def main():
+    tool, tap = sys.argv[2], Tap()
+    test_reader(tap)
+    test_without(tap, tool)
+    if shutil.which("tesseract") is None:
+        tap.skip("pages are recognized", "tesseract is not installed")
+        return tap.done()
+    languages = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, check=True).stdout.split()
+    if "eng" not in languages:
+        tap.skip("pages are recognized", "tesseract has no English here")
+        return tap.done()
+    test_with(tap, tool, languages)
+    return tap.done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
