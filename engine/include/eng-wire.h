@@ -13,8 +13,8 @@
  * The payload is one JSON object in UTF-8; EMBEDDINGS alone is binary (see below). Unknown members
  * are ignored, absent ones take their default, so that either end can be newer.
  *
- * Requests run one after another in order of priority, then of arrival; CANCEL is looked at
- * at once. Each request is answered by any number of PROGRESS and TOKENS frames and then by exactly
+ * Requests run one after another in order of priority, then of arrival; INSPECT is served between two
+ * tokens of an answer, and CANCEL is looked at at once. Each request is answered by any number of PROGRESS and TOKENS frames and then by exactly
  * one of DONE, EMBEDDINGS or FAILED. Sizes and offsets are JSON numbers below 2^53.
  *
  * The engine never lets text from @messages become a control token: only the model file's template

@@ -140,6 +140,7 @@ static bool
 progress_cb (void *data, uint32_t done, uint32_t total)
 {
   Stream *stream = data;
+  eng_service_handle_urgent (stream->service, ENG_PRIORITY_ANSWER);
   eng_service_send_progress (stream->service, stream->request, "prefill", done, total,
                              &stream->progress_us);
   return !atomic_load (&stream->request->cancel);
@@ -171,6 +172,7 @@ text_cb (void *data, const char *text, size_t n_bytes, uint32_t n_generated, uin
     stream->first_us = eng_service_now_us ();
   stream->n_generated = n_generated;
   stream->n_context = n_context;
+  eng_service_handle_urgent (stream->service, ENG_PRIORITY_ANSWER);
   eng_buffer_append (&stream->text, text, n_bytes);
   if (n_bytes > 0 && eng_service_now_us () - stream->sent_us >= JOIN_US)
     send_text (stream);
@@ -341,15 +343,11 @@ embed_all (EngService *s, EngRequest *request, const EngString *texts, uint32_t 
       atomic_store (&request->yield, 0);
       if (atomic_load (&request->cancel))
         return eng_error_set (error, ENG_ERR_CANCELLED, NULL, ENG_OFFSET_NONE, "stopped");
-      EngRequest *urgent;
-      while ((urgent = eng_service_take (s, request->priority, false)))
-        {
-          eng_service_handle (s, urgent);
-          /* It may have been about another embedding model. */
-          status = need_embedder (s, request, error);
-          if (status != ENG_OK)
-            return status;
-        }
+      eng_service_handle_urgent (s, request->priority);
+      /* One of them may have been about another embedding model. */
+      status = need_embedder (s, request, error);
+      if (status != ENG_OK)
+        return status;
     }
   return ENG_OK;
 }

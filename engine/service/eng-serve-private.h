@@ -20,9 +20,11 @@
 #define ENG_SERVE_MAX_WAITING_BYTES ((size_t) 256 << 20)
 #define ENG_SERVE_MAX_PARSED_BYTES ((size_t) 1 << 30)
 
-/* Lower goes first. */
+/* Lower goes first. A look at a file (INSPECT) touches nothing that is loaded: it is served between two steps of an
+ * answer, which may last minutes. */
 typedef enum
 {
+  ENG_PRIORITY_LOOK,
   ENG_PRIORITY_ANSWER,
   ENG_PRIORITY_QUESTION,
   ENG_PRIORITY_INDEX,
@@ -69,6 +71,8 @@ EngRequest *eng_service_take (EngService *service, EngPriority below, bool wait)
 void eng_service_drop (EngService *service, EngRequest *request);
 /* Run one request to its answer. */
 void eng_service_handle (EngService *service, EngRequest *request);
+/* Run what waits and goes before @below. The caller is not writing an answer's frame. */
+void eng_service_handle_urgent (EngService *service, EngPriority below);
 
 /* --- answers --- */
 

@@ -341,3 +341,11 @@ eng_service_handle (EngService *s, EngRequest *request)
     shutdown (s->fd, SHUT_RDWR);
   eng_service_drop (s, request);
 }
+
+void
+eng_service_handle_urgent (EngService *s, EngPriority below)
+{
+  EngRequest *urgent;
+  while ((urgent = eng_service_take (s, below, false)))
+    eng_service_handle (s, urgent);
+}

@@ -204,6 +204,8 @@ priority_of (EngWireType type, const EngJson *payload)
   if (type == ENG_WIRE_EMBED)
     return eng_json_is_string (eng_json_get (payload, "priority"), "index") ? ENG_PRIORITY_INDEX
                                                                              : ENG_PRIORITY_QUESTION;
+  if (type == ENG_WIRE_INSPECT)
+    return ENG_PRIORITY_LOOK;
   return type == ENG_WIRE_SCORE ? ENG_PRIORITY_QUESTION : ENG_PRIORITY_ANSWER;
 }
 

@@ -23,7 +23,8 @@ PATH = os.path.join(os.environ.get("INGLENOOK_MODELS", ""), STARTER)
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    pause_s = 0.05  # after each MiB, so that there is something to pause
+    pause_s = 0.05  # after each MiB, so that there is something to pause;
+    long_pause_s = 2.0  # behind the middle of a download that was not paused yet
 
     def do_GET(self):
         size = os.path.getsize(PATH)
@@ -42,7 +43,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     data = file.read(min(1 << 20, end - start))
                     self.wfile.write(data)
                     start += len(data)
-                    time.sleep(self.pause_s)
+                    time.sleep(self.long_pause_s if not found and start > size // 2 else self.pause_s)
         except OSError:
             self.close_connection = True
 

@@ -275,6 +275,40 @@ test_cancel (gconstpointer data)
   clear_answer (&a);
 }
 
+/* A look at a file does not wait for an answer that may last minutes, and the answer goes on behind it. */
+static void
+test_look_while_answering (gconstpointer data)
+{
+  Service s = { 0 };
+  Answer a = { 0 };
+  start (&s, GPOINTER_TO_INT (data));
+  send_frame (&s, ENG_WIRE_LOAD, 1, LOAD_LONG);
+  finish (&s, 1, &a, NULL);
+  send_frame (&s, ENG_WIRE_GENERATE, 2, "{" SING ", " GREEDY "}");
+  do
+    receive (&s, &a);
+  while (a.header.type != ENG_WIRE_TOKENS);
+  send_frame (&s, ENG_WIRE_INSPECT, 3, LOAD);
+  send_frame (&s, ENG_WIRE_INSPECT, 4, "{\"path\": \"/does/not/exist.gguf\"}");
+  for (uint32_t id = 3; id <= 4; id++)
+    {
+      do
+        receive (&s, &a);
+      while (a.header.id == 2 && a.header.type == ENG_WIRE_TOKENS);
+      g_assert_cmpuint (a.header.id, ==, id);
+      g_assert_cmpint (a.header.type, ==, id == 3 ? ENG_WIRE_DONE : ENG_WIRE_FAILED);
+    }
+  do
+    receive (&s, &a);
+  while (a.header.type != ENG_WIRE_TOKENS);
+  g_assert_cmpuint (a.header.id, ==, 2);
+  send_frame (&s, ENG_WIRE_CANCEL, 5, "{\"target\": 2}");
+  finish (&s, 2, &a, NULL);
+  send_frame (&s, ENG_WIRE_SHUTDOWN, 6, "{}");
+  g_assert_cmpint (join (&s), ==, ENG_OK);
+  clear_answer (&a);
+}
+
 typedef struct
 {
   const char *name;
@@ -377,6 +411,8 @@ main (int argc, char **argv)
   g_test_add_data_func ("/serve/conversation/child", GINT_TO_POINTER (1), test_conversation);
   g_test_add_data_func ("/serve/cancel/thread", GINT_TO_POINTER (0), test_cancel);
   g_test_add_data_func ("/serve/cancel/child", GINT_TO_POINTER (1), test_cancel);
+  g_test_add_data_func ("/serve/look-while-answering/thread", GINT_TO_POINTER (0), test_look_while_answering);
+  g_test_add_data_func ("/serve/look-while-answering/child", GINT_TO_POINTER (1), test_look_while_answering);
   for (size_t i = 0; i < G_N_ELEMENTS (hostiles); i++)
     {
       g_autofree char *path = g_strconcat ("/serve/hostile/", hostiles[i].name, NULL);
