@@ -273,6 +273,8 @@ what_is_missing (const EngStep *s)
   if ((s->kind == ENG_STEP_DELTA && (s->u.delta.k_width > ENG_CUDA_HEAD_MAX || s->u.delta.v_width > ENG_CUDA_HEAD_MAX))
       || ((s->kind == ENG_STEP_DELTA || s->kind == ENG_STEP_CONV) && s->u.delta.n_conv > ENG_CUDA_MAX_TAPS))
     return "recurrent states of this width";
+  if (s->kind == ENG_STEP_LATENT || s->kind == ENG_STEP_HEADS)
+    return "multi-head latent attention";
   if (s->kind == ENG_STEP_QKV
       && (s->u.qkv.k_width > ENG_CUDA_HEAD_MAX || s->u.qkv.v_width > ENG_CUDA_HEAD_MAX))
     return "heads of this width";

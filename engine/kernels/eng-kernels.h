@@ -106,6 +106,9 @@ typedef void (*EngMixFunc) (const uint16_t *values, size_t width, size_t n_posit
                             const float *weights, size_t w_stride, size_t n_q, float *out,
                             size_t o_stride);
 
+/* 16 neighbouring keys, number by number, as rows of values: rows[p * stride + c] = keys[c * 16 + p], c < n. */
+typedef void (*EngTurnKeysFunc) (const uint16_t *keys, size_t n, uint16_t *rows, size_t stride);
+
 /* --- gated delta rule --- */
 
 /* ENG_DELTA_COLUMNS or fewer columns of a matrix S [n_k][n_v], through n_rows rows one after the other:
@@ -147,6 +150,7 @@ typedef struct
 
   EngScoreFunc score;
   EngMixFunc mix;
+  EngTurnKeysFunc turn_keys;
   EngDeltaFunc delta;
 } EngKernels;
 

@@ -6,6 +6,7 @@
 static const EngArch archs[] = {
   { "bert", false, eng_arch_compile_bert },
   { "chatglm", true, eng_arch_compile_chatglm },
+  { "deepseek2", true, eng_arch_compile_deepseek2 },
   { "gemma-embedding", false, eng_arch_compile_gemma_embedding },
   { "gemma2", true, eng_arch_compile_gemma2 },
   { "gemma3", true, eng_arch_compile_gemma3 },

@@ -19,6 +19,7 @@ const EngArch *eng_arch_find (const char *name, uint64_t n_bytes);
 const EngArch *eng_arch_get (uint32_t i);
 
 void eng_arch_compile_llama (EngBuilder *b);
+void eng_arch_compile_deepseek2 (EngBuilder *b);
 void eng_arch_compile_lfm2 (EngBuilder *b);
 void eng_arch_compile_qwen2 (EngBuilder *b);
 void eng_arch_compile_qwen3 (EngBuilder *b);

@@ -24,12 +24,19 @@ EngStep *
 eng_build_norm (EngBuilder *b, uint32_t layer, EngNormKind kind, EngBufferId src, EngBufferId dst,
                 const char *name)
 {
+  return eng_build_norm_of (b, layer, kind, src, dst, name, b->h.n_embd);
+}
+
+EngStep *
+eng_build_norm_of (EngBuilder *b, uint32_t layer, EngNormKind kind, EngBufferId src, EngBufferId dst, const char *name,
+                   uint32_t n)
+{
   char weight[96], bias[96];
   with_ending (name, ".weight", weight);
   with_ending (name, ".bias", bias);
   EngStep *step = eng_builder_step (b, ENG_STEP_NORM, layer, src, dst);
-  step->w[0] = eng_builder_vector (b, layer, weight, b->h.n_embd);
-  step->w[1] = eng_builder_vector_if (b, layer, bias, b->h.n_embd);
+  step->w[0] = eng_builder_vector (b, layer, weight, n);
+  step->w[1] = eng_builder_vector_if (b, layer, bias, n);
   step->u.norm.kind = kind;
   step->u.norm.eps = b->h.eps;
   step->u.norm.scale = 1.0f;
@@ -196,6 +203,8 @@ eng_build_experts (EngBuilder *b, uint32_t layer, const EngExpertOptions *o, Eng
   route->u.route.scale = o->scale;
   route->u.route.n_groups = o->n_groups;
   route->u.route.n_groups_used = o->n_groups_used;
+  /* DeepSeek-V2 (arXiv:2405.04434, section 2.1.3), whose scores are a softmax's, and DeepSeek-V3 (arXiv:2412.19437). */
+  route->u.route.n_group_best = o->gating == 0 ? 1 : 2;
   if (b->status == ENG_OK && eng_builder_has_tensor (b, layer, "ffn_gate.0.weight"))
     eng_builder_refuse (b, "ffn_gate.0.weight",
                         "experts stored one by one (an early form of the file) are not supported");

@@ -208,6 +208,18 @@ eng_builder_lookup (EngBuilder *b, const char *name, uint64_t n_cols, uint64_t n
 }
 
 EngWeightId
+eng_builder_heads (EngBuilder *b, uint32_t layer, const char *name, EngWeightUse use, uint64_t n_cols, uint64_t n_total,
+                   uint64_t first, uint64_t n_rows, uint64_t n_heads)
+{
+  const EngGgufTensor *t = find (b, layer, name, true);
+  bool slices = t && t->dims[2] > 1;
+  if (!t || !shape_is (b, t, n_cols, slices ? n_total : n_total * n_heads, slices ? n_heads : 1))
+    return ENG_WEIGHT_NONE;
+  return bind (b, t, layer, use,
+               (EngWeightDesc) { .n_slices = (uint32_t) n_heads, .n_cols = n_cols, .n_rows = n_rows, .first_row = first });
+}
+
+EngWeightId
 eng_builder_experts (EngBuilder *b, uint32_t layer, const char *name, uint64_t n_cols,
                      uint64_t n_rows, uint64_t n_slices)
 {

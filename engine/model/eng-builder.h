@@ -134,6 +134,10 @@ EngWeightId eng_builder_vector_part_if (EngBuilder *b, uint32_t layer, const cha
 EngWeightId eng_builder_expert_vectors_if (EngBuilder *b, uint32_t layer, const char *name, uint64_t n,
                                            uint64_t n_slices);
 EngWeightId eng_builder_lookup (EngBuilder *b, const char *name, uint64_t n_cols, uint64_t n_rows);
+/* Of each of @n_heads heads rows [first, first + n_rows) of its @n_total, as products (or ENG_WEIGHT_TURNED): the heads
+ * stand one behind the other, as slices or as rows of one matrix. */
+EngWeightId eng_builder_heads (EngBuilder *b, uint32_t layer, const char *name, EngWeightUse use, uint64_t n_cols,
+                               uint64_t n_total, uint64_t first, uint64_t n_rows, uint64_t n_heads);
 EngWeightId eng_builder_experts (EngBuilder *b, uint32_t layer, const char *name, uint64_t n_cols,
                                  uint64_t n_rows, uint64_t n_slices);
 /* Of each expert rows [first, first + n_rows) of @n_total. */
@@ -166,9 +170,12 @@ EngStep *eng_builder_step (EngBuilder *b, EngStepKind kind, uint32_t layer, EngB
 
 /* residual = token embedding * scale. */
 void eng_build_embed (EngBuilder *b, float scale);
-/* dst = norm (src) with "<name>.weight" and, if there, "<name>.bias". */
+/* dst = norm (src), n_embd wide, with "<name>.weight" and, if there, "<name>.bias". */
 EngStep *eng_build_norm (EngBuilder *b, uint32_t layer, EngNormKind kind, EngBufferId src,
                          EngBufferId dst, const char *name);
+/* The same @n wide. */
+EngStep *eng_build_norm_of (EngBuilder *b, uint32_t layer, EngNormKind kind, EngBufferId src, EngBufferId dst,
+                            const char *name, uint32_t n);
 
 /* Where a layer's keys and values stand. */
 typedef struct

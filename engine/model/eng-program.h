@@ -63,6 +63,9 @@ typedef enum
   ENG_WEIGHT_PRODUCT, /* matrix of a product: a backend may repack it */
   ENG_WEIGHT_LOOKUP,  /* row lookup (token embedding); the same tensor may also be a product */
   ENG_WEIGHT_EXPERTS, /* n_slices product matrices */
+  /* n_slices matrices of which steps take the transposed: y[c] = sum_r W[r][c] x[r]. What a step says of the shape of
+   * its matrix is said of the transposed one. */
+  ENG_WEIGHT_TURNED,
 } EngWeightUse;
 
 /* State that belongs to a sequence. Layers with equal state share a group; a group has one block
@@ -82,7 +85,7 @@ typedef struct
   uint32_t n_layers;  /* layers in this group */
   uint32_t n_kv_head; /* of each layer */
   uint32_t k_width;   /* floats of one head's key */
-  uint32_t v_width;   /* floats of one head's value */
+  uint32_t v_width;   /* floats of one head's value; 0: values are not stored, they are the first floats of the keys */
   uint32_t window;    /* 0 = full */
   uint32_t n_floats; /* recurrent: float32 numbers a layer; how they stand is the device's */
 } EngGroupDesc;
@@ -202,6 +205,17 @@ typedef enum
    * holds nothing useful afterwards. Rows as for DELTA. */
   ENG_STEP_CONV,
 
+  /* Queries and keys of multi-head latent attention (DeepSeek-V2, arXiv:2405.04434, section 2.1), where what makes keys
+   * of latents stands on the side of the queries. Of each of n_head queries of src, w[1]'s slice of the head
+   * [n_latent, n_plain] times its first n_plain numbers and RoPE of its last n_rot go to dst [R, n_head * (n_latent + n_rot)].
+   * aux [R, n_latent + n_rot]: RMS norm of its first n_latent numbers with w[0] and RoPE of its last n_rot go to the state
+   * as the key at the row's position, the only one of the layer, whose first n_latent numbers are the value. u.latent. */
+  ENG_STEP_LATENT,
+
+  /* dst [R, n_head * n] = head by head, w[0]'s slice of the head [n, width] times its part of src [R, n_head * width].
+   * u.heads. */
+  ENG_STEP_HEADS,
+
   ENG_STEP_N_KINDS
 } EngStepKind;
 
@@ -280,6 +294,7 @@ typedef struct
       bool normalize;      /* chosen weights sum to 1 */
       float scale;         /* on the weights */
       uint32_t n_groups, n_groups_used; /* 0 = no groups */
+      uint32_t n_group_best; /* so many of a group's best scores, added up, are the group's: 1 or 2 */
     } route;
     struct
     {
@@ -312,6 +327,18 @@ typedef struct
       float eps;
       EngActKind act;
     } gate;
+    struct
+    {
+      uint32_t n_head, n_plain, n_latent, n_rot;
+      EngGroupId group;
+      uint16_t i_layer_in_group;
+      EngRope rope; /* its n_rot too */
+      float eps;
+    } latent;
+    struct
+    {
+      uint32_t n_head;
+    } heads;
   } u;
 } EngStep;
 

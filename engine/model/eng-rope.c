@@ -9,7 +9,8 @@
  * YaRN:     a ramp between f_i and f_i / factor over the dimensions that turn between beta_slow and
  *           beta_fast times within the original context; cos and sin times
  *           (0.1 ln factor + 1) * attn_factor (arXiv:2309.00071, equations 17 to 23). The ramp's ends are
- *           whole dimensions but in gpt-oss (openai/gpt-oss, torch/model.py, RotaryEmbedding). */
+ *           whole dimensions but in gpt-oss (openai/gpt-oss, torch/model.py, RotaryEmbedding). Where the file has
+ *           yarn_log_multiplier (deepseek2), the scores carry that factor instead and cos and sin stay. */
 #include <math.h>
 #include <string.h>
 
@@ -41,7 +42,8 @@ apply_yarn (EngBuilder *b, float *f, uint32_t n_rot, double base, double factor,
       double keep = (1.0 - fmin (1.0, fmax (0.0, ramp))) * extrapolate;
       f[i] = (float) (f[i] / factor * (1.0 - keep) + f[i] * keep);
     }
-  if (factor > 1.0 && extrapolate != 0.0)
+  if (factor > 1.0 && extrapolate != 0.0
+      && eng_builder_get_f32 (b, "rope.scaling.yarn_log_multiplier", 0.0f, 0.0f, 10.0f) == 0.0f)
     *scale *= (float) (1.0 + 0.1 * log (factor));
 }
 

@@ -158,6 +158,8 @@ eng_executor_cut (const EngProgram *program, const EngExecutorOptions *o, EngPar
         part->has_group[step->u.qkv.group] = true;
       if ((step->kind == ENG_STEP_DELTA || step->kind == ENG_STEP_CONV) && step->u.delta.group < 8)
         part->has_group[step->u.delta.group] = true;
+      if (step->kind == ENG_STEP_LATENT && step->u.latent.group < 8)
+        part->has_group[step->u.latent.group] = true;
     }
   find_crossings (program, *pieces, n);
   return o->stream_rows ? mark_streamed (program, &(*parts)[0], error) : ENG_OK;

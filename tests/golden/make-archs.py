@@ -353,6 +353,50 @@ def glm4moe(w, c):
                   n_rot=int(c.head_dim * c.rope_parameters["partial_rotary_factor"]))
 
 
+def deepseek2(w, c):
+    """Multi-head latent attention; of the name's models v2 in the early form of the file, with attn_kv_b whole."""
+    early = isinstance(c, tf.DeepseekV2Config)
+    plain, rot, value, latent = c.qk_nope_head_dim, c.qk_rope_head_dim, c.v_head_dim, c.kv_lora_rank
+    heads, p = c.num_attention_heads, c.rope_parameters
+    w.u32(block_count=c.num_hidden_layers, embedding_length=c.hidden_size, context_length=c.max_position_embeddings,
+          feed_forward_length=c.intermediate_size, vocab_size=c.vocab_size, attention__head_count=heads,
+          attention__head_count_kv=heads if early else 1, attention__kv_lora_rank=latent,
+          attention__key_length=plain + rot if early else latent + rot,
+          attention__value_length=value if early else latent, expert_count=c.n_routed_experts,
+          expert_used_count=c.num_experts_per_tok, expert_feed_forward_length=c.moe_intermediate_size,
+          expert_shared_count=c.n_shared_experts, expert_group_count=c.n_group, expert_group_used_count=c.topk_group,
+          leading_dense_block_count=1)
+    if not early:
+        w.u32(attention__key_length_mla=plain + rot, attention__value_length_mla=value, expert_gating_func=2)
+        w.w.add_bool(w.arch + ".expert_weights_norm", c.norm_topk_prob)
+    if c.q_lora_rank:
+        w.u32(attention__q_lora_rank=c.q_lora_rank)
+    w.f32(attention__layer_norm_rms_epsilon=c.rms_norm_eps, expert_weights_scale=c.routed_scaling_factor)
+    write_rope(w, c, rot)
+    if p.get("mscale_all_dim"):
+        w.f32(rope__scaling__yarn_log_multiplier=0.1 * p["mscale_all_dim"])
+    w.take("token_embd.weight", "model.embed_tokens.weight")
+    w.take("output_norm.weight", "model.norm.weight")
+    w.take("output.weight", "lm_head.weight")
+    for i in range(c.num_hidden_layers):
+        src, dst = "model.layers.%d." % i, "blk.%d." % i
+        for theirs, ours in {**PLAIN, "self_attn.q_proj": "attn_q", "self_attn.q_a_proj": "attn_q_a",
+                             "self_attn.q_a_layernorm": "attn_q_a_norm", "self_attn.q_b_proj": "attn_q_b",
+                             "self_attn.kv_a_proj_with_mqa": "attn_kv_a_mqa", "self_attn.kv_a_layernorm": "attn_kv_a_norm",
+                             "self_attn.o_proj": "attn_output"}.items():
+            w.take(dst + ours + ".weight", src + theirs + ".weight")
+        if early:
+            w.take(dst + "attn_kv_b.weight", src + "self_attn.kv_b_proj.weight")
+        else:
+            both = w.state.pop(src + "self_attn.kv_b_proj.weight").reshape(heads, plain + value, latent)
+            w.put(dst + "attn_k_b.weight", both[:, :plain].swapaxes(1, 2))
+            w.put(dst + "attn_v_b.weight", both[:, plain:])
+        w.take(dst + "exp_probs_b.bias", src + "mlp.gate.e_score_correction_bias")
+        for part in ("gate", "up", "down"):
+            w.take(dst + "ffn_%s_shexp.weight" % part, src + "mlp.shared_experts.%s_proj.weight" % part)
+        write_mlp(w, i, c)
+
+
 def tiled(x, c, width, axis=0):
     """Heads of values from "those of key head 0, of 1, ..." to "the first of each key head, the second ..."."""
     n, each = c.linear_num_key_heads, c.linear_num_value_heads // c.linear_num_key_heads
@@ -578,6 +622,24 @@ ARCHS = {
         n_routed_experts=8, n_shared_experts=1, num_experts_per_tok=3, moe_intermediate_size=24,
         n_group=1, topk_group=1, norm_topk_prob=True, routed_scaling_factor=1.5, **rope(
             partial_rotary_factor=0.5)), tf.Glm4MoeForCausalLM, glm4moe, CONTEXT),
+    "deepseek-v2": ("deepseek2", lambda: tf.DeepseekV2Config(
+        **{**BASE, "num_key_value_heads": HEADS}, q_lora_rank=None, kv_lora_rank=20, qk_nope_head_dim=12,
+        qk_rope_head_dim=8, v_head_dim=10, first_k_dense_replace=1, n_routed_experts=8, n_shared_experts=2,
+        num_experts_per_tok=3, moe_intermediate_size=24, topk_method="group_limited_greedy", n_group=4, topk_group=2,
+        routed_scaling_factor=1.5, **rope()), tf.DeepseekV2ForCausalLM, deepseek2, 150),
+    "deepseek-v3": ("deepseek2", lambda: tf.DeepseekV3Config(
+        **{**LONG_BASE, "num_key_value_heads": HEADS}, q_lora_rank=28, kv_lora_rank=24, qk_nope_head_dim=16,
+        qk_rope_head_dim=8, v_head_dim=16, first_k_dense_replace=1, n_routed_experts=8, n_shared_experts=1,
+        num_experts_per_tok=3, moe_intermediate_size=24, n_group=4, topk_group=2, **rope(
+            "yarn", factor=8.0, beta_fast=32.0, beta_slow=1.0, mscale=1.0, mscale_all_dim=1.0,
+            original_max_position_embeddings=256)), tf.DeepseekV3ForCausalLM, deepseek2, LONG),
+    # Of widths that hold whole blocks of quantized weights. transformers' norms of low ranks have an epsilon of 1e-6
+    # whatever the configuration says; the format has one for all.
+    "glm4-moe-lite": ("deepseek2", lambda: tf.Glm4MoeLiteConfig(
+        **{**BASE, "num_key_value_heads": HEADS}, rms_norm_eps=1e-6, q_lora_rank=32, kv_lora_rank=64, qk_nope_head_dim=32,
+        qk_rope_head_dim=8, v_head_dim=32, n_routed_experts=8, n_shared_experts=1, num_experts_per_tok=3,
+        moe_intermediate_size=32, n_group=1, topk_group=1, routed_scaling_factor=1.8, **rope()),
+        tf.Glm4MoeLiteForCausalLM, deepseek2, 150),
     "qwen35": ("qwen35", lambda: tf.Qwen3_5TextConfig(**QWEN35), tf.Qwen3_5ForCausalLM, qwen35, 200),
     "qwen35moe": ("qwen35moe", lambda: tf.Qwen3_5MoeTextConfig(
         **QWEN35, **{**MOE, "num_experts": 4, "num_experts_per_tok": 2}, shared_expert_intermediate_size=40), tf.Qwen3_5MoeForCausalLM, qwen35, 100),

@@ -203,7 +203,7 @@ static const struct
 static void
 test_tier (gconstpointer data)
 {
-  static const char *const names[] = { "gemma3", "glm4moe", "qwen2moe", "qwen3" };
+  static const char *const names[] = { "gemma3", "glm4-moe-lite", "glm4moe", "qwen2moe", "qwen3" };
   guint i_tier = GPOINTER_TO_UINT (data);
   uint64_t mask = tiers[i_tier].mask;
   if (i_tier != 0 && (mask & ~(uint64_t) eng_cpu_get_tiers ()) != 0)
@@ -384,7 +384,8 @@ int
 main (int argc, char **argv)
 {
   static const char *const decoders[]
-      = { "chatglm", "gemma2", "gemma3", "gemma4", "gemma4-moe", "glm4", "glm4moe", "gpt-oss", "lfm2", "llama-linear", "llama-llama3", "llama-yarn",
+      = { "chatglm", "deepseek-v2", "deepseek-v3", "gemma2", "gemma3", "gemma4", "gemma4-moe", "glm4", "glm4moe", "glm4-moe-lite",
+          "gpt-oss", "lfm2", "llama-linear", "llama-llama3", "llama-yarn",
           "mistral", "mixtral", "phi3", "phi3-longrope", "qwen2", "qwen2moe", "qwen3", "qwen35", "qwen35moe", "qwen3moe",
           "qwen3next", "smollm3" };
   static const char *const encoders[] = { "bert", "gemma-embedding", "nomic-bert", "ranker", "xlm-roberta" };

@@ -76,6 +76,29 @@ check_mix (const EngKernels *k, size_t width, size_t n_q, size_t n_positions)
     CHECK_FAILED ("mix width %zu of %zu wrote outside its output", width, n_q);
 }
 
+static void
+check_turn_keys (const EngKernels *k, size_t n, size_t more)
+{
+  if (n == 0)
+    return;
+  size_t stride = n + more, n_out = stride * (ENG_KEY_GROUP - 1) + n;
+  uint16_t *keys = check_guarded (n * ENG_KEY_GROUP * 2), *rows = check_output (n_out * 2, 2), *before = malloc (n_out * 2);
+  for (size_t i = 0; i < n * ENG_KEY_GROUP; i++)
+    keys[i] = (uint16_t) check_random ();
+  memcpy (before, rows, n_out * 2);
+  k->turn_keys (keys, n, rows, stride);
+  for (size_t i = 0; i < n_out; i++)
+    {
+      size_t p = i / stride, c = i % stride;
+      uint16_t want = c < n ? keys[c * ENG_KEY_GROUP + p] : before[i];
+      if (rows[i] != want)
+        CHECK_FAILED ("turn_keys width %zu position %zu at %zu: %x, expected %x", n, p, c, rows[i], want);
+    }
+  free (before);
+  if (!check_free_all ())
+    CHECK_FAILED ("turn_keys width %zu wrote outside its output", n);
+}
+
 void
 check_attention_kernels (const EngKernels *k)
 {
@@ -85,6 +108,7 @@ check_attention_kernels (const EngKernels *k)
       {
         check_score (k, widths[i], n_q);
         check_mix (k, widths[i], n_q, 1 + check_random () % 64);
+        check_turn_keys (k, widths[i], n_q % 3);
       }
   check_score (k, 64, 48);
   check_mix (k, 64, 48, 64);

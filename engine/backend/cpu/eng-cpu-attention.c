@@ -18,16 +18,24 @@ typedef struct
   float max, sum;
 } Head;
 
+/* Values are the first numbers of the keys (ENG_STEP_LATENT). */
+static bool
+has_latents (const EngProgram *program, const EngStep *s)
+{
+  return program->groups[s->u.attention.group].v_width == 0;
+}
+
+/* The first @n numbers of the key at place @p. */
 static void
-read_keys (const EngCpuRun *run, const uint8_t *keys, uint32_t p, float *k)
+read_key (const EngCpuRun *run, const uint8_t *keys, uint32_t p, uint32_t n, float *k)
 {
   uint32_t width = run->step->u.attention.k_width;
   size_t at = (size_t) (p / ENG_CPU_KEY_GROUP) * width * ENG_CPU_KEY_GROUP + p % ENG_CPU_KEY_GROUP;
   if (run->state->options.k_type == ENG_TYPE_F32)
-    for (uint32_t i = 0; i < width; i++)
+    for (uint32_t i = 0; i < n; i++)
       k[i] = ((const float *) (const void *) keys)[at + (size_t) i * ENG_CPU_KEY_GROUP];
   else
-    for (uint32_t i = 0; i < width; i++)
+    for (uint32_t i = 0; i < n; i++)
       run->k->half_to_float ((const uint16_t *) (const void *) keys + at
                                  + (size_t) i * ENG_CPU_KEY_GROUP,
                              k + i, 1);
@@ -38,10 +46,11 @@ attend_block (Head *head, const uint8_t *keys, const uint8_t *values, uint32_t p
 {
   const EngCpuRun *run = head->run;
   const EngStep *s = run->step;
-  float scores[ENG_KV_BLOCK], row[ENG_CPU_MAX_CHUNK], max = head->max;
+  float scores[ENG_KV_BLOCK], row[ENG_CPU_MAX_KEY], max = head->max;
+  bool latents = has_latents (run->bound->program, s);
   for (uint32_t p = p0; p < p1; p++)
     {
-      read_keys (run, keys, p, row);
+      read_key (run, keys, p, s->u.attention.k_width, row);
       float score = run->k->dot (head->q, row, s->u.attention.k_width) * s->u.attention.scale;
       if (s->u.attention.soft_cap > 0)
         score = s->u.attention.soft_cap * tanhf (score / s->u.attention.soft_cap);
@@ -60,8 +69,10 @@ attend_block (Head *head, const uint8_t *keys, const uint8_t *values, uint32_t p
   head->sum += run->k->exp_sum (scores + p0, max, p1 - p0);
   for (uint32_t p = p0; p < p1; p++)
     {
-      const float *v = (const float *) (const void *) values + (size_t) p * width;
-      if (run->state->options.v_type != ENG_TYPE_F32)
+      const float *v = latents ? row : (const float *) (const void *) values + (size_t) p * width;
+      if (latents)
+        read_key (run, keys, p, width, row);
+      else if (run->state->options.v_type != ENG_TYPE_F32)
         {
           run->k->half_to_float ((const uint16_t *) (const void *) values + (size_t) p * width, row,
                                  width);
@@ -132,8 +143,18 @@ attention_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
 typedef struct
 {
   EngCpuRun *run;
+  EngCpuQueryTile tile;
+  uint32_t n_row_parts, n_head_parts; /* tiles of a row group and of the heads that share keys */
   uint32_t n_splits, blocks_per_split;
 } Job;
+
+/* What a chunk works on. */
+typedef struct
+{
+  EngCpuRowGroup rows;
+  uint32_t kv_head, first_head, n_heads; /* query heads */
+  uint32_t i_unit, i_split;
+} Unit;
 
 typedef struct
 {
@@ -141,7 +162,44 @@ typedef struct
   uint32_t first_row, n_rows, kv_head, n_heads; /* n_heads: query heads of the key head */
   uint32_t n_q;                                 /* n_rows * n_heads; query i = row * n_heads + head */
   float *q, *out, *scores, *max, *sum;
+  uint16_t *values; /* latents: those of a block, row by row */
 } Queries;
+
+/* What a thread's scratch holds. */
+EngCpuQueryTile
+eng_cpu_query_tile (const EngProgram *program, const EngStep *s)
+{
+  uint32_t n_heads = s->u.attention.n_head / s->u.attention.n_head_kv, room = ENG_CPU_PARTS * ENG_CPU_PART_FLOATS;
+  if (has_latents (program, s))
+    room -= ENG_KV_BLOCK / 2 * s->u.attention.v_width;
+  uint32_t n_q = room / (s->u.attention.k_width + s->u.attention.v_width + ENG_KV_BLOCK + 2);
+  uint32_t n_parts = (n_heads + n_q - 1) / n_q;
+  EngCpuQueryTile tile = { .n_heads = (n_heads + n_parts - 1) / n_parts };
+  tile.n_rows = eng_cpu_min (n_q / tile.n_heads, ENG_CPU_GROUP_ROWS);
+  return tile;
+}
+
+/* The unit of chunk @i; false: the row group is shorter than others and ends before it. */
+static bool
+find_unit (const Job *job, uint32_t i, Unit *unit)
+{
+  const EngStep *s = job->run->step;
+  uint32_t n_kv = s->u.attention.n_head_kv, n_heads = s->u.attention.n_head / n_kv;
+  unit->i_split = i % job->n_splits;
+  unit->i_unit = i /= job->n_splits;
+  uint32_t first = i % job->n_head_parts * job->tile.n_heads;
+  unit->n_heads = eng_cpu_min (job->tile.n_heads, n_heads - first);
+  i /= job->n_head_parts;
+  unit->kv_head = i % n_kv;
+  unit->first_head = unit->kv_head * n_heads + first;
+  i /= n_kv;
+  const EngCpuRowGroup *group = &job->run->state->row_groups[i / job->n_row_parts];
+  first = i % job->n_row_parts * job->tile.n_rows;
+  if (first >= group->n)
+    return false;
+  unit->rows = (EngCpuRowGroup) { group->first + first, eng_cpu_min (job->tile.n_rows, group->n - first) };
+  return true;
+}
 
 static void
 block_pointers (const EngCpuRun *run, uint32_t block, uint32_t kv_head, const uint8_t **keys,
@@ -218,10 +276,11 @@ attend_half (Queries *qs, const uint32_t *table, uint32_t b, bool is_last, const
   if (low >= high)
     return;
   const uint8_t *keys, *values;
-  uint32_t width = s->u.attention.k_width;
+  uint32_t width = s->u.attention.k_width, v_width = s->u.attention.v_width;
   block_pointers (run, table[b], qs->kv_head, &keys, &values);
   const EngCpuGroup *g = &run->state->groups[s->u.attention.group];
   prefetch (run, values, g->v_head_bytes);
+  const uint16_t *mixed = (const uint16_t *) (const void *) values;
   for (uint32_t p = low / ENG_KEY_GROUP * ENG_KEY_GROUP; p < high; p += ENG_KEY_GROUP)
     run->k->score ((const uint16_t *) (const void *) keys + (size_t) p * width, width, qs->q, width,
                    qs->n_q, qs->scores + p, ENG_KV_BLOCK);
@@ -233,28 +292,35 @@ attend_half (Queries *qs, const uint32_t *table, uint32_t b, bool is_last, const
       block_pointers (run, table[b + 1], qs->kv_head, &next, &unused);
       prefetch (run, next, g->k_head_bytes);
     }
-  run->k->mix ((const uint16_t *) (const void *) values + (size_t) low * s->u.attention.v_width,
-               s->u.attention.v_width, high - low, qs->scores + low, ENG_KV_BLOCK, qs->n_q, qs->out,
-               s->u.attention.v_width);
+  if (qs->values != NULL)
+    {
+      mixed = qs->values;
+      for (uint32_t p = low / ENG_KEY_GROUP * ENG_KEY_GROUP; p < high; p += ENG_KEY_GROUP)
+        run->k->turn_keys ((const uint16_t *) (const void *) keys + (size_t) p * width, v_width,
+                           qs->values + (size_t) p * v_width, v_width);
+    }
+  run->k->mix (mixed + (size_t) low * v_width, v_width, high - low, qs->scores + low, ENG_KV_BLOCK, qs->n_q, qs->out,
+               v_width);
 }
 
 static Queries
-gather_queries (const EngCpuRun *run, uint32_t i_thread, const EngCpuRowGroup *group, uint32_t kv_head,
-                bool sinks_here)
+gather_queries (const EngCpuRun *run, uint32_t i_thread, const Unit *unit)
 {
   const EngStep *s = run->step;
-  uint32_t n_heads = s->u.attention.n_head / s->u.attention.n_head_kv, width = s->u.attention.k_width;
-  const float *sinks = sinks_here ? eng_cpu_vector (run, s->w[0]) : NULL;
-  Queries qs = { run, group->first, group->n, kv_head, n_heads, group->n * n_heads };
+  uint32_t n_heads = unit->n_heads, width = s->u.attention.k_width;
+  const float *sinks = unit->i_split == 0 ? eng_cpu_vector (run, s->w[0]) : NULL;
+  Queries qs = { run, unit->rows.first, unit->rows.n, unit->kv_head, n_heads, unit->rows.n * n_heads };
   qs.q = eng_cpu_scratch (run, i_thread, 0);
   qs.out = qs.q + (size_t) qs.n_q * width;
   qs.scores = qs.out + (size_t) qs.n_q * s->u.attention.v_width;
   qs.max = qs.scores + (size_t) qs.n_q * ENG_KV_BLOCK;
   qs.sum = qs.max + qs.n_q;
+  if (has_latents (run->bound->program, s))
+    qs.values = (uint16_t *) (void *) (qs.sum + qs.n_q);
   memset (qs.out, 0, (size_t) qs.n_q * s->u.attention.v_width * sizeof (float));
   for (uint32_t i = 0; i < qs.n_q; i++)
     {
-      uint32_t head = kv_head * n_heads + i % n_heads;
+      uint32_t head = unit->first_head + i % n_heads;
       const float *from = eng_cpu_row (run, s->src, qs.first_row + i / n_heads) + (size_t) head * width;
       for (uint32_t c = 0; c < width; c++)
         qs.q[(size_t) i * width + c] = from[c] * s->u.attention.scale;
@@ -264,14 +330,21 @@ gather_queries (const EngCpuRun *run, uint32_t i_thread, const EngCpuRowGroup *g
   return qs;
 }
 
+/* Where query @i of the unit's goes. */
 static float *
-partial_of (const Job *job, uint32_t i_group, uint32_t kv_head, uint32_t split)
+result_of (const EngCpuRun *run, const Unit *unit, uint32_t i)
 {
-  const EngStep *s = job->run->step;
-  uint32_t n_heads = s->u.attention.n_head / s->u.attention.n_head_kv;
-  size_t i = ((size_t) i_group * s->u.attention.n_head_kv + kv_head) * job->n_splits + split;
+  const EngStep *s = run->step;
+  return eng_cpu_row (run, s->dst, unit->rows.first + i / unit->n_heads)
+         + (size_t) (unit->first_head + i % unit->n_heads) * s->u.attention.v_width;
+}
+
+static float *
+partial_of (const Job *job, const Unit *unit, uint32_t split)
+{
+  size_t i = (size_t) unit->i_unit * job->n_splits + split;
   return job->run->state->partial
-         + i * ENG_CPU_GROUP_ROWS * n_heads * (s->u.attention.v_width + 2u);
+         + i * job->tile.n_rows * job->tile.n_heads * (job->run->step->u.attention.v_width + 2u);
 }
 
 static void
@@ -280,31 +353,31 @@ half_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
   Job *job = data;
   EngCpuRun *run = job->run;
   const EngStep *s = run->step;
-  uint32_t n_kv = s->u.attention.n_head_kv, width = s->u.attention.v_width;
-  uint32_t split = i_chunk % job->n_splits, kv_head = i_chunk / job->n_splits % n_kv;
-  uint32_t i_group = i_chunk / job->n_splits / n_kv;
-  const EngCpuRowGroup *group = &run->state->row_groups[i_group];
-  Queries qs = gather_queries (run, i_thread, group, kv_head, split == 0);
+  uint32_t width = s->u.attention.v_width;
+  Unit unit;
+  if (!find_unit (job, i_chunk, &unit))
+    return;
+  Queries qs = gather_queries (run, i_thread, &unit);
   uint32_t first[ENG_CPU_GROUP_ROWS], end[ENG_CPU_GROUP_ROWS], low = UINT32_MAX, high = 0;
-  for (uint32_t r = 0; r < group->n; r++)
+  for (uint32_t r = 0; r < unit.rows.n; r++)
     {
-      row_span (run, group->first + r, &first[r], &end[r]);
+      row_span (run, unit.rows.first + r, &first[r], &end[r]);
       low = eng_cpu_min (low, first[r]);
       high = end[r] > high ? end[r] : high;
     }
-  const uint32_t *table = run->batch->sequences[run->batch->rows[group->first].i_sequence]
+  const uint32_t *table = run->batch->sequences[run->batch->rows[unit.rows.first].i_sequence]
                               .tables[s->u.attention.group];
   uint32_t b0 = low / ENG_KV_BLOCK, b1 = (high + ENG_KV_BLOCK - 1) / ENG_KV_BLOCK;
   if (job->n_splits > 1)
     {
-      b0 += split * job->blocks_per_split;
+      b0 += unit.i_split * job->blocks_per_split;
       b1 = eng_cpu_min (b1, b0 + job->blocks_per_split);
     }
   for (uint32_t b = b0; b < b1; b++)
     attend_half (&qs, table, b, b + 1 == b1, first, end);
   if (job->n_splits > 1)
     {
-      float *to = partial_of (job, i_group, kv_head, split);
+      float *to = partial_of (job, &unit, unit.i_split);
       for (uint32_t i = 0; i < qs.n_q; i++, to += width + 2)
         {
           memcpy (to, qs.out + (size_t) i * width, width * sizeof (float));
@@ -315,39 +388,37 @@ half_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
     }
   for (uint32_t i = 0; i < qs.n_q; i++)
     {
-      float *to = eng_cpu_row (run, s->dst, qs.first_row + i / qs.n_heads)
-                  + (size_t) (kv_head * qs.n_heads + i % qs.n_heads) * width;
+      float *to = result_of (run, &unit, i);
       float scale = qs.sum[i] > 0 ? 1.0f / qs.sum[i] : 0;
       for (uint32_t c = 0; c < width; c++)
         to[c] = qs.out[(size_t) i * width + c] * scale;
     }
 }
 
-/* Put the parts of one row group and key head together. */
+/* Put the parts of one unit together. */
 static void
 combine_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
 {
   Job *job = data;
   EngCpuRun *run = job->run;
-  const EngStep *s = run->step;
-  uint32_t n_kv = s->u.attention.n_head_kv, n_heads = s->u.attention.n_head / n_kv;
-  uint32_t width = s->u.attention.v_width, kv_head = i_chunk % n_kv, i_group = i_chunk / n_kv;
-  const EngCpuRowGroup *group = &run->state->row_groups[i_group];
+  uint32_t width = run->step->u.attention.v_width;
+  Unit unit;
   (void) i_thread;
-  for (uint32_t i = 0; i < group->n * n_heads; i++)
+  if (!find_unit (job, i_chunk * job->n_splits, &unit))
+    return;
+  for (uint32_t i = 0; i < unit.rows.n * unit.n_heads; i++)
     {
-      float *to = eng_cpu_row (run, s->dst, group->first + i / n_heads)
-                  + (size_t) (kv_head * n_heads + i % n_heads) * width;
+      float *to = result_of (run, &unit, i);
       float max = -INFINITY, sum = 0;
       memset (to, 0, width * sizeof (float));
       for (uint32_t split = 0; split < job->n_splits; split++)
         {
-          const float *from = partial_of (job, i_group, kv_head, split) + (size_t) i * (width + 2);
+          const float *from = partial_of (job, &unit, split) + (size_t) i * (width + 2);
           max = from[width + 1] > 0 && from[width] > max ? from[width] : max;
         }
       for (uint32_t split = 0; split < job->n_splits; split++)
         {
-          const float *from = partial_of (job, i_group, kv_head, split) + (size_t) i * (width + 2);
+          const float *from = partial_of (job, &unit, split) + (size_t) i * (width + 2);
           if (!(from[width + 1] > 0))
             continue;
           float scale = expf (from[width] - max);
@@ -359,15 +430,20 @@ combine_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
     }
 }
 
-/* Few rows: split the positions, so that all threads have work and share it evenly. */
+/* Tiles of queries; few rows: split the positions too, so that all threads have work and share it evenly. */
 static Job
-plan_splits (EngCpuRun *run)
+plan (EngCpuRun *run, uint32_t *n_units)
 {
   const EngStep *s = run->step;
-  Job job = { run, 1, 0 };
-  uint32_t n_threads = eng_thread_pool_get_n_threads (run->bound->device->pool);
-  uint32_t units = run->n_row_groups * s->u.attention.n_head_kv, most = 0;
-  uint32_t wanted = ENG_CPU_SPLIT_CHUNKS * n_threads / units;
+  Job job = { run, eng_cpu_query_tile (run->bound->program, s), .n_splits = 1 };
+  uint32_t n_threads = eng_thread_pool_get_n_threads (run->bound->device->pool), most = 0, longest = 0;
+  uint32_t n_kv = s->u.attention.n_head_kv, n_heads = s->u.attention.n_head / n_kv;
+  for (uint32_t i = 0; i < run->n_row_groups; i++)
+    longest = run->state->row_groups[i].n > longest ? run->state->row_groups[i].n : longest;
+  job.n_row_parts = (longest + job.tile.n_rows - 1) / job.tile.n_rows;
+  job.n_head_parts = (n_heads + job.tile.n_heads - 1) / job.tile.n_heads;
+  *n_units = run->n_row_groups * job.n_row_parts * n_kv * job.n_head_parts;
+  uint32_t wanted = ENG_CPU_SPLIT_CHUNKS * n_threads / *n_units;
   if (n_threads == 1 || wanted <= 1 || (run->bound->device->without & ENG_CPU_WITHOUT_SPLIT) != 0)
     return job;
   for (uint32_t r = 0; r < run->n_rows; r++)
@@ -388,29 +464,20 @@ plan_splits (EngCpuRun *run)
   return job;
 }
 
-static bool
-fits_half (const EngCpuRun *run)
-{
-  const EngStep *s = run->step;
-  size_t n_q = ENG_CPU_GROUP_ROWS * (s->u.attention.n_head / s->u.attention.n_head_kv);
-  return !run->bound->options.exact && run->state->options.k_type == ENG_TYPE_F16
-         && run->state->options.v_type == ENG_TYPE_F16
-         && n_q * (s->u.attention.k_width + s->u.attention.v_width + ENG_KV_BLOCK + 2)
-                <= ENG_CPU_PARTS * ENG_CPU_PART_FLOATS;
-}
-
 void
 eng_cpu_step_attention (EngCpuRun *run)
 {
   const EngStep *s = run->step;
-  if (!fits_half (run))
+  const EngStateOptions *o = &run->state->options;
+  if (run->bound->options.exact || o->k_type != ENG_TYPE_F16
+      || (o->v_type != ENG_TYPE_F16 && !has_latents (run->bound->program, s)))
     {
       eng_cpu_for (run, run->n_rows * s->u.attention.n_head, attention_chunk, run);
       return;
     }
-  Job job = plan_splits (run);
-  uint32_t n_kv = s->u.attention.n_head_kv;
-  eng_cpu_for (run, run->n_row_groups * n_kv * job.n_splits, half_chunk, &job);
+  uint32_t n_units;
+  Job job = plan (run, &n_units);
+  eng_cpu_for (run, n_units * job.n_splits, half_chunk, &job);
   if (job.n_splits > 1)
-    eng_cpu_for (run, run->n_row_groups * n_kv, combine_chunk, &job);
+    eng_cpu_for (run, n_units, combine_chunk, &job);
 }

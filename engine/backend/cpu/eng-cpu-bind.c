@@ -29,6 +29,8 @@ static const uint8_t slot_uses[ENG_STEP_N_KINDS][8] = {
   [ENG_STEP_DELTA] = { V, V, V },
   [ENG_STEP_GATE] = { V },
   [ENG_STEP_CONV] = { V },
+  [ENG_STEP_LATENT] = { V, P },
+  [ENG_STEP_HEADS] = { P },
 #undef V
 #undef L
 #undef P
@@ -54,7 +56,8 @@ check_attention (const EngProgram *program, uint32_t i_step, EngError *error)
   uint32_t layer = qkv ? step->u.qkv.i_layer_in_group : step->u.attention.i_layer_in_group;
   if (n_head == 0 || n_head_kv == 0 || n_head % n_head_kv != 0)
     return step_error (error, i_step, "heads are no multiple of the key-value heads");
-  if (k_width == 0 || v_width == 0 || k_width > ENG_CPU_MAX_CHUNK || v_width > ENG_CPU_MAX_CHUNK)
+  uint32_t widest = qkv ? ENG_CPU_MAX_CHUNK : ENG_CPU_MAX_KEY;
+  if (k_width == 0 || v_width == 0 || k_width > widest || v_width > ENG_CPU_MAX_CHUNK)
     return eng_error_set (error, ENG_ERR_UNSUPPORTED, "attention.key_length", ENG_OFFSET_NONE,
                           "step %u: heads of %u and %u values; this device runs 1 to %u", i_step,
                           k_width, v_width, ENG_CPU_MAX_CHUNK);
@@ -62,7 +65,7 @@ check_attention (const EngProgram *program, uint32_t i_step, EngError *error)
     return step_error (error, i_step, "state group does not exist");
   const EngGroupDesc *g = &program->groups[group];
   if (g->kind != ENG_STATE_KV || layer >= g->n_layers || g->n_kv_head != n_head_kv
-      || g->k_width != k_width || g->v_width != v_width)
+      || g->k_width != k_width || (g->v_width != v_width && (qkv || g->v_width != 0 || v_width > k_width)))
     return step_error (error, i_step, "state group has another shape");
   if (qkv && step->u.qkv.rope.kind != ENG_ROPE_NONE)
     {
@@ -119,6 +122,31 @@ check_conv (const EngProgram *program, uint32_t i_step, EngError *error)
 }
 
 static EngStatus
+check_latent (const EngProgram *program, uint32_t i_step, EngError *error)
+{
+  const EngStep *s = &program->steps[i_step];
+  uint64_t n_head = s->u.latent.n_head, n_plain = s->u.latent.n_plain, n_latent = s->u.latent.n_latent,
+           n_rot = s->u.latent.n_rot, key = n_latent + n_rot;
+  const EngRope *rope = &s->u.latent.rope;
+  if (n_head == 0 || n_plain == 0 || n_latent == 0 || n_plain > ENG_CPU_MAX_CHUNK || key > ENG_CPU_MAX_KEY)
+    return eng_error_set (error, ENG_ERR_UNSUPPORTED, "attention.kv_lora_rank", ENG_OFFSET_NONE,
+                          "step %u: latents of %llu and %llu numbers for heads of %llu; this device runs up to %u and %u",
+                          i_step, (unsigned long long) n_latent, (unsigned long long) n_rot, (unsigned long long) n_plain,
+                          ENG_CPU_MAX_KEY, ENG_CPU_MAX_CHUNK);
+  if (s->u.latent.group >= program->n_groups || rope->i_table >= program->n_rope_tables || rope->n_rot != n_rot
+      || rope->kind == ENG_ROPE_NONE || n_rot % 2 != 0 || program->rope_table_lengths[rope->i_table] != n_rot / 2)
+    return step_error (error, i_step, "state group or rotary table does not fit");
+  const EngGroupDesc *g = &program->groups[s->u.latent.group];
+  if (g->kind != ENG_STATE_KV || s->u.latent.i_layer_in_group >= g->n_layers || g->n_kv_head != 1 || g->k_width != key
+      || g->v_width != 0)
+    return step_error (error, i_step, "state group has another shape");
+  if (program->buffers[s->src].width != n_head * (n_plain + n_rot) || program->buffers[s->aux].width != key
+      || program->buffers[s->dst].width != n_head * key)
+    return step_error (error, i_step, "buffers have another shape");
+  return ENG_OK;
+}
+
+static EngStatus
 check_step (const EngProgram *program, uint32_t i_step, EngError *error)
 {
   const EngStep *step = &program->steps[i_step];
@@ -129,7 +157,7 @@ check_step (const EngProgram *program, uint32_t i_step, EngError *error)
   bool has_src = step->kind != ENG_STEP_EMBED;
   bool has_dst = step->kind != ENG_STEP_OUTPUT && step->kind != ENG_STEP_POOL;
   bool has_aux = step->kind == ENG_STEP_EXPERTS || step->kind == ENG_STEP_DELTA || step->kind == ENG_STEP_GATE
-                 || (step->flags & ENG_STEP_ADD_BEFORE) != 0
+                 || step->kind == ENG_STEP_LATENT || (step->flags & ENG_STEP_ADD_BEFORE) != 0
                  || (step->flags & ENG_STEP_ADD_AFTER) != 0;
   if ((has_src && step->src >= program->n_buffers) || (has_dst && step->dst >= program->n_buffers)
       || (has_aux && step->aux >= program->n_buffers))
@@ -140,6 +168,8 @@ check_step (const EngProgram *program, uint32_t i_step, EngError *error)
     return check_delta (program, i_step, error);
   if (step->kind == ENG_STEP_CONV)
     return check_conv (program, i_step, error);
+  if (step->kind == ENG_STEP_LATENT)
+    return check_latent (program, i_step, error);
   if (step->kind == ENG_STEP_ROUTE
       && (step->u.route.n_used == 0 || step->u.route.n_used > step->u.route.n_expert
           || step->u.route.n_expert > ENG_CPU_MAX_EXPERTS
@@ -164,6 +194,17 @@ check_product (const EngProgram *program, uint32_t i_step, EngWeightId id, uint6
                           (unsigned long long) w->n_cols, (unsigned long long) w->n_rows,
                           (unsigned long long) n_cols, (unsigned long long) n_rows);
   return ENG_OK;
+}
+
+/* A matrix of each of @n heads. */
+static EngStatus
+check_heads (const EngProgram *program, uint32_t i_step, EngWeightId id, uint32_t n, uint64_t n_cols, uint64_t n_rows,
+             EngError *error)
+{
+  if (id == ENG_WEIGHT_NONE || n == 0 || program->weights[id].n_slices != n || n_cols > ENG_CPU_MAX_CHUNK)
+    return step_error (error, i_step, "the heads' matrices are absent, of another number, or too wide");
+  bool turned = program->weights[id].use == ENG_WEIGHT_TURNED;
+  return check_product (program, i_step, id, turned ? n_rows : n_cols, turned ? n_cols : n_rows, error);
 }
 
 static EngStatus
@@ -244,6 +285,16 @@ check_shapes (const EngProgram *program, uint32_t i_step, EngError *error)
       if (s->w[0] == ENG_WEIGHT_NONE)
         return step_error (error, i_step, "a weight is absent");
       return check_product (program, i_step, s->w[0], dst * s->u.delta.n_conv, 1, error);
+    case ENG_STEP_LATENT:
+      status = check_product (program, i_step, s->w[0], s->u.latent.n_latent, 1, error);
+      return status != ENG_OK ? status
+                              : check_heads (program, i_step, s->w[1], s->u.latent.n_head, s->u.latent.n_plain,
+                                             s->u.latent.n_latent, error);
+    case ENG_STEP_HEADS:
+      if (s->u.heads.n_head == 0 || src % s->u.heads.n_head != 0 || dst % s->u.heads.n_head != 0)
+        return step_error (error, i_step, "buffers are no multiple of the heads");
+      return check_heads (program, i_step, s->w[0], s->u.heads.n_head, src / s->u.heads.n_head, dst / s->u.heads.n_head,
+                          error);
     case ENG_STEP_GATE:
       if (src < dst || s->u.gate.first > src - dst || (s->src == s->dst && src != dst)
           || program->buffers[s->aux].width != dst || s->u.gate.n_head == 0
@@ -283,6 +334,7 @@ writes_state (const EngStep *s)
     case ENG_STEP_PRODUCT:
     case ENG_STEP_GATE_UP:
     case ENG_STEP_GATE:
+    case ENG_STEP_HEADS:
     case ENG_STEP_ROUTE:
     case ENG_STEP_EXPERTS:
     case ENG_STEP_OUTPUT:
@@ -617,6 +669,21 @@ mark_quantized (EngBound *bound)
     }
 }
 
+/* The file's bytes are not needed any more, nor the transposed ones where they were packed. */
+static void
+finish_turned (EngBound *bound, const EngWeightDesc *desc, EngCpuWeight *w, const EngWeightSource *source)
+{
+  if (source->release != NULL)
+    source->release (source->data, desc->source);
+  if (w->pack == ENG_PACK_NONE)
+    {
+      bound->weight_bytes += w->slice_bytes * w->n_slices;
+      return;
+    }
+  eng_free_aligned (w->turned);
+  w->raw = w->turned = NULL;
+}
+
 static EngStatus
 bind_weight (EngBound *bound, uint32_t id, const EngWeightSource *source, EngError *error)
 {
@@ -625,17 +692,24 @@ bind_weight (EngBound *bound, uint32_t id, const EngWeightSource *source, EngErr
   EngStatus status = weight_layout (desc, id, w, error);
   if (status == ENG_OK)
     status = map_weight (desc, id, source, w, error);
+  bool turned = desc->use == ENG_WEIGHT_TURNED;
+  if (status == ENG_OK && turned)
+    status = check_finite (bound, id, w, source, error);
+  if (status == ENG_OK && turned)
+    status = eng_cpu_turn (bound, w, id, error);
   if (status == ENG_OK && (w->uses & ENG_CPU_USE_VECTOR) != 0)
     status = make_vector (bound, id, w, error);
   if (status == ENG_OK)
     status = pack_weight (bound, id, w, source, error);
-  if (status == ENG_OK && w->pack == ENG_PACK_NONE)
+  if (status == ENG_OK && w->pack == ENG_PACK_NONE && !turned)
     status = check_finite (bound, id, w, source, error);
   if (status == ENG_OK && source->release != NULL && w->pack == ENG_PACK_NONE && w->uses == ENG_CPU_USE_VECTOR)
     source->release (source->data, desc->source);
-  if (status == ENG_OK
-      && ((w->uses & ENG_CPU_USE_LOOKUP) != 0
-          || ((w->uses & ENG_CPU_USE_PRODUCT) != 0 && w->pack == ENG_PACK_NONE)))
+  if (status == ENG_OK && turned)
+    finish_turned (bound, desc, w, source);
+  else if (status == ENG_OK
+           && ((w->uses & ENG_CPU_USE_LOOKUP) != 0
+               || ((w->uses & ENG_CPU_USE_PRODUCT) != 0 && w->pack == ENG_PACK_NONE)))
     bound->mapped_bytes += w->row_bytes * w->n_rows * w->n_slices;
   return status;
 }
@@ -674,8 +748,10 @@ eng_cpu_bind (EngDevice *device, const EngProgram *program, const EngWeightSourc
     {
       if (bound->weights[i].uses == 0)
         continue;
+      const EngCpuWeight *w = &bound->weights[i];
+      uint64_t bytes = w->row_bytes * w->n_rows * w->n_slices; /* of the file: binding may change the layout */
       status = bind_weight (bound, i, source, error);
-      done += bound->weights[i].row_bytes * bound->weights[i].n_rows * bound->weights[i].n_slices;
+      done += bytes;
       if (status == ENG_OK && options->progress != NULL
           && !options->progress (options->progress_data, done, total))
         status = eng_error_set (error, ENG_ERR_CANCELLED, NULL, ENG_OFFSET_NONE, "loading was stopped");
@@ -699,7 +775,10 @@ eng_cpu_unbind (EngBound **bound)
   if (*bound == NULL)
     return;
   for (uint32_t i = 0; (*bound)->weights != NULL && i < (*bound)->program->n_weights; i++)
-    eng_free_aligned ((*bound)->weights[i].packed);
+    {
+      eng_free_aligned ((*bound)->weights[i].packed);
+      eng_free_aligned ((*bound)->weights[i].turned);
+    }
   eng_arena_clear (&(*bound)->arena);
   eng_free (*bound);
   *bound = NULL;
@@ -721,6 +800,9 @@ eng_cpu_plan_weights (EngDevice *device, const EngProgram *program, const EngBin
       status = weight_layout (&program->weights[i], i, w, error);
       if (status != ENG_OK)
         break;
+      bool turned = program->weights[i].use == ENG_WEIGHT_TURNED;
+      if (turned)
+        eng_cpu_turned_layout (w, options->exact);
       uint64_t bytes = w->row_bytes * w->n_rows * w->n_slices;
       if ((w->uses & ENG_CPU_USE_VECTOR) != 0)
         plan->weight_bytes += w->n_cols * w->n_rows * w->n_slices * sizeof (float);
@@ -731,7 +813,7 @@ eng_cpu_plan_weights (EngDevice *device, const EngProgram *program, const EngBin
           || ((w->uses & ENG_CPU_USE_PRODUCT) != 0 && !is_packed))
         {
           plan->weight_bytes += bytes;
-          plan->mapped_bytes += bytes;
+          plan->mapped_bytes += turned ? 0 : bytes;
         }
     }
   eng_free (weights);

@@ -177,10 +177,9 @@ eng_cpu_step_norm (EngCpuRun *run)
 
 /* --- query, key, value --- */
 
-static void
-rotate (const EngCpuRun *run, uint32_t r, float *x)
+void
+eng_cpu_rotate (const EngCpuRun *run, const EngRope *rope, uint32_t r, float *x)
 {
-  const EngRope *rope = &run->step->u.qkv.rope;
   uint32_t half = rope->n_rot / 2;
   if (rope->kind == ENG_ROPE_NONE)
     return; /* encoders: there may be no table at all */
@@ -201,24 +200,21 @@ finish_head (const EngCpuRun *run, uint32_t r, float *x, uint32_t n, const float
 {
   const EngStep *s = run->step;
   if (s->u.qkv.head_norm_after_rope)
-    rotate (run, r, x);
+    eng_cpu_rotate (run, &s->u.qkv.rope, r, x);
   if (norm != NULL)
     norm_row (run->k, s->u.qkv.head_norm, s->u.qkv.head_eps, norm, NULL, x, x, n);
   if (!s->u.qkv.head_norm_after_rope)
-    rotate (run, r, x);
+    eng_cpu_rotate (run, &s->u.qkv.rope, r, x);
 }
 
-static void
-store_key (const EngCpuRun *run, uint32_t r, uint32_t head, const float *x)
+void
+eng_cpu_store_key (const EngCpuRun *run, EngGroupId group, uint32_t i_layer, uint32_t r, uint32_t head, const float *x)
 {
-  const EngStep *s = run->step;
   const EngRow *row = &run->batch->rows[r];
-  const EngCpuGroup *g = &run->state->groups[s->u.qkv.group];
-  uint32_t position = row->position[0], width = s->u.qkv.k_width, p = position % ENG_KV_BLOCK;
-  uint32_t block
-      = run->batch->sequences[row->i_sequence].tables[s->u.qkv.group][position / ENG_KV_BLOCK];
-  uint8_t *keys = g->data + block * g->block_bytes + s->u.qkv.i_layer_in_group * g->layer_bytes
-                  + head * g->k_head_bytes;
+  const EngCpuGroup *g = &run->state->groups[group];
+  uint32_t position = row->position[0], width = run->bound->program->groups[group].k_width, p = position % ENG_KV_BLOCK;
+  uint32_t block = run->batch->sequences[row->i_sequence].tables[group][position / ENG_KV_BLOCK];
+  uint8_t *keys = g->data + block * g->block_bytes + i_layer * g->layer_bytes + head * g->k_head_bytes;
   size_t at = (size_t) (p / ENG_CPU_KEY_GROUP) * width * ENG_CPU_KEY_GROUP + p % ENG_CPU_KEY_GROUP;
   if (run->state->options.k_type == ENG_TYPE_F32)
     {
@@ -228,7 +224,7 @@ store_key (const EngCpuRun *run, uint32_t r, uint32_t head, const float *x)
     }
   else
     {
-      uint16_t *k = (uint16_t *) (void *) keys + at, half[ENG_CPU_MAX_CHUNK];
+      uint16_t *k = (uint16_t *) (void *) keys + at, half[ENG_CPU_MAX_KEY];
       run->k->float_to_half (x, half, width);
       for (uint32_t i = 0; i < width; i++)
         k[(size_t) i * ENG_CPU_KEY_GROUP] = half[i];
@@ -326,7 +322,7 @@ qkv_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
       if (part == PART_Q)
         memcpy (eng_cpu_row (run, s->dst, r0 + r) + at, x, width * sizeof (float));
       else
-        store_key (run, r0 + r, head, x);
+        eng_cpu_store_key (run, s->u.qkv.group, s->u.qkv.i_layer_in_group, r0 + r, head, x);
     }
 }
 

@@ -12,10 +12,10 @@ enum
   GATING_SOFTMAX_CHOSEN = 2,
 };
 
-/* Keep the best @n_keep of @n_groups groups of experts: a group's score is the sum of its two best
- * (DeepSeek-V3 technical report, arXiv 2412.19437, section 2.1.2). The rest becomes -infinity. */
+/* Keep the best @n_keep of @n_groups groups of experts: a group's score is that of its best, or with @two the sum of
+ * its two best (DeepSeek-V3 technical report, arXiv 2412.19437, section 2.1.2). The rest becomes -infinity. */
 static void
-keep_groups (float *selection, uint32_t n, uint32_t n_groups, uint32_t n_keep)
+keep_groups (float *selection, uint32_t n, uint32_t n_groups, uint32_t n_keep, bool two)
 {
   uint32_t size = n / n_groups;
   float score[ENG_CPU_MAX_EXPERTS];
@@ -27,7 +27,7 @@ keep_groups (float *selection, uint32_t n, uint32_t n_groups, uint32_t n_keep)
           b = a, a = selection[i];
         else if (selection[i] > b)
           b = selection[i];
-      score[g] = size > 1 ? a + b : a;
+      score[g] = size > 1 && two ? a + b : a;
     }
   for (uint32_t drop = n_groups - n_keep; drop > 0; drop--)
     {
@@ -70,7 +70,7 @@ choose (const EngCpuRun *run, float *scores, float *out)
     selection[i] = scores[i] + (bias != NULL ? bias[i] : 0);
   uint32_t n_groups = s->u.route.n_groups, n_keep = s->u.route.n_groups_used;
   if (n_groups > 1 && n_keep < n_groups && n % n_groups == 0)
-    keep_groups (selection, n, n_groups, n_keep);
+    keep_groups (selection, n, n_groups, n_keep, s->u.route.n_group_best == 2);
   float *weights = out + n_used;
   for (uint32_t j = 0; j < n_used; j++)
     {

@@ -39,6 +39,7 @@ typedef struct
   const float *vector;   /* used as a vector: [n_slices * n_rows * n_cols] */
   EngPack pack;          /* how @packed is laid out; ENG_PACK_NONE: products read @raw */
   uint8_t *packed;       /* panels of slice 0, then of slice 1, …; owned */
+  uint8_t *turned;       /* of an ENG_WEIGHT_TURNED what @raw points to: the transposed slices; owned */
   uint64_t panel_bytes, packed_slice_bytes;
 } EngCpuWeight;
 
@@ -127,6 +128,8 @@ struct EngState
 #define ENG_CPU_ROW_TILE 64u
 /* Columns of the widest chunk: whole heads of up to 512, or slices of a product. */
 #define ENG_CPU_MAX_CHUNK 512u
+/* Numbers of the widest key that attention reads (that of latent attention is wider than what makes it). */
+#define ENG_CPU_MAX_KEY 1024u
 /* A thread's scratch: three parts that each hold a tile of the widest chunk, whose panels may begin and
  * end a panel outside of it; then one panel of float32 weights. */
 #define ENG_CPU_MAX_STRIDE (ENG_CPU_MAX_CHUNK + 32u)
@@ -152,6 +155,13 @@ EngStatus eng_cpu_plan_weights (EngDevice *device, const EngProgram *program,
 EngStatus eng_cpu_bind (EngDevice *device, const EngProgram *program, const EngWeightSource *source,
                         const EngBindOptions *options, EngBound **bound, EngError *error);
 void eng_cpu_unbind (EngBound **bound);
+
+/* eng-cpu-turn.c */
+
+/* What the type, the shape and row_bytes of an ENG_WEIGHT_TURNED become. */
+void eng_cpu_turned_layout (EngCpuWeight *w, bool exact);
+/* Make them so, with all that is left of the layout. @w is as the file has it. */
+EngStatus eng_cpu_turn (EngBound *bound, EngCpuWeight *w, uint32_t id, EngError *error);
 
 /* eng-cpu-state.c */
 EngStatus eng_cpu_plan_state (EngDevice *device, const EngProgram *program,
@@ -236,7 +246,23 @@ EngStatus eng_cpu_alloc_quant (EngCpuQuant *quant, uint64_t rows, uint32_t width
 void eng_cpu_free_quant (EngCpuQuant *quant);
 uint64_t eng_cpu_quant_bytes (uint64_t rows, uint32_t width, bool wants_q16);
 
-/* The step functions; eng-cpu-dense.c, -attention.c, -delta.c, -experts.c, -pool.c */
+/* eng-cpu-dense.c */
+
+/* RoPE of row @r of the batch on x[0 .. rope->n_rot). */
+void eng_cpu_rotate (const EngCpuRun *run, const EngRope *rope, uint32_t r, float *x);
+/* The key @x of row @r into the state of its sequence. */
+void eng_cpu_store_key (const EngCpuRun *run, EngGroupId group, uint32_t i_layer, uint32_t r, uint32_t head,
+                        const float *x);
+
+/* eng-cpu-attention.c: queries that one chunk of attention takes at most: neighbouring rows (up to
+ * ENG_CPU_GROUP_ROWS) times heads that share keys. */
+typedef struct
+{
+  uint32_t n_rows, n_heads;
+} EngCpuQueryTile;
+EngCpuQueryTile eng_cpu_query_tile (const EngProgram *program, const EngStep *step);
+
+/* The step functions; eng-cpu-dense.c, -attention.c, -delta.c, -experts.c, -latent.c, -pool.c */
 void eng_cpu_step_embed (EngCpuRun *run);
 void eng_cpu_step_norm (EngCpuRun *run);
 void eng_cpu_step_qkv (EngCpuRun *run);
@@ -250,6 +276,8 @@ void eng_cpu_step_pool (EngCpuRun *run);
 void eng_cpu_step_delta (EngCpuRun *run);
 void eng_cpu_step_gate (EngCpuRun *run);
 void eng_cpu_step_conv (EngCpuRun *run);
+void eng_cpu_step_latent (EngCpuRun *run);
+void eng_cpu_step_heads (EngCpuRun *run);
 
 /* eng-cpu-act.c: x = act (x), gate = act (gate) * up */
 void eng_cpu_act (const EngKernels *k, EngActKind act, float *x, size_t n);

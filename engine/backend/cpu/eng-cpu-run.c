@@ -22,6 +22,8 @@ static const StepFunc step_funcs[ENG_STEP_N_KINDS] = {
   [ENG_STEP_DELTA] = eng_cpu_step_delta,
   [ENG_STEP_GATE] = eng_cpu_step_gate,
   [ENG_STEP_CONV] = eng_cpu_step_conv,
+  [ENG_STEP_LATENT] = eng_cpu_step_latent,
+  [ENG_STEP_HEADS] = eng_cpu_step_heads,
 };
 
 static EngStatus

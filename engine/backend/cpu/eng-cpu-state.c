@@ -55,8 +55,11 @@ scratch_bytes (const EngProgram *program)
 {
   uint64_t widest = 0;
   for (uint32_t i = 0; i < program->n_weights; i++)
-    if (program->weights[i].n_cols > widest)
-      widest = program->weights[i].n_cols;
+    {
+      const EngWeightDesc *w = &program->weights[i];
+      uint64_t n = w->use == ENG_WEIGHT_TURNED ? w->n_rows : w->n_cols;
+      widest = n > widest ? n : widest;
+    }
   uint64_t tile = (uint64_t) ENG_CPU_PARTS * ENG_CPU_PART_FLOATS;
   return (tile + ENG_FLOAT_SCRATCH (widest) + 16) * sizeof (float);
 }
@@ -107,8 +110,8 @@ partial_floats (const EngProgram *program, uint32_t n_threads)
       const EngStep *s = &program->steps[i];
       if (s->kind != ENG_STEP_ATTENTION)
         continue;
-      uint64_t n = (uint64_t) ENG_CPU_SPLIT_CHUNKS * n_threads * ENG_CPU_GROUP_ROWS
-                   * (s->u.attention.n_head / s->u.attention.n_head_kv)
+      EngCpuQueryTile tile = eng_cpu_query_tile (program, s);
+      uint64_t n = (uint64_t) ENG_CPU_SPLIT_CHUNKS * n_threads * tile.n_rows * tile.n_heads
                    * (s->u.attention.v_width + 2u);
       most = n > most ? n : most;
     }

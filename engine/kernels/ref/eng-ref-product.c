@@ -160,6 +160,14 @@ ref_mix (const uint16_t *values, size_t width, size_t n_positions, const float *
       }
 }
 
+static void
+ref_turn_keys (const uint16_t *keys, size_t n, uint16_t *rows, size_t stride)
+{
+  for (size_t p = 0; p < ENG_KEY_GROUP; p++)
+    for (size_t c = 0; c < n; c++)
+      rows[p * stride + c] = keys[c * ENG_KEY_GROUP + p];
+}
+
 void
 eng_ref_init_product (EngKernels *k)
 {
@@ -185,4 +193,5 @@ eng_ref_init_product (EngKernels *k)
   k->rounds_to_bf16 = false;
   k->score = ref_score;
   k->mix = ref_mix;
+  k->turn_keys = ref_turn_keys;
 }

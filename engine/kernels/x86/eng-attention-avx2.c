@@ -139,6 +139,46 @@ mix (const uint16_t *values, size_t width, size_t n_positions, const float *weig
     }
 }
 
+/* Eight numbers of eight positions: rows of @from become columns of @to. */
+INLINE void
+turn_tile (const uint16_t *from, uint16_t *to, size_t stride)
+{
+  __m128i x[8], y[8];
+  for (int i = 0; i < 8; i++)
+    x[i] = _mm_loadu_si128 ((const __m128i *) (from + i * ENG_KEY_GROUP));
+  for (int i = 0; i < 4; i++)
+    {
+      y[i] = _mm_unpacklo_epi16 (x[2 * i], x[2 * i + 1]);
+      y[4 + i] = _mm_unpackhi_epi16 (x[2 * i], x[2 * i + 1]);
+    }
+  for (int i = 0; i < 4; i++)
+    {
+      x[2 * i] = _mm_unpacklo_epi32 (y[2 * i], y[2 * i + 1]);
+      x[2 * i + 1] = _mm_unpackhi_epi32 (y[2 * i], y[2 * i + 1]);
+    }
+  /* x: positions 0, 1 of the first four numbers; 2, 3 of them; 0, 1 of the last four; 2, 3; then positions 4 to 7 so. */
+  for (int h = 0; h < 2; h++)
+    for (int i = 0; i < 2; i++)
+      {
+        __m128i a = x[4 * h + i], b = x[4 * h + 2 + i];
+        uint16_t *row = to + (size_t) (4 * h + 2 * i) * stride;
+        _mm_storeu_si128 ((__m128i *) row, _mm_unpacklo_epi64 (a, b));
+        _mm_storeu_si128 ((__m128i *) (row + stride), _mm_unpackhi_epi64 (a, b));
+      }
+}
+
+static void
+turn_keys (const uint16_t *keys, size_t n, uint16_t *rows, size_t stride)
+{
+  size_t c = 0;
+  for (; c + 8 <= n; c += 8)
+    for (size_t p = 0; p < ENG_KEY_GROUP; p += 8)
+      turn_tile (keys + c * ENG_KEY_GROUP + p, rows + p * stride + c, stride);
+  for (; c < n; c++)
+    for (size_t p = 0; p < ENG_KEY_GROUP; p++)
+      rows[p * stride + c] = keys[c * ENG_KEY_GROUP + p];
+}
+
 /* --- float weights --- */
 
 INLINE __m256
@@ -327,5 +367,6 @@ eng_attention_init_avx2 (EngKernels *k)
 {
   k->score = score;
   k->mix = mix;
+  k->turn_keys = turn_keys;
   product_float_init (k);
 }
