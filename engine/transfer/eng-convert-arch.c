@@ -172,11 +172,7 @@ static const EngConvertRule glm4_norms[] = {
 };
 
 /* Dense in the first layers, experts in the others; the loader asks for the one or the other. */
-static const EngConvertRule glm4moe_rules[] = {
-  { "input_layernorm.weight", "attn_norm.weight", REQ },
-  { "post_attention_layernorm.weight", "post_attention_norm.weight", REQ },
-  { "self_attn.q_norm.weight", "attn_q_norm.weight", 0 },
-  { "self_attn.k_norm.weight", "attn_k_norm.weight", 0 },
+static const EngConvertRule dense_or_experts[] = {
   { "mlp.gate_proj.weight", "ffn_gate.weight", 0 },
   { "mlp.up_proj.weight", "ffn_up.weight", 0 },
   { "mlp.down_proj.weight", "ffn_down.weight", 0 },
@@ -191,6 +187,28 @@ static const EngConvertRule glm4moe_rules[] = {
   { "mlp.shared_experts.gate_proj.weight", "ffn_gate_shexp.weight", 0 },
   { "mlp.shared_experts.up_proj.weight", "ffn_up_shexp.weight", 0 },
   { "mlp.shared_experts.down_proj.weight", "ffn_down_shexp.weight", 0 },
+  { NULL },
+};
+
+static const EngConvertRule glm4moe_norms[] = {
+  { "input_layernorm.weight", "attn_norm.weight", REQ },
+  { "post_attention_layernorm.weight", "post_attention_norm.weight", REQ },
+  { "self_attn.q_norm.weight", "attn_q_norm.weight", 0 },
+  { "self_attn.k_norm.weight", "attn_k_norm.weight", 0 },
+  { NULL },
+};
+
+/* Queries of one product or of two; the loader asks for the one or the other. */
+static const EngConvertRule latent_attention[] = {
+  { "self_attn.q_proj.weight", "attn_q.weight", 0 },
+  { "self_attn.q_a_proj.weight", "attn_q_a.weight", 0 },
+  { "self_attn.q_a_layernorm.weight", "attn_q_a_norm.weight", 0 },
+  { "self_attn.q_b_proj.weight", "attn_q_b.weight", 0 },
+  { "self_attn.kv_a_proj_with_mqa.weight", "attn_kv_a_mqa.weight", REQ },
+  { "self_attn.kv_a_layernorm.weight", "attn_kv_a_norm.weight", REQ },
+  { "self_attn.kv_b_proj.weight", "attn_k_b.weight", REQ | ENG_RULE_HEAD_KEYS },
+  { "self_attn.kv_b_proj.weight", "attn_v_b.weight", REQ | ENG_RULE_HEAD_VALUES },
+  { "self_attn.o_proj.weight", "attn_output.weight", REQ },
   { NULL },
 };
 
@@ -480,21 +498,6 @@ set_smollm3 (EngConvert *c)
     }
 }
 
-static void
-set_glm4moe (EngConvert *c)
-{
-  c->n_layers_ahead = eng_convert_get_u32 (c, "num_nextn_predict_layers", 0);
-  eng_convert_set_u32 (c, "leading_dense_block_count",
-                       eng_convert_get_u32 (c, "first_k_dense_replace", 0));
-  eng_convert_set_u32 (c, "expert_shared_count", eng_convert_get_u32 (c, "n_shared_experts", 0));
-  eng_convert_set_u32 (c, "expert_group_count", eng_convert_get_u32 (c, "n_group", 1));
-  eng_convert_set_u32 (c, "expert_group_used_count", eng_convert_get_u32 (c, "topk_group", 1));
-  eng_convert_set_u32 (c, "expert_gating_func", 2); /* sigmoid */
-  eng_convert_set_f32 (c, "expert_weights_scale",
-                       eng_convert_get_f64 (c, "routed_scaling_factor", 1.0));
-  eng_convert_set_bool (c, "expert_weights_norm", eng_convert_get_bool (c, "norm_topk_prob", true));
-}
-
 /* Layers with a gated delta rule among those with attention. */
 static void
 set_delta (EngConvert *c)
@@ -715,7 +718,13 @@ static const EngConvertArch archs[] = {
   { "Glm4ForCausalLM", "glm4", "model.|", "layers.", "silu", RULES (decoder_globals),
     RULES (glm4_norms, attention, fused_gate_up), NULL, NULL },
   { "Glm4MoeForCausalLM", "glm4moe", "model.|", "layers.", "silu", RULES (decoder_globals),
-    RULES (glm4moe_rules, attention), NULL, set_glm4moe },
+    RULES (glm4moe_norms, dense_or_experts, attention), NULL, eng_convert_set_glm4moe },
+  { "Glm4MoeLiteForCausalLM", "deepseek2", "model.|", "layers.", "silu", RULES (decoder_globals),
+    RULES (decoder_norms, latent_attention, dense_or_experts), NULL, eng_convert_set_deepseek_v3 },
+  { "DeepseekV3ForCausalLM", "deepseek2", "model.|", "layers.", "silu", RULES (decoder_globals),
+    RULES (decoder_norms, latent_attention, dense_or_experts), NULL, eng_convert_set_deepseek_v3 },
+  { "DeepseekV2ForCausalLM", "deepseek2", "model.|", "layers.", "silu", RULES (decoder_globals),
+    RULES (decoder_norms, latent_attention, dense_or_experts), NULL, eng_convert_set_deepseek_v2 },
   { "SmolLM3ForCausalLM", "smollm3", "model.|", "layers.", "silu", RULES (decoder_globals),
     RULES (decoder_norms, attention_reordered, gated), NULL, set_smollm3 },
   { "GptOssForCausalLM", "gpt-oss", "model.|", "layers.", "silu", RULES (decoder_globals), RULES (gpt_oss_rules, attention),
@@ -746,9 +755,16 @@ eng_convert_arch_find (const char *hub_name)
   return NULL;
 }
 
+bool
+eng_convert_is_glm (const EngConvert *c)
+{
+  return strncmp (c->arch->hub_names, "Glm", 3) == 0 || strncmp (c->arch->hub_names, "ChatGLM", 7) == 0;
+}
+
 const char *
 eng_convert_arch_get_names (void)
 {
   return "Llama, Mistral, Mixtral, Qwen2, Qwen3, Qwen2Moe, Qwen3Moe, Qwen3Next, Qwen3_5, Qwen3_5Moe, GptOss, Gemma2, "
-         "Gemma3, Gemma4, EmbeddingGemma, Glm, Glm4, Glm4Moe, Lfm2, Lfm2Moe, ChatGLM, SmolLM3, Phi3, Bert, XLMRoberta, NomicBert";
+         "Gemma3, Gemma4, EmbeddingGemma, Glm, Glm4, Glm4Moe, Glm4MoeLite, DeepseekV2, DeepseekV3, Lfm2, Lfm2Moe, ChatGLM, "
+         "SmolLM3, Phi3, Bert, XLMRoberta, NomicBert";
 }

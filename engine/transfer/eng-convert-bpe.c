@@ -90,7 +90,7 @@ name_of_cut (EngConvert *c, const EngJson *tokenizer)
           if (i > 0)
             return known[i].name;
           /* One pattern, several names, which say whether whole words skip merging. */
-          return eng_convert_is_one_of ("glm4|chatglm", c->arch->name)
+          return eng_convert_is_glm (c)
                      ? ignore_merges ? "glm4" : "chatglm-bpe"
                  : ignore_merges ? "llama-bpe"
                                  : "smaug-bpe";

@@ -355,8 +355,10 @@ eng_convert_hparams (EngConvert *c)
                       "config.json says %u heads and %u layers", c->n_heads, c->n_layers);
   if (c->status != ENG_OK)
     return;
-  bool own_width = eng_convert_has (c, "head_dim|kv_channels");
-  c->head_width = eng_convert_get_u32 (c, "head_dim|kv_channels", width / c->n_heads);
+  /* Of latent attention the part that RoPE turns; the rest its architecture says. */
+  static const char head_names[] = "qk_rope_head_dim|head_dim|kv_channels";
+  bool own_width = eng_convert_has (c, head_names);
+  c->head_width = eng_convert_get_u32 (c, head_names, width / c->n_heads);
   eng_convert_set_u32 (c, "context_length",
                        eng_convert_get_u32 (c, "max_position_embeddings|seq_length|n_positions", 2048));
   eng_convert_set_u32 (c, "embedding_length", width);

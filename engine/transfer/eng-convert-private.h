@@ -37,6 +37,9 @@ enum
   /* Rows of a delta rule's queries, keys, values and gates, on the hub together by key heads: */
   ENG_RULE_MIXED_QKV = 1 << 17,    /* all queries, then all keys, then all values */
   ENG_RULE_MIXED_Z = 1 << 18,      /* the gates */
+  /* A product that makes keys and values of latents, those of each head together, becomes slices, one a head: */
+  ENG_RULE_HEAD_KEYS = 1 << 19,   /* the keys' rows, transposed */
+  ENG_RULE_HEAD_VALUES = 1 << 20, /* the values' rows */
 };
 
 typedef struct
@@ -79,6 +82,7 @@ struct EngConvert
   uint32_t n_layers_ahead; /* behind the others on the hub, left out: they guess further tokens (MTP) */
   uint32_t n_layers, n_heads, n_heads_kv, n_experts, n_vocab, head_width;
   uint32_t n_key_heads, n_value_heads, n_key_rows; /* of a delta rule; rows of its queries and keys together */
+  uint32_t n_head_keys, n_head_values; /* of multi-head latent attention: rows of a head's keys and values */
   EngTransferTensor *tensors;
   size_t n_tensors, cap_tensors;
   bool *is_fixed; /* [n_tensors] its type is not the target's to choose */
@@ -116,6 +120,13 @@ bool eng_convert_is_one_of (const char *list, const char *text);
 /* eng-convert-arch.c: NULL if none has this hub name. */
 const EngConvertArch *eng_convert_arch_find (const char *hub_name);
 const char *eng_convert_arch_get_names (void);
+/* Of the family GLM, whose vocabularies are alike. */
+bool eng_convert_is_glm (const EngConvert *c);
+
+/* eng-convert-latent.c */
+void eng_convert_set_glm4moe (EngConvert *c);
+void eng_convert_set_deepseek_v2 (EngConvert *c);
+void eng_convert_set_deepseek_v3 (EngConvert *c); /* GLM-4.7-Flash too */
 
 /* eng-convert-gemma4.c */
 void eng_convert_set_gemma4 (EngConvert *c);

@@ -283,6 +283,43 @@ add_half_bias (EngConvert *c, const char *name, const EngSafetensor *s, unsigned
   ((EngTransferPiece *) (uintptr_t) t->pieces)->n_rows = s->shape[0];
 }
 
+/* Keys or values of each head, one slice a head. */
+static void
+add_heads (EngConvert *c, const char *name, const EngSafetensor *s, unsigned flags)
+{
+  uint32_t n_heads = c->n_heads, n_keys = c->n_head_keys, n_values = c->n_head_values;
+  bool keys = flags & ENG_RULE_HEAD_KEYS;
+  if (s->n_dims != 2 || s->shape[0] != (uint64_t) n_heads * (n_keys + n_values))
+    {
+      eng_convert_fail (c, ENG_ERR_FORMAT, s->name,
+                        "tensor %s has %" PRIu64 " rows, config.json says %u heads of %u numbers of keys and %u of values",
+                        s->name, s->shape[0], n_heads, n_keys, n_values);
+      return;
+    }
+  EngTransferPiece *pieces = eng_arena_alloc_array (&c->arena, n_heads, sizeof *pieces);
+  EngTransferTensor *t = pieces ? append (c, name) : NULL;
+  if (!t)
+    {
+      eng_convert_fail (c, ENG_ERR_NO_MEMORY, name, "out of memory");
+      return;
+    }
+  uint64_t row_bytes = 0, n_cols = s->shape[1];
+  eng_type_row_bytes (s->type, n_cols, &row_bytes);
+  for (uint32_t i = 0; i < n_heads; i++)
+    pieces[i] = (EngTransferPiece) {
+      .data = (const uint8_t *) s->data + ((uint64_t) i * (n_keys + n_values) + (keys ? 0 : n_keys)) * row_bytes,
+      .type = s->type,
+      .n_rows = keys ? n_cols : n_values,
+      .n_turned = keys ? n_keys : 0,
+    };
+  t->n_dims = 3;
+  t->dims[0] = keys ? n_keys : n_cols;
+  t->dims[1] = keys ? n_cols : n_values;
+  t->dims[2] = n_heads;
+  t->pieces = pieces;
+  t->n_pieces = n_heads;
+}
+
 static void
 add_one (EngConvert *c, const char *name, const EngSafetensor *s, unsigned flags)
 {
@@ -290,6 +327,11 @@ add_one (EngConvert *c, const char *name, const EngSafetensor *s, unsigned flags
   if (flags & (ENG_RULE_EVEN | ENG_RULE_ODD))
     {
       add_half_bias (c, name, s, flags);
+      return;
+    }
+  if (flags & (ENG_RULE_HEAD_KEYS | ENG_RULE_HEAD_VALUES))
+    {
+      add_heads (c, name, s, flags);
       return;
     }
   if (flags & (ENG_RULE_TILE_ROWS | ENG_RULE_MINUS_EXP) && s->n_dims == 1)

@@ -238,9 +238,7 @@ set_turn_end (EngConvert *c, const EngJson *tokenizer, int64_t eos)
             return;
           }
       }
-  int64_t user = eng_convert_is_one_of ("glm4|chatglm", c->arch->name)
-                     ? find_token (tokenizer, "<|user|>")
-                     : -1;
+  int64_t user = eng_convert_is_glm (c) ? find_token (tokenizer, "<|user|>") : -1;
   if (user >= 0 && user < c->n_vocab)
     eng_convert_set_key_u32 (c, "tokenizer.ggml.eot_token_id", (uint32_t) user);
 }

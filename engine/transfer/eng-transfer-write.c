@@ -83,6 +83,16 @@ decode_tiled (const EngTransferTensor *t, EngType type, const uint8_t *from, flo
                           dst + ((uint64_t) i * t->n_outer + o) * n, n);
 }
 
+/* A column of floats. */
+static void
+decode_turned (const EngTransferPiece *piece, uint64_t row, float *dst)
+{
+  uint64_t bytes = 0;
+  eng_type_row_bytes (piece->type, 1, &bytes);
+  for (uint64_t i = 0; i < piece->n_turned; i++)
+    eng_dequantize_row (piece->type, (const uint8_t *) piece->data + (i * piece->n_rows + row) * bytes, dst + i, 1);
+}
+
 void
 eng_transfer_decode_row (const EngTransferTensor *t, uint64_t row, float *dst)
 {
@@ -95,7 +105,9 @@ eng_transfer_decode_row (const EngTransferTensor *t, uint64_t row, float *dst)
     }
   eng_type_row_bytes (piece->type, t->dims[0], &bytes);
   const uint8_t *from = (const uint8_t *) piece->data + source_row (piece, in_piece) * bytes;
-  if (t->n_outer)
+  if (piece->n_turned)
+    decode_turned (piece, in_piece, dst);
+  else if (t->n_outer)
     decode_tiled (t, piece->type, from, dst);
   else
     eng_dequantize_row (piece->type, from, dst, t->dims[0]);
@@ -154,7 +166,7 @@ is_cancelled (const EngTransferOptions *options)
 bool
 eng_transfer_is_unchanged (const EngTransferTensor *t)
 {
-  return t->n_pieces == 1 && t->pieces->n_interleave == 0 && t->pieces->scales == NULL && t->n_outer == 0
+  return t->n_pieces == 1 && t->pieces->n_interleave == 0 && t->pieces->n_turned == 0 && t->pieces->scales == NULL && t->n_outer == 0
          && t->add == 0.0f;
 }
 

@@ -20,6 +20,8 @@ typedef struct
   uint32_t n_interleave; /* 0, or a number of heads h dividing n_rows: row i of either half of a head
                             goes to row 2 i (first half) or 2 i + 1 (second) of the head: rotary pairs
                             (i, i + n/2) become neighbours */
+  uint32_t n_turned; /* 0, or the piece is of floats and transposed: @data has so many rows (the tensor's dims[0]) of n_rows
+                        numbers, whose columns are the rows */
   const uint8_t *scales; /* NULL, or MXFP4 as hubs have it: @data holds 16 bytes for each 32 numbers, neighbours in a byte
                             and the first in its low half; this their E8M0 scales */
   uint32_t row_step;     /* with @scales: from row to row of the piece in rows of @data */

@@ -49,10 +49,16 @@ GPT4O = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}
          r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 
 
-def byte_level(pattern=None, digits=False, specials=("<s>", "</s>", "<|im_end|>")):
+# DeepSeek-V3 cuts in three steps.
+DEEPSEEK3 = (r"\p{N}{1,3}", "[一-龥\u3040-ゟ゠-ヿ]+",
+             r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"""
+             r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+
+
+def byte_level(*patterns, digits=False, specials=("<s>", "</s>", "<|im_end|>")):
     t = Tokenizer(models.BPE())
-    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pattern is None)
-    parts = [pre_tokenizers.Split(Regex(pattern), "isolated")] if pattern else []
+    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=not patterns)
+    parts = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in patterns]
     parts += [pre_tokenizers.Digits(individual_digits=True)] if digits else []
     t.pre_tokenizer = pre_tokenizers.Sequence(parts + [level]) if parts else level
     t.decoder = decoders.ByteLevel()
@@ -108,6 +114,7 @@ def unigram():
 TOKENIZERS = {
     "llama-3": lambda: byte_level(LLAMA3), "qwen2": lambda: byte_level(QWEN2),
     "qwen35": lambda: byte_level(QWEN35),
+    "deepseek-v3": lambda: byte_level(*DEEPSEEK3),
     "gpt-4o": lambda: byte_level(GPT4O), "gpt-2": byte_level,
     "smollm": lambda: byte_level(digits=True), "spm": lambda: byte_fallback(True),
     "gemma": lambda: byte_fallback(False), "gemma4": lambda: byte_fallback(False, lines=True), "bert": wordpiece, "xlm-roberta": unigram,
@@ -133,7 +140,7 @@ def randomize(model):
         else:
             p.copy_(noise * 0.1)
     for name, p in model.named_buffers():
-        if name.endswith("expert_bias"):
+        if name.endswith(("expert_bias", "e_score_correction_bias")):
             p.copy_(torch.randn(p.shape, generator=g) * 0.1)
         elif name.endswith("layer_scalar"):
             p.copy_(torch.randn(p.shape, generator=g) * 0.2 + 1)
@@ -317,6 +324,19 @@ def main():
       n_routed_experts=4, n_shared_experts=1, num_experts_per_tok=2, moe_intermediate_size=16,
       routed_scaling_factor=1.5, rope_parameters=dict(rope_type="default", rope_theta=10000.0,
                                                       partial_rotary_factor=0.5))
+    # Widths that hold whole blocks of quantized weights. Norms of low ranks have an epsilon of 1e-6 in transformers,
+    # whatever the configuration says.
+    latent = dict(num_key_value_heads=4, num_hidden_layers=3, pad_token_id=0, kv_lora_rank=64, qk_nope_head_dim=32,
+                  qk_rope_head_dim=8, v_head_dim=32, num_experts_per_tok=2, moe_intermediate_size=32, rms_norm_eps=1e-6)
+    d("deepseek-v2", DeepseekV2Config, DeepseekV2ForCausalLM, "deepseek-v3", q_lora_rank=None, first_k_dense_replace=1,
+      n_routed_experts=4, n_shared_experts=2, topk_method="greedy", n_group=1, topk_group=1, routed_scaling_factor=1.0,
+      rope_parameters=dict(rope_type="default", rope_theta=10000.0), **latent)
+    d("deepseek-v3", DeepseekV3Config, DeepseekV3ForCausalLM, "deepseek-v3", LONG, q_lora_rank=32, first_k_dense_replace=1,
+      n_routed_experts=8, n_shared_experts=1, n_group=4, topk_group=2, rope_parameters=dict(
+          rope_type="yarn", rope_theta=10000.0, factor=8.0, beta_fast=32.0, beta_slow=1.0, mscale=1.0,
+          mscale_all_dim=1.0, original_max_position_embeddings=256), **latent)
+    d("glm4-moe-lite", Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, "llama-3", q_lora_rank=32, n_routed_experts=4, n_shared_experts=1,
+      routed_scaling_factor=1.8, **latent)
     d("smollm3", SmolLM3Config, SmolLM3ForCausalLM, "llama-3", num_hidden_layers=4, pad_token_id=0)
     d("phi3", Phi3Config, Phi3ForCausalLM, "spm", LONG, pad_token_id=0, sliding_window=None,
       original_max_position_embeddings=256, rope_parameters=longrope)

@@ -179,6 +179,7 @@ compare (const char *model, const char *name, gboolean exact)
   if (exact)
     return sqrt (error / energy);
   return strstr (name, "moe") != NULL || strstr (name, "mixtral") || strstr (name, "qwen35") || strstr (name, "qwen3next") || strstr (name, "gpt-oss")
+                 || strstr (name, "deepseek")
              ? rows[n / 2] : rows[n - 1];
 }
 
@@ -227,8 +228,10 @@ test_decoder (gconstpointer data)
   model = convert (folder, "Q8_0");
   error = compare (model, name, FALSE);
   g_test_message ("%s: relative error %.3f as Q8_0", name, error);
-  /* Random delta rules magnify rounding: llama.cpp is 0.09 and 0.29 away on the same two files. */
-  g_assert_cmpfloat (error, <=, strstr (name, "qwen3next") || strstr (name, "qwen35") ? 0.35 : 0.15);
+  /* Random delta rules magnify rounding: llama.cpp is 0.09 and 0.29 away on the same two files. Random routers of eight
+   * experts in groups choose others by the weights' rounding alone: 0.09 to 0.9 a row with --exact. */
+  gboolean wide = strstr (name, "qwen3next") || strstr (name, "qwen35") || strstr (name, "deepseek-v3");
+  g_assert_cmpfloat (error, <=, wide ? 0.35 : 0.15);
   g_unlink (model);
   remove_folder (folder);
 }
@@ -282,6 +285,7 @@ typedef struct
 {
   const char *name, *file, *from, *to; /* replaced in that file; to = NULL: the file goes */
   const char *words;                   /* what the message must say */
+  const char *folder;                  /* NULL: llama */
 } Refusal;
 
 static const Refusal refusals[] = {
@@ -306,13 +310,22 @@ static const Refusal refusals[] = {
   { "unknown-cut", "tokenizer.json", "\\\\p{N}{1,3}", "\\\\p{N}{1,4}", "cuts text" },
   { "unknown-tokenizer", "tokenizer.json", "\"type\":\"BPE\"", "\"type\":\"XPE\"", "XPE" },
   { "tokenizer-id", "tokenizer.json", "\"!\":0", "\"!\":40000", "40000" },
+  { "sparse-attention", "config.json", "DeepseekV3ForCausalLM", "DeepseekV32ForCausalLM", "DeepseekV32ForCausalLM",
+    "deepseek-v3" },
+  { "latent-magnitude", "config.json", "\"mscale\": 1.0", "\"mscale\": 0.7", "mscale of 0.7", "deepseek-v3" },
+  { "latent-halves", "config.json", "\"rope_interleave\": true", "\"rope_interleave\": false", "halves", "deepseek-v3" },
+  { "latent-heads", "config.json", "\"v_head_dim\": 32", "\"v_head_dim\": 31", "31 of values", "deepseek-v3" },
+  { "latent-scores", "config.json", "\"architectures\"", "\"scoring_func\": \"softmin\", \"architectures\"", "softmin",
+    "glm4-moe-lite" },
+  { "latent-layers", "config.json", "\"dense\",\n    \"sparse\"", "\"sparse\",\n    \"dense\"", "a dense layer",
+    "glm4-moe-lite" },
 };
 
 static void
 test_refusal (gconstpointer data)
 {
   const Refusal *r = data;
-  g_autofree char *folder = make_folder ("llama"), *out = g_strconcat (folder, ".gguf", NULL);
+  g_autofree char *folder = make_folder (r->folder ? r->folder : "llama"), *out = g_strconcat (folder, ".gguf", NULL);
   g_autofree char *path = g_build_filename (folder, r->file, NULL), *messages = NULL;
   if (r->to)
     {
@@ -342,6 +355,7 @@ main (int argc, char **argv)
     "llama",    "llama-yarn", "llama-bias", "mistral", "mixtral", "qwen2", "qwen3",
     "qwen2moe", "qwen3moe",   "gemma2",     "gemma3",  "gemma4", "gemma4-moe", "glm4",    "glm",   "phi3",  "qwen35",
     "qwen35moe", "qwen3next", "glm4moe",   "lfm2",   "gpt-oss", "lfm2moe",
+    "deepseek-v2", "deepseek-v3", "glm4-moe-lite",
   };
   static const char *const encoders[] = { "bert", "xlm-roberta", "nomic-bert", "gemma-embedding" };
   g_test_init (&argc, &argv, NULL);
