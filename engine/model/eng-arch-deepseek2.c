@@ -168,13 +168,7 @@ eng_arch_compile_deepseek2 (EngBuilder *b)
       eng_build_norm (b, i, ENG_NORM_RMS, l->residual, l->normed, "attn_norm");
       build_latent_attention (b, i, &a);
       eng_build_norm (b, i, ENG_NORM_RMS, l->residual, l->normed, "ffn_norm");
-      if (i >= n_dense)
-        {
-          eng_build_experts (b, i, &experts, l->normed);
-          continue;
-        }
-      eng_build_gate_up (b, i, ENG_ACT_SILU, l->normed, false);
-      eng_build_product (b, i, "ffn_down", l->inner, h->n_ff, l->residual, h->n_embd, true);
+      eng_build_feed_forward (b, i, i >= n_dense ? &experts : NULL, l->normed);
     }
   eng_build_output (b, ENG_NORM_RMS, 1.0f, 0.0f);
 }

@@ -52,13 +52,7 @@ eng_arch_compile_glm4moe (EngBuilder *b)
       eng_build_product (b, i, "attn_output", l->attended, h->n_head * h->v_width, l->residual,
                          h->n_embd, true);
       eng_build_norm (b, i, ENG_NORM_RMS, l->residual, l->normed, "post_attention_norm");
-      if (i >= n_dense)
-        {
-          eng_build_experts (b, i, &experts, l->normed);
-          continue;
-        }
-      eng_build_gate_up (b, i, ENG_ACT_SILU, l->normed, false);
-      eng_build_product (b, i, "ffn_down", l->inner, h->n_ff, l->residual, h->n_embd, true);
+      eng_build_feed_forward (b, i, i >= n_dense ? &experts : NULL, l->normed);
     }
   eng_build_output (b, ENG_NORM_RMS, 1.0f, 0.0f);
 }

@@ -237,6 +237,20 @@ eng_build_experts (EngBuilder *b, uint32_t layer, const EngExpertOptions *o, Eng
 }
 
 void
+eng_build_feed_forward (EngBuilder *b, uint32_t layer, const EngExpertOptions *experts, EngBufferId src)
+{
+  const EngHparams *h = &b->h;
+  const EngLayerBuffers *l = &b->buffers_of_layer;
+  if (experts != NULL)
+    {
+      eng_build_experts (b, layer, experts, src);
+      return;
+    }
+  eng_build_gate_up (b, layer, ENG_ACT_SILU, src, false);
+  eng_build_product (b, layer, "ffn_down", l->inner, h->n_ff, l->residual, h->n_embd, true);
+}
+
+void
 eng_build_output (EngBuilder *b, EngNormKind norm, float scale, float soft_cap)
 {
   eng_build_output_behind (b, "output_norm", norm, scale, soft_cap);

@@ -225,6 +225,9 @@ typedef struct
 void eng_build_experts (EngBuilder *b, uint32_t layer, const EngExpertOptions *options,
                         EngBufferId src);
 
+/* residual += experts of src, or where @experts is NULL the dense block: ffn_down (silu (ffn_gate) * ffn_up). */
+void eng_build_feed_forward (EngBuilder *b, uint32_t layer, const EngExpertOptions *experts, EngBufferId src);
+
 /* A decoder whose layers are: residual += attention (norm (residual)); residual += feed-forward or
  * experts (norm (residual)), with RMS norms. Everything from the embedding to the logits. */
 typedef struct

@@ -132,13 +132,7 @@ eng_build_delta_decoder (EngBuilder *b, bool grouped)
       else
         build_delta (b, i, &d);
       eng_build_norm (b, i, ENG_NORM_RMS, l->residual, l->normed, "post_attention_norm");
-      if (h->n_expert)
-        {
-          eng_build_experts (b, i, &experts, l->normed);
-          continue;
-        }
-      eng_build_gate_up (b, i, ENG_ACT_SILU, l->normed, false);
-      eng_build_product (b, i, "ffn_down", l->inner, h->n_ff, l->residual, h->n_embd, true);
+      eng_build_feed_forward (b, i, h->n_expert ? &experts : NULL, l->normed);
     }
   eng_build_output (b, ENG_NORM_RMS, 1.0f, 0.0f);
 }
