@@ -35,6 +35,32 @@ def read(*path):
         return file.read()
 
 
+def repeat_layers(folder, n_layers):
+    """The model with its last layer once more until there are so many."""
+    path = os.path.join(folder, "model.safetensors")
+    with open(path, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        body = file.read()
+    header.pop("__metadata__", None)
+    last = max(int(name.split(".")[2]) for name in header if name.startswith("model.layers."))
+    mark = "model.layers.%d." % last
+    for i in range(last + 1, n_layers):
+        header.update({name.replace(mark, "model.layers.%d." % i): dict(t) for name, t in list(header.items())
+                       if name.startswith(mark)})
+    parts, at = [], 0
+    for t in header.values():
+        first, end = t["data_offsets"]
+        parts.append(body[first:end])
+        t["data_offsets"] = [at, at + end - first]
+        at += end - first
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text + b"".join(parts))
+    config = {**json.loads(open(os.path.join(folder, "config.json"), encoding="utf-8").read()), "num_hidden_layers": n_layers}
+    with open(os.path.join(folder, "config.json"), "w", encoding="utf-8") as file:
+        json.dump(config, file)
+
+
 def make_folder(name, scratch):
     # Not by the architecture's name: llama.cpp expects Phi 3's own tokens in a vocabulary so called.
     folder = os.path.join(scratch, "hub")
@@ -48,6 +74,8 @@ def make_folder(name, scratch):
                   "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}}
         with open(path, "w", encoding="utf-8") as file:
             json.dump(config, file)
+    if name == "deepseek-v2":  # llama.cpp knows a model without low-rank queries by its 27 layers
+        repeat_layers(folder, 27)
     return folder
 
 
