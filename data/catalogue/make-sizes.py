@@ -19,7 +19,11 @@ import tempfile
 TYPES = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "F16")
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-# layers, width, heads, KV heads, width of a head, inner width, vocabulary; then what else there is.
+# layers, width, heads, KV heads, width of a head, inner width (of an expert), vocabulary; then what else there is:
+# experts=N, common (one more of their width), dense=LAYERS:INNER before those with experts; gate (queries with a gate);
+# delta=KEYS:VALUES:WIDTH (heads of a delta rule in three layers of four); attention=LAYER:… (the others have a convolution);
+# latent=QUERIES:LATENT:RoPE:PLAIN:VALUES (multi-head latent attention). Gemma 4: every so-manieth layer has heads of another
+# width (global), the last shared ones no keys and maybe wider blocks (wide); part: numbers of a second embedding a layer.
 SHAPES = {
     "Qwen3 0.6B": (28, 1024, 16, 8, 128, 3072, 151936, "tied"),
     "Qwen3 1.7B": (28, 2048, 16, 8, 128, 6144, 151936, "tied"),
@@ -50,6 +54,13 @@ SHAPES = {
     "Gemma 2 2B": (26, 2304, 8, 4, 256, 9216, 256000, "tied"),
     "Mistral 7B Instruct v0.3": (32, 4096, 32, 8, 128, 14336, 32768, ""),
     "Mistral Nemo 12B Instruct": (40, 5120, 32, 8, 128, 14336, 131072, ""),
+    "GLM-4.7-Flash": (47, 2048, 20, 1, 256, 1536, 154880, "experts=64 common dense=1:10240 latent=768:512:64:192:256"),
+    "Qwen3.5 4B": (32, 2560, 16, 4, 256, 9216, 248320, "tied gate delta=16:32:128"),
+    "Qwen3.5 9B": (32, 4096, 16, 4, 256, 12288, 248320, "gate delta=16:32:128"),
+    "Qwen3.5 35B-A3B": (40, 2048, 16, 2, 256, 512, 248320, "gate delta=16:32:128 experts=256 common"),
+    "LFM2 350M": (16, 1024, 16, 8, 64, 4608, 65536, "tied attention=2:5:8:10:12:14"),
+    "LFM2 1.2B": (16, 2048, 32, 8, 64, 8192, 65536, "tied attention=2:5:8:10:12:14"),
+    "LFM2 8B-A1B": (24, 2048, 32, 8, 64, 1792, 65536, "tied attention=2:6:10:14:18:21 experts=32 dense=2:7168"),
     "Phi-3.5 mini Instruct": (32, 3072, 32, 32, 96, 8192, 32064, "qkv updown"),
     "Phi-4 mini Instruct": (32, 3072, 24, 8, 128, 8192, 200064, "qkv updown tied"),
     "SmolLM2 135M Instruct": (30, 576, 9, 3, 64, 1536, 49152, "tied"),
@@ -63,44 +74,69 @@ SHAPES = {
 }
 
 
+def split(shape):
+    """Its numbers, and what else there is by name."""
+    return shape[:7], dict((word.split("=") + ["1"])[:2] for word in shape[7].split())
+
+
+def mix_rows(i, shape, more):
+    """What stands for attention in layer @i: names and dimensions."""
+    layers, width, heads, heads_kv, head, _, _ = shape
+    if "latent" in more:
+        low, latent, rope, plain, value = map(int, more["latent"].split(":"))
+        return (("attn_q_a", (width, low)), ("attn_q_b", (low, heads * (plain + rope))),
+                ("attn_kv_a_mqa", (width, latent + rope)), ("attn_k_b", (plain, latent, heads)),
+                ("attn_v_b", (latent, value, heads)), ("attn_output", (heads * value, width)))
+    if "delta" in more and i % 4 != 3:
+        keys, values, wide = map(int, more["delta"].split(":"))
+        return (("attn_qkv", (width, (2 * keys + values) * wide)), ("attn_gate", (width, values * wide)),
+                ("ssm_alpha", (width, values)), ("ssm_beta", (width, values)), ("ssm_out", (values * wide, width)))
+    if "attention" in more and str(i) not in more["attention"].split(":"):
+        return ("shortconv.in_proj", (width, 3 * width)), ("shortconv.out_proj", (width, width))
+    every = int(more.get("every", 0))
+    head = int(more["global"]) if every and (i + 1) % every == 0 else head
+    out = ("attn_output", (heads * head, width))
+    if "qkv" in more:
+        return ("attn_qkv", (width, (heads + 2 * heads_kv) * head)), out
+    queries = heads * (2 if "gate" in more else 1)
+    parts = (("q", queries), ("k", heads_kv), ("v", heads_kv))[:1 if i >= layers - int(more.get("shared", 0)) else 3]
+    return *(("attn_" + name, (width, n * head)) for name, n in parts), out
+
+
 def tensors(shape):
     """Matrices alone: what else there is, norms and biases, is less than a thousandth."""
-    layers, width, heads, heads_kv, head, inner, vocabulary, more = shape
-    more = dict((word.split("=") + ["1"])[:2] for word in more.split())
+    shape, more = split(shape)
+    layers, width, _, _, _, inner, vocabulary = shape
     yield "token_embd.weight", (width, vocabulary)
     if "tied" not in more:
         yield "output.weight", (width, vocabulary)
     if "positions" in more:
         yield "position_embd.weight", (width, int(more["positions"]))
-    experts = int(more.get("experts", 0))
-    # Gemma 4: every so-manieth layer has other heads, the last ones no keys and maybe wider blocks; a second embedding.
-    part, shared, every = (int(more.get(name, 0)) for name in ("part", "shared", "every"))
-    narrow_head, narrow = head, inner
+    part, keyless = int(more.get("part", 0)), int(more.get("shared", 0))
     if part:
         yield "per_layer_token_embd.weight", (part * layers, vocabulary)
         yield "per_layer_model_proj.weight", (width, part * layers)
+    n_dense, dense = map(int, more.get("dense", "0:0").split(":"))
     for i in range(layers):
-        head = int(more["global"]) if every and (i + 1) % every == 0 else narrow_head
-        inner = 2 * narrow if "wide" in more and i >= layers - shared else narrow
         if part:
             yield "blk.%d.inp_gate.weight" % i, (width, part)
             yield "blk.%d.proj.weight" % i, (part, width)
-        if "qkv" in more:
-            yield "blk.%d.attn_qkv.weight" % i, (width, (heads + 2 * heads_kv) * head)
-        else:
-            for name, n in (("q", heads), ("k", heads_kv), ("v", heads_kv))[:1 if i >= layers - shared else 3]:
-                yield "blk.%d.attn_%s.weight" % (i, name), (width, n * head)
-        yield "blk.%d.attn_output.weight" % i, (heads * head, width)
-        last = (experts,) if experts else ()
-        suffix = "_exps" if experts else ""
+        for name, dims in mix_rows(i, shape, more):
+            yield "blk.%d.%s.weight" % (i, name), dims
+        experts = int(more.get("experts", 0)) if i >= n_dense else 0
+        wide = dense if i < n_dense else 2 * inner if "wide" in more and i >= layers - keyless else inner
+        last, suffix = ((experts,), "_exps") if experts else ((), "")
         if "updown" in more:
-            yield "blk.%d.ffn_up.weight" % i, (width, 2 * inner)
+            yield "blk.%d.ffn_up.weight" % i, (width, 2 * wide)
         elif "plain" in more:
-            yield "blk.%d.ffn_up.weight" % i, (width, inner)
+            yield "blk.%d.ffn_up.weight" % i, (width, wide)
         else:
             for name in ("gate", "up"):
-                yield "blk.%d.ffn_%s%s.weight" % (i, name, suffix), (width, inner, *last)
-        yield "blk.%d.ffn_down%s.weight" % (i, suffix), (inner, width, *last)
+                yield "blk.%d.ffn_%s%s.weight" % (i, name, suffix), (width, wide, *last)
+        yield "blk.%d.ffn_down%s.weight" % (i, suffix), (wide, width, *last)
+        if experts and "common" in more:
+            for name, dims in (("gate", (width, wide)), ("up", (width, wide)), ("down", (wide, width))):
+                yield "blk.%d.ffn_%s_shexp.weight" % (i, name), dims
 
 
 def text(value):
@@ -109,10 +145,10 @@ def text(value):
 
 def write_header(path, architecture, shape):
     """A GGUF file without content; how many elements it has."""
-    layers, _, heads, heads_kv = shape[:4]
+    (layers, _, heads, heads_kv, *_), more = split(shape)
     numbers = {"block_count": layers, "attention.head_count": heads, "attention.head_count_kv": heads_kv}
-    if "experts" in shape[7]:
-        numbers["expert_count"] = int(shape[7].split("=")[1])
+    if "experts" in more:
+        numbers["expert_count"] = int(more["experts"])
     listed = list(tensors(shape))
     head = b"GGUF" + struct.pack("<IQQ", 3, len(listed), 1 + len(numbers))
     head += text("general.architecture") + struct.pack("<I", 8) + text(architecture)
