@@ -5,13 +5,12 @@ after the next start. What the small model makes of the passages does not matter
     test-documents.py PROGRAM DRAG_SOURCE      (inside gui-env)
 """
 import os
-import subprocess
 import sys
 import tempfile
-import time
 
 import atspi
 from conversation import STARTER, answers
+from dragging import drop
 from tap import Tap
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "reader"))
@@ -25,7 +24,6 @@ height=620
 """
 RENT = "The rent of the harbour flat is due on the third day of each month."
 NOTES = 30  # documents in the folder
-TRIES = 3  # of the drag: a pointer that jumps can lose it
 
 
 def make_pdf(path):
@@ -56,48 +54,6 @@ def start(program, home, *files):
             out.write(SETTINGS)
     return atspi.Program([program, *files], {"XDG_DATA_HOME": home + "/data", "XDG_CONFIG_HOME": home + "/config",
                                      "G_DEBUG": "fatal-criticals"}, log=home + "/log")
-
-
-def geometry(window):
-    lines = atspi.xdotool("getwindowgeometry", "--shell", window).splitlines()
-    return {key: int(value) for key, value in (line.split("=") for line in lines if "=" in line)}
-
-
-def drag(source_pid, target_pid):
-    """One drag from the middle of a window to the middle of another, as slowly as a hand."""
-    source, target = atspi.window_of(source_pid), atspi.window_of(target_pid)
-    atspi.xdotool("windowmove", target, "360", "80")
-    atspi.xdotool("windowmove", source, "20", "20")
-    time.sleep(0.3)
-    atspi.xdotool("windowraise", source)
-    time.sleep(0.2)
-    a, b = geometry(source), geometry(target)
-    x, y = a["X"] + a["WIDTH"] // 2, a["Y"] + a["HEIGHT"] // 2
-    to_x, to_y = b["X"] + b["WIDTH"] // 2, b["Y"] + b["HEIGHT"] // 2
-    atspi.xdotool("mousemove", str(x), str(y))
-    time.sleep(0.2)
-    atspi.xdotool("mousedown", "1")
-    time.sleep(0.2)
-    for i in range(1, 31):
-        atspi.xdotool("mousemove", str(x + (to_x - x) * i // 30), str(y + (to_y - y) * i // 30))
-        time.sleep(0.02)
-    atspi.xdotool("mousemove_relative", "--", "3", "3")
-    time.sleep(0.3)
-    atspi.xdotool("mouseup", "1")
-
-
-def drop_file(app, drag_source, path):
-    with subprocess.Popen([drag_source, path]) as source:
-        try:
-            for i in range(TRIES):
-                drag(source.pid, app.pid)
-                try:
-                    return atspi.find(app.root, name=lambda n: n.startswith(os.path.basename(path) + ","), timeout=5)
-                except atspi.Timeout:
-                    if i == TRIES - 1:
-                        raise
-        finally:
-            source.kill()
 
 
 def ask(app, question):
@@ -167,7 +123,7 @@ def main():
         make_pdf(lease)
         with start(program, home) as app:
             with tap.case("a file dropped on the window is a document of the conversation"):
-                drop_file(app, drag_source, lease)
+                drop(app, drag_source, lease, lambda n: n.startswith("lease.pdf,"))
                 atspi.find(app.root, name="lease.pdf, 40 pages", timeout=30)
             with tap.case("a question is answered with what was read shown under it"):
                 wait_answer(app, ask(app, "When is the rent of the harbour flat due?"))

@@ -484,6 +484,7 @@ ing_chat_view_set_conversation (IngChatView *self, IngConversation *conversation
   self->loading = g_cancellable_new ();
   ing_conversation_load_async (conversation, self->loading, loaded_cb, g_object_ref (self));
   ing_document_bar_set_conversation (self->document_bar, self->workspace, conversation);
+  ing_composer_set_conversation (self->composer, self->workspace, conversation);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_CONVERSATION]);
 }
 

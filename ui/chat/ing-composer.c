@@ -2,6 +2,7 @@
 /* Invariant: the button is one widget that stays in its place; while `busy` it stops, else it sends. */
 #include "ing-composer.h"
 
+#include "ing-collection-button.h"
 #include "ing-numbers.h"
 
 #include <glib/gi18n-lib.h>
@@ -27,6 +28,7 @@ struct _IngComposer
   char *text; /* of the buffer; NULL = to be read */
   gboolean busy;
   gint64 busy_since_us;
+  IngCollectionButton *collection_button;
 };
 
 enum
@@ -249,6 +251,7 @@ ing_composer_class_init (IngComposerClass *klass)
                       G_TYPE_NONE, 0);
 
   gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
+  g_type_ensure (ING_TYPE_COLLECTION_BUTTON);
   gtk_widget_class_set_template_from_resource (
       widget_class, "/io/github/inglenook_app/Inglenook/chat/ing-composer.ui");
   gtk_widget_class_bind_template_child (widget_class, IngComposer, box);
@@ -259,6 +262,7 @@ ing_composer_class_init (IngComposerClass *klass)
   gtk_widget_class_bind_template_child (widget_class, IngComposer, placeholder_label);
   gtk_widget_class_bind_template_child (widget_class, IngComposer, button);
   gtk_widget_class_bind_template_child (widget_class, IngComposer, tokens_label);
+  gtk_widget_class_bind_template_child (widget_class, IngComposer, collection_button);
   gtk_widget_class_bind_template_callback (widget_class, button_cb);
   gtk_widget_class_bind_template_callback (widget_class, cancel_edit_cb);
 }
@@ -333,6 +337,13 @@ ing_composer_set_placeholder (IngComposer *self, const char *placeholder)
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->view), GTK_ACCESSIBLE_PROPERTY_PLACEHOLDER,
                                   placeholder, -1);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_PLACEHOLDER]);
+}
+
+void
+ing_composer_set_conversation (IngComposer *self, IngWorkspace *workspace, IngConversation *conversation)
+{
+  g_return_if_fail (ING_IS_COMPOSER (self));
+  ing_collection_button_set_conversation (self->collection_button, workspace, conversation);
 }
 
 void

@@ -9,6 +9,8 @@
  * Properties: "text", "busy" (the button stops), "placeholder". Main thread only. */
 #pragma once
 
+#include "ing-app.h"
+
 #include <gtk/gtk.h>
 
 G_BEGIN_DECLS
@@ -21,6 +23,9 @@ const char *ing_composer_get_text (IngComposer *self);
 void ing_composer_set_text (IngComposer *self, const char *text);
 void ing_composer_set_busy (IngComposer *self, gboolean busy);
 void ing_composer_set_placeholder (IngComposer *self, const char *placeholder);
+
+/* Whose collections the menu beside the field is about; both NULL = nobody's. */
+void ing_composer_set_conversation (IngComposer *self, IngWorkspace *workspace, IngConversation *conversation);
 
 /* "1,240 of 8,192 tokens" below the field from half of @context on, as a warning from nine tenths.
  * @context 0 hides it. */

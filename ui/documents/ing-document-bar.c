@@ -2,6 +2,7 @@
 /* Invariant: `pending` is the question looked for, or the one that nothing was found for; NULL without either. */
 #include "ing-document-bar.h"
 
+#include "ing-collection-chip.h"
 #include "ing-document-chip.h"
 #include "ing-document-sum.h"
 #include "ing-numbers.h"
@@ -61,15 +62,36 @@ get_collections (IngDocumentBar *self)
 /* With more documents than this they are summed up; the first of them keep their chips. */
 #define MAX_CHIPS 12u
 
+static guint
+show_collections (IngDocumentBar *self)
+{
+  GListModel *all = self->conversation != NULL ? G_LIST_MODEL (get_collections (self)) : NULL;
+  gint64 id = self->conversation != NULL ? ing_conversation_get_id (self->conversation) : 0;
+  guint n = 0;
+
+  for (guint i = 0; all != NULL && i < g_list_model_get_n_items (all); i++)
+    {
+      g_autoptr (IngCollection) collection = g_list_model_get_item (all, i);
+
+      if (!ing_collections_get_asked (get_collections (self), id, collection))
+        continue;
+      gtk_box_append (self->chips, ing_collection_chip_new (get_collections (self), id, collection));
+      n++;
+    }
+  return n;
+}
+
 static void
 show_chips (IngDocumentBar *self)
 {
+  guint n_collections;
   guint n = self->documents != NULL ? g_list_model_get_n_items (self->documents) : 0;
   GtkWidget *child;
 
   g_clear_handle_id (&self->chips_id, g_source_remove);
   while ((child = gtk_widget_get_first_child (GTK_WIDGET (self->chips))) != NULL)
     gtk_box_remove (self->chips, child);
+  n_collections = show_collections (self);
   if (n > MAX_CHIPS)
     gtk_box_append (self->chips, ing_document_sum_new (get_library (self), ing_conversation_get_id (self->conversation),
                                                        self->documents));
@@ -80,7 +102,7 @@ show_chips (IngDocumentBar *self)
       gtk_box_append (self->chips, ing_document_chip_new (get_library (self),
                                                           ing_conversation_get_id (self->conversation), document));
     }
-  gtk_widget_set_visible (self->scroller, n > 0);
+  gtk_widget_set_visible (self->scroller, n + n_collections > 0);
 }
 
 static gboolean
@@ -99,6 +121,13 @@ documents_changed_cb (IngDocumentBar *self)
 {
   if (self->chips_id == 0)
     self->chips_id = g_idle_add (chips_cb, self);
+}
+
+static void
+collections_changed_cb (IngCollections *collections, gint64 owner, IngDocumentBar *self)
+{
+  if (self->conversation != NULL && owner == ing_conversation_get_id (self->conversation))
+    documents_changed_cb (self);
 }
 
 static void
@@ -428,6 +457,8 @@ ing_document_bar_set_conversation (IngDocumentBar *self, IngWorkspace *workspace
   if (self->asked != NULL)
     g_signal_handlers_disconnect_by_data (self->asked, self);
   g_clear_object (&self->asked);
+  if (self->workspace != NULL)
+    g_signal_handlers_disconnect_by_data (get_collections (self), self);
   g_set_object (&self->workspace, workspace);
   g_set_object (&self->conversation, conversation);
   ing_document_bar_stop (self);
@@ -437,6 +468,7 @@ ing_document_bar_set_conversation (IngDocumentBar *self, IngWorkspace *workspace
       g_signal_connect_swapped (self->documents, "items-changed", G_CALLBACK (documents_changed_cb), self);
       self->asked = ing_document_library_dup_asked (get_library (self), ing_conversation_get_id (conversation));
       g_signal_connect_swapped (self->asked, "items-changed", G_CALLBACK (asked_changed_cb), self);
+      g_signal_connect (get_collections (self), "changed", G_CALLBACK (collections_changed_cb), self);
     }
   show_chips (self);
 }
@@ -466,6 +498,8 @@ ing_document_bar_dispose (GObject *object)
     g_signal_handlers_disconnect_by_data (self->asked, self);
   g_clear_object (&self->asked);
   g_clear_object (&self->conversation);
+  if (self->workspace != NULL)
+    g_signal_handlers_disconnect_by_data (get_collections (self), self);
   g_clear_object (&self->workspace);
   g_clear_pointer (&self->pending, g_free);
   g_clear_pointer (&self->found, ing_found_free);

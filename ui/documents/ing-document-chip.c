@@ -198,6 +198,12 @@ ing_document_chip_init (IngDocumentChip *self)
   g_signal_connect_swapped (button, "clicked", G_CALLBACK (remove_cb), self);
 }
 
+char *
+ing_document_chip_dup_state (IngDocument *document)
+{
+  return dup_state (document);
+}
+
 GtkWidget *
 ing_document_chip_new (IngDocumentLibrary *library, gint64 owner, IngDocument *document)
 {

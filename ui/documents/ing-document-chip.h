@@ -19,4 +19,7 @@ GtkWidget *ing_document_chip_new (IngDocumentLibrary *library, gint64 owner, Ing
 GtkLabel *ing_document_chip_append_state (GtkBox *box);
 GtkWidget *ing_document_chip_append_button (GtkBox *box, const char *icon, const char *label);
 
+/* "waits", "reading 40 %", "12 pages"; "" when there is nothing to say. Caller frees. */
+char *ing_document_chip_dup_state (IngDocument *document);
+
 G_END_DECLS

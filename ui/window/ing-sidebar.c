@@ -3,6 +3,7 @@
  * for the newest conversations; more when the end of the list is reached. */
 #include "ing-sidebar.h"
 
+#include "ing-collection-list.h"
 #include "ing-conversation-item.h"
 
 #include <adwaita.h>
@@ -21,6 +22,7 @@ struct _IngSidebar
   GtkScrolledWindow *list_scroller;
   GtkListBox *list_box;
   GtkListBox *hit_box;
+  IngCollectionList *collection_list;
 
   IngConversationList *conversations;
   GtkSliceListModel *slice;
@@ -313,6 +315,7 @@ ing_sidebar_class_init (IngSidebarClass *klass)
   hit_signal = g_signal_new ("hit", ING_TYPE_SIDEBAR, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                              G_TYPE_NONE, 3, ING_TYPE_CONVERSATION, G_TYPE_INT64, G_TYPE_STRING);
 
+  g_type_ensure (ING_TYPE_COLLECTION_LIST);
   gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
   gtk_widget_class_set_template_from_resource (
       widget_class, "/io/github/inglenook_app/Inglenook/window/ing-sidebar.ui");
@@ -323,6 +326,7 @@ ing_sidebar_class_init (IngSidebarClass *klass)
   gtk_widget_class_bind_template_child (widget_class, IngSidebar, list_scroller);
   gtk_widget_class_bind_template_child (widget_class, IngSidebar, list_box);
   gtk_widget_class_bind_template_child (widget_class, IngSidebar, hit_box);
+  gtk_widget_class_bind_template_child (widget_class, IngSidebar, collection_list);
   gtk_widget_class_bind_template_callback (widget_class, search_changed_cb);
   gtk_widget_class_bind_template_callback (widget_class, stop_search_cb);
   gtk_widget_class_bind_template_callback (widget_class, search_activate_cb);
@@ -348,6 +352,13 @@ ing_sidebar_set_conversations (IngSidebar *self, IngConversationList *conversati
   gtk_list_box_bind_model (self->list_box, G_LIST_MODEL (self->slice), create_row_cb, NULL, NULL);
   g_signal_connect_swapped (self->slice, "items-changed", G_CALLBACK (items_changed_cb), self);
   update_page (self);
+}
+
+void
+ing_sidebar_set_documents (IngSidebar *self, IngDocumentLibrary *library)
+{
+  g_return_if_fail (ING_IS_SIDEBAR (self));
+  ing_collection_list_set_library (self->collection_list, library);
 }
 
 void

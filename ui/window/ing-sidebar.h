@@ -19,6 +19,8 @@ G_DECLARE_FINAL_TYPE (IngSidebar, ing_sidebar, ING, SIDEBAR, GtkWidget)
 void ing_sidebar_set_conversations (IngSidebar *self, IngConversationList *conversations);
 
 /* Mark @conversation (NULL: none) as the one shown; no signal. */
+/* Whose collections stand below; once. */
+void ing_sidebar_set_documents (IngSidebar *self, IngDocumentLibrary *library);
 void ing_sidebar_set_current (IngSidebar *self, IngConversation *conversation);
 
 void ing_sidebar_focus_search (IngSidebar *self);

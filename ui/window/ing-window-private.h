@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Insides of the window, shared by its files: panes, conversations, life (ing-window.c); models, storage and what is wrong
- * with them (-models.c). Main thread only. */
+ * with them (-models.c); the page of documents (-documents.c). Main thread only. */
 #pragma once
 
 #include "ing-chat-view.h"
+#include "ing-collections-page.h"
 #include "ing-model-menu.h"
 #include "ing-models-page.h"
 #include "ing-problem-box.h"
@@ -30,8 +31,9 @@ struct _IngWindow
   IngProblemBox *storage_problem;
   IngProblemBox *model_problem;
   IngChatView *chat_view;
-  GtkStack *pages; /* "chat", "models" */
+  GtkStack *pages; /* "chat", "models", "documents" */
   IngModelsPage *models_page;
+  IngCollectionsPage *documents_page;
 
   IngWorkspace *workspace;
   IngConversation *deleted; /* the one an undo brings back */
@@ -49,3 +51,6 @@ struct _IngWindow
 void ing_window_update_model_problem (IngWindow *self);
 void ing_window_update_storage_problem (IngWindow *self);
 void ing_window_install_model_actions (GtkWidgetClass *widget_class);
+void ing_window_install_document_actions (GtkWidgetClass *widget_class);
+/* Dropped on the page of documents? FALSE: the conversation is shown. */
+gboolean ing_window_drop_on_page (IngWindow *self, const char *const *paths);

@@ -436,7 +436,9 @@ escape_cb (GtkWidget *widget, const char *name, GVariant *parameter)
 
   if (g_strcmp0 (gtk_stack_get_visible_child_name (self->pages), "chat") != 0)
     {
-      if (!ing_models_page_go_back (self->models_page))
+      gboolean models = g_str_equal (gtk_stack_get_visible_child_name (self->pages), "models");
+
+      if (!(models ? ing_models_page_go_back (self->models_page) : ing_collections_page_go_back (self->documents_page)))
         close_page_cb (self);
       return;
     }
@@ -599,6 +601,7 @@ install_actions (GtkWidgetClass *widget_class)
     gtk_widget_class_install_action (widget_class, actions[i].name, actions[i].parameter,
                                      actions[i].activate);
   ing_window_install_model_actions (widget_class);
+  ing_window_install_document_actions (widget_class);
   gtk_widget_class_add_binding_action (widget_class, GDK_KEY_Escape, 0, "win.escape", NULL);
 }
 
@@ -613,6 +616,7 @@ ing_window_class_init (IngWindowClass *klass)
   install_actions (widget_class);
 
   g_type_ensure (ING_TYPE_CHAT_VIEW);
+  g_type_ensure (ING_TYPE_COLLECTIONS_PAGE);
   g_type_ensure (ING_TYPE_MODEL_MENU);
   g_type_ensure (ING_TYPE_MODELS_PAGE);
   g_type_ensure (ING_TYPE_PANE);
@@ -638,6 +642,7 @@ ing_window_class_init (IngWindowClass *klass)
   gtk_widget_class_bind_template_child (widget_class, IngWindow, chat_view);
   gtk_widget_class_bind_template_child (widget_class, IngWindow, pages);
   gtk_widget_class_bind_template_child (widget_class, IngWindow, models_page);
+  gtk_widget_class_bind_template_child (widget_class, IngWindow, documents_page);
   gtk_widget_class_bind_template_callback (widget_class, folded_cb);
   gtk_widget_class_bind_template_callback (widget_class, close_page_cb);
   gtk_widget_class_bind_template_callback (widget_class, visible_child_cb);
@@ -650,6 +655,8 @@ drop_documents_cb (GtkWidget *widget, const char *const *paths)
 {
   IngWindow *self = ING_WINDOW (widget);
 
+  if (ing_window_drop_on_page (self, paths))
+    return;
   show_content (self);
   ing_chat_view_add_documents (self->chat_view, paths);
 }
@@ -672,7 +679,9 @@ ing_window_new (GtkApplication *application, IngWorkspace *workspace)
   ing_model_menu_set_workspace (self->model_menu, workspace);
   ing_chat_view_set_workspace (self->chat_view, workspace);
   ing_models_page_set_workspace (self->models_page, workspace, self->toasts);
+  ing_collections_page_set_workspace (self->documents_page, workspace, self->toasts);
   ing_sidebar_set_conversations (self->sidebar, ing_workspace_get_conversations (workspace));
+  ing_sidebar_set_documents (self->sidebar, ing_workspace_get_documents (workspace));
   g_signal_connect_object (ing_workspace_get_generation (workspace), "notify::load-error",
                            G_CALLBACK (ing_window_update_model_problem), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (workspace, "notify::storage-state", G_CALLBACK (ing_window_update_storage_problem), self,
