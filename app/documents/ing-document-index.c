@@ -11,9 +11,12 @@
 #include "ing-folder-look.h"
 #include "ing-folder-scan.h"
 #include "ing-recognizer.h"
+#include "ing-search-windows.h"
 
 #define CHUNKS_AT_ONCE 128
-#define TEXTS_AT_ONCE 16
+/* So many are lost when it is stopped, and made before it stops. */
+#define EMBEDDED_AT_ONCE 16
+#define EMBEDDED_WITH_WINDOWS_AT_ONCE 6
 #define MAX_CHUNKS 400000u
 #define WIDTH_MAX 8192u
 
@@ -195,6 +198,7 @@ typedef struct
   gint64 document;
   GArray *ids;
   GPtrArray *texts;
+  GArray *n_vectors; /* of each chunk: its own and its windows'; 0 = the model cannot read it */
   const float *vectors;
   guint width;
 } Batch;
@@ -203,7 +207,8 @@ static gpointer
 list_func (IngDatabase *db, gpointer data, GError **error)
 {
   Batch *b = data;
-  return ing_document_table_list_unembedded (db, b->document, TEXTS_AT_ONCE, b->ids, b->texts, error) ? b : NULL;
+  guint n = b->embedder->windows ? EMBEDDED_WITH_WINDOWS_AT_ONCE : EMBEDDED_AT_ONCE;
+  return ing_document_table_list_unembedded (db, b->document, n, b->ids, b->texts, error) ? b : NULL;
 }
 
 static gboolean
@@ -221,14 +226,14 @@ store_func (IngDatabase *db, gpointer data, GError **error)
   if (!ing_database_begin (db, error))
     return NULL;
   gboolean ok = TRUE;
-  guint row = 0;
+  gsize row = 0;
   for (guint i = 0; i < b->ids->len && ok; i++)
     {
-      gboolean read = can_read (b->embedder, b->texts->pdata[i]);
-      ok = ing_document_table_set_vector (db, g_array_index (b->ids, gint64, i),
-                                          b->embedder->number, read ? b->vectors + (gsize) row * b->width : &none,
-                                          read ? b->width : 1, error);
-      row += read;
+      guint n = g_array_index (b->n_vectors, guint, i);
+      ok = ing_document_table_set_vectors (db, g_array_index (b->ids, gint64, i), b->embedder->number,
+                                           n > 0 ? b->vectors + row * b->width : &none, MAX (n, 1),
+                                           n > 0 ? b->width : 1, error);
+      row += n;
     }
   return ing_database_end (db, ok, error) ? b : NULL;
 }
@@ -236,10 +241,21 @@ store_func (IngDatabase *db, gpointer data, GError **error)
 static gboolean
 embed_batch (IngIndexWork *work, Batch *b, GError **error)
 {
-  g_autoptr (GPtrArray) readable = g_ptr_array_new ();
+  g_autoptr (GPtrArray) readable = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GArray) n_vectors = g_array_new (FALSE, FALSE, sizeof (guint));
+  b->n_vectors = n_vectors;
   for (guint i = 0; i < b->texts->len; i++)
-    if (can_read (b->embedder, b->texts->pdata[i]))
-      g_ptr_array_add (readable, b->texts->pdata[i]);
+    {
+      guint before = readable->len;
+      if (can_read (b->embedder, b->texts->pdata[i]))
+        {
+          g_ptr_array_add (readable, g_strdup (b->texts->pdata[i]));
+          if (b->embedder->windows)
+            ing_search_cut_windows (b->texts->pdata[i], readable);
+        }
+      guint n = readable->len - before;
+      g_array_append_val (n_vectors, n);
+    }
   g_autoptr (GBytes) bytes = NULL;
   if (readable->len > 0)
     {

@@ -171,30 +171,49 @@ ing_search_make_standalone (const char *query, const char *earlier)
 
 /* ------------------------------------------------------------------ together */
 
-/* @words and @meaning in one, best first. A chunk without a vector counts as an average one. */
+/* How near @hit is to the question, by how many standard deviations a chunk of the collection is nearer than its mean:
+ * half by the whole chunk, half by the window of it that is nearest. A chunk without a vector counts as an average one. */
+static gboolean
+rate_meaning (IngSearchState *state, const IngHit *hit, const IngSpread *spread, gboolean windows, double *rate,
+              GError **error)
+{
+  double cosine;
+  *rate = 0;
+  if (spread->deviation <= 0 || !ing_search_state_get_cosine (state, hit->document, hit->chunk, &cosine))
+    return TRUE;
+  double window = cosine;
+  if (windows && !ing_search_state_find_window (state, hit->chunk, &window, error))
+    return FALSE;
+  *rate = ((cosine + window) / 2 - spread->mean) / spread->deviation;
+  return TRUE;
+}
+
+/* @words and @meaning in one, best first; NULL on error. */
 static GArray *
-fuse (IngSearchState *state, GArray *words, double most, GArray *meaning, const IngSpread *spread)
+fuse (IngSearchState *state, GArray *words, double most, GArray *meaning, const IngSpread *spread, gboolean windows,
+      GError **error)
 {
   g_autoptr (GHashTable) seen = g_hash_table_new (g_int64_hash, g_int64_equal);
-  GArray *best = g_array_new (FALSE, FALSE, sizeof (IngHit));
+  g_autoptr (GArray) best = g_array_new (FALSE, FALSE, sizeof (IngHit));
   GArray *arms[] = { words, meaning };
   for (guint a = 0; a < G_N_ELEMENTS (arms); a++)
     for (guint i = 0; i < arms[a]->len; i++)
       {
         IngHit *from = &g_array_index (arms[a], IngHit, i), hit = *from;
-        double cosine, part = a == 0 && most > 0 ? from->score / most : 0;
+        double rate, part = a == 0 && most > 0 ? from->score / most : 0;
         if (!g_hash_table_add (seen, &from->chunk))
           continue;
         hit.score = a == 0 ? from->score : 0;
         if (meaning->len > 0)
-          hit.score = WORDS_WEIGHT * part * part;
-        if (meaning->len > 0 && spread->deviation > 0
-            && ing_search_state_get_cosine (state, hit.document, hit.chunk, &cosine))
-          hit.score += (cosine - spread->mean) / spread->deviation;
+          {
+            if (!rate_meaning (state, &hit, spread, windows, &rate, error))
+              return NULL;
+            hit.score = WORDS_WEIGHT * part * part + rate;
+          }
         g_array_append_val (best, hit);
       }
   g_array_sort (best, ing_hit_compare);
-  return best;
+  return g_steal_pointer (&best);
 }
 
 /* How much of the question, its rare words counting most, stands in the words of the best passages. */
@@ -253,7 +272,10 @@ ing_document_search_func (IngDatabase *db, gpointer data, GError **error)
                                               meaning, &spread, error))
       || !ing_search_has_unknown_name (state, r->documents, r->query, &unknown, error))
     return NULL;
-  g_autoptr (GArray) best = fuse (state, words, most, meaning, &spread);
+  gboolean windows = (r->arms & ING_SEARCH_WINDOWS) != 0 && meaning->len > 0 && r->embedder->windows;
+  g_autoptr (GArray) best = fuse (state, words, most, meaning, &spread, windows, error);
+  if (best == NULL)
+    return NULL;
   g_autoptr (IngFound) found = g_new0 (IngFound, 1);
   found->passages = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_passage_free);
   found->by_meaning = meaning->len > 0;

@@ -225,23 +225,33 @@ ing_document_table_copy_twin (IngDatabase *db, IngDocumentRow *row, gboolean *co
   return *copied;
 }
 
-gboolean
-ing_document_table_set_vector (IngDatabase *db, gint64 chunk, guint embedder, const float *vector, guint width,
-                               GError **error)
+/* Returns what its bytes are to be multiplied by. */
+static float
+round_vector (const float *vector, guint width, gint8 *out)
 {
   float most = 1e-12f;
   for (guint i = 0; i < width; i++)
     most = MAX (most, fabsf (vector[i]));
-  g_autofree gint8 *data = g_malloc (MAX (width, 1));
   for (guint i = 0; i < width; i++)
-    data[i] = (gint8) CLAMP (lrintf (vector[i] / most * 127), -127, 127);
+    out[i] = (gint8) CLAMP (lrintf (vector[i] / most * 127), -127, 127);
+  return most / 127;
+}
+
+gboolean
+ing_document_table_set_vectors (IngDatabase *db, gint64 chunk, guint embedder, const float *vectors, guint n, guint width,
+                                GError **error)
+{
+  g_autofree gint8 *data = g_malloc (MAX ((gsize) n * width, 1));
+  float scale = 1;
+  for (guint v = n; v-- > 0;) /* the first one's scale is the last one made */
+    scale = round_vector (vectors + (gsize) v * width, width, data + (gsize) v * width);
   sqlite3_stmt *s = ing_database_query (db, error,
                                         "INSERT OR REPLACE INTO vectors(chunk_id, document_id, scale, embedder, data)"
                                         " SELECT id, document_id, ?2, ?3, ?4 FROM chunks WHERE id = ?1",
-                                        "idi", chunk, (double) (most / 127), (gint64) embedder);
+                                        "idi", chunk, (double) scale, (gint64) embedder);
   if (s == NULL)
     return FALSE;
-  sqlite3_bind_blob (s, 4, data, (int) width, SQLITE_TRANSIENT);
+  sqlite3_bind_blob (s, 4, data, (int) (n * width), SQLITE_TRANSIENT);
   return ing_database_step (db, s, error) == 0;
 }
 

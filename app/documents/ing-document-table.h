@@ -37,9 +37,10 @@ gboolean ing_document_table_add_chunk (IngDatabase *db, gint64 document, guint p
                                        const IngChunk *chunk, GError **error);
 /* Appends the ids of the first @n chunks of @document, in order. FALSE on error. */
 gboolean ing_document_table_list_chunks (IngDatabase *db, gint64 document, guint n, GArray *ids, GError **error);
-/* A vector of length 1 by the model @embedder, kept as int8 with its scale. */
-gboolean ing_document_table_set_vector (IngDatabase *db, gint64 chunk, guint embedder, const float *vector,
-                                        guint width, GError **error);
+/* @n vectors of length 1 by the model @embedder, one behind the other: of the chunk, then of its windows
+ * (ing-search-windows.h). Each is kept as int8, the first one with its scale. */
+gboolean ing_document_table_set_vectors (IngDatabase *db, gint64 chunk, guint embedder, const float *vectors, guint n,
+                                         guint width, GError **error);
 /* Is most of @document's text in Latin script? FALSE on error. */
 gboolean ing_document_table_get_latin (IngDatabase *db, gint64 document, gboolean *latin, GError **error);
 /* Vectors of @document by other models than @embedder go. FALSE on error. */

@@ -9,9 +9,10 @@ typedef struct
 {
   const char *name;    /* file or folder below the models' folder */
   const char *load_as; /* type of its weights while loaded; NULL = as they are stored */
-  guint number;        /* marks its vectors in the index: no two models ever share one; below 16 */
+  guint number;        /* marks its vectors in the index: no two models, or ways to use one, ever share one; below 16 */
   guint max_tokens;    /* of a text, as it was trained; the engine reads longer ones in parts */
   gboolean latin;      /* knows English alone */
+  gboolean windows;    /* parts of a chunk get vectors of their own (ing-search-windows.h) */
   double cosine;       /* of the best passage, from which on a question counts as answerable (docs/retrieval.md)… */
   double sure;         /* …and although it names something that stands nowhere */
 } IngEmbedder;

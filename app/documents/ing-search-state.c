@@ -289,6 +289,13 @@ ing_search_state_has_word (IngSearchState *self, GArray *documents, const char *
 
 /* ------------------------------------------------------------------ vectors */
 
+/* The chunk's vector, then its windows'. */
+static gboolean
+has_vectors (const IngSearchState *self, guint n_bytes)
+{
+  return n_bytes >= self->width && n_bytes % self->width == 0;
+}
+
 static gboolean
 load_vector (IngSearchState *self, Row *row, GError **error)
 {
@@ -297,7 +304,7 @@ load_vector (IngSearchState *self, Row *row, GError **error)
   if (s == NULL || ing_database_step (self->db, s, error) != 1)
     return FALSE;
   row->slot = NO_SLOT;
-  if ((guint) sqlite3_column_bytes (s, 1) == self->width)
+  if (has_vectors (self, (guint) sqlite3_column_bytes (s, 1)))
     {
       if (self->free_slots->len > 0)
         {
@@ -436,6 +443,37 @@ ing_search_state_get_cosine (IngSearchState *self, gint64 document, gint64 chunk
       || g_array_index (self->rows, Row, at).slot == NO_SLOT)
     return FALSE;
   *cosine = get_cosine (self, &g_array_index (self->rows, Row, at));
+  return TRUE;
+}
+
+/* Windows have no scale of their own: the vectors they stand for have length 1. */
+static double
+get_window_cosine (const IngSearchState *self, const gint8 *vector)
+{
+  gint32 squares = 0;
+  for (guint i = 0; i < self->width; i++)
+    squares += vector[i] * vector[i];
+  gint32 product = dot (vector, (const gint16 *) (gpointer) self->query->data, self->width);
+  return squares > 0 ? product * self->query_scale / sqrt (squares) : 0;
+}
+
+gboolean
+ing_search_state_find_window (IngSearchState *self, gint64 chunk, double *cosine, GError **error)
+{
+  sqlite3_stmt *s = ing_database_query (self->db, error,
+                                        "SELECT data FROM vectors WHERE chunk_id = ?1 AND embedder = ?2", "ii", chunk,
+                                        (gint64) self->embedder);
+  int rc = s != NULL ? ing_database_step (self->db, s, error) : -1;
+  if (rc != 1)
+    return rc == 0;
+  guint n_bytes = (guint) sqlite3_column_bytes (s, 0);
+  const gint8 *data = sqlite3_column_blob (s, 0);
+  double best = -2;
+  for (guint at = self->width; has_vectors (self, n_bytes) && at < n_bytes; at += self->width)
+    best = MAX (best, get_window_cosine (self, data + at));
+  if (best > -2)
+    *cosine = best;
+  sqlite3_reset (s);
   return TRUE;
 }
 

@@ -35,6 +35,8 @@ gboolean ing_search_state_find_meaning (IngSearchState *self, GArray *documents,
 /* The cosine of @chunk of @document with the query of the last find_meaning(); FALSE where it has no vector of that
  * model. */
 gboolean ing_search_state_get_cosine (IngSearchState *self, gint64 document, gint64 chunk, double *cosine);
+/* …of the window of @chunk that is nearest to it (ing-search-windows.h); @cosine stays where it has none. FALSE on error. */
+gboolean ing_search_state_find_window (IngSearchState *self, gint64 chunk, double *cosine, GError **error);
 /* …by BM25 over words, the prefix's counting double: one query for all @terms. @weights (of ING_SEARCH_MAX_TERMS) is
  * how rare each is: log (1 + chunks / (chunks with it + 0.5)); @counts: the chunks with it; @most: what the score of a
  * chunk that holds each of the words very often comes near to. */

@@ -49,7 +49,8 @@ typedef enum
 {
   ING_SEARCH_WORDS = 1 << 0,
   ING_SEARCH_MEANING = 1 << 1,
-  ING_SEARCH_ALL = ING_SEARCH_WORDS | ING_SEARCH_MEANING
+  ING_SEARCH_WINDOWS = 1 << 2, /* parts of chunks besides, where the model has vectors of them */
+  ING_SEARCH_ALL = ING_SEARCH_WORDS | ING_SEARCH_MEANING | ING_SEARCH_WINDOWS
 } IngSearchArms;
 
 /* Search @documents (ids) for @query; @earlier (NULL = none) is the question before, which a follow-up question

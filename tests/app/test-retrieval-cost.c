@@ -58,7 +58,7 @@ fill (IngDatabase *db, gpointer data, GError **error)
       g_assert_true (ing_document_table_add_chunk (db, row.id, i, "A manual › A heading", &chunk, error));
       make_vector (vector, f->random);
       gint64 id = (gint64) row.id * N_CHUNKS - N_CHUNKS + i + 1;
-      g_assert_true (ing_document_table_set_vector (db, id, 0, vector, WIDTH, error));
+      g_assert_true (ing_document_table_set_vectors (db, id, 0, vector, 1, WIDTH, error));
     }
   return ing_database_end (db, TRUE, error) ? f : NULL;
 }

@@ -112,6 +112,7 @@ ask_all (Tool *tool, const char *list, GError **error)
       g_ptr_array_add (tool->reported, object);
       if (!ask (tool, question, ING_SEARCH_WORDS, "words", object, error)
           || !ask (tool, question, ING_SEARCH_MEANING, "meaning", object, error)
+          || !ask (tool, question, ING_SEARCH_WORDS | ING_SEARCH_MEANING, "joined", object, error)
           || !ask (tool, question, ING_SEARCH_ALL, "fused", object, error))
         return FALSE;
     }
@@ -171,7 +172,7 @@ plain (IngDatabase *db, gpointer data, GError **error)
                          ing_document_table_dup_passage (db, g_array_index (chunks, gint64, j), error));
       report (tool->reported->pdata[i], "plain", &found, 0);
       g_ptr_array_unref (found.passages);
-      static const char *const arms[] = { "plain", "words", "meaning", "fused" };
+      static const char *const arms[] = { "plain", "words", "meaning", "joined", "fused" };
       for (guint j = 0; j < G_N_ELEMENTS (arms); j++)
         if (!add_chunks (db, json_object_get_object_member (tool->reported->pdata[i], arms[j]), error))
           return NULL;
