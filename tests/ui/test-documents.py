@@ -7,6 +7,7 @@ after the next start. What the small model makes of the passages does not matter
 import os
 import sys
 import tempfile
+import time
 
 import atspi
 from conversation import STARTER, answers
