@@ -75,8 +75,11 @@ def rent_source(root):
 
 def wait_entry(app):
     """The dialog's entry has the keyboard."""
-    entry = atspi.find(app.root, "text", "Password", timeout=30)
-    atspi.wait(lambda: atspi.has_state(entry, "focused"), "the entry to listen")
+    def listens():
+        """The one of a dialog that closes may be there still."""
+        entries = [entry for entry in atspi.find_all(app.root, "text") if entry.get_name() == "Password"]
+        return len(entries) == 1 and atspi.has_state(entries[0], "focused")
+    atspi.wait(listens, "the entry to listen", 30)
     time.sleep(0.3)  # the window manager's part of it
 
 
