@@ -56,6 +56,9 @@ gint64 ing_document_library_reserve (IngDocumentLibrary *self, guint n);
 /* …which are there now: of @rows (IngDocumentRow, copied), used as @pairs (gint64[2], owner and document) say. */
 void ing_document_library_adopt (IngDocumentLibrary *self, GPtrArray *rows, GArray *pairs);
 IngDatabase *ing_document_library_get_database (IngDocumentLibrary *self);
+IngGenerationService *ing_document_library_get_service (IngDocumentLibrary *self);
+/* Vectors of @documents (ids) are made again when other models are there than before; until then words find their passages. */
+void ing_document_library_refresh_vectors (IngDocumentLibrary *self, GArray *documents);
 /* What is changed between the two is written in one transaction, and work on it starts after that. Not nested. */
 void ing_document_library_begin (IngDocumentLibrary *self);
 void ing_document_library_end (IngDocumentLibrary *self);
