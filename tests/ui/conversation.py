@@ -26,7 +26,7 @@ def answer_text(root):
     return " ".join(text for text in texts if "tok/s" not in text)
 
 
-def start(program, home, log):
+def start(program, home, log, *files):
     settings = os.path.join(home, "config", "inglenook", "settings.ini")
     if not os.path.exists(settings):
         os.makedirs(os.path.dirname(settings))
@@ -34,4 +34,4 @@ def start(program, home, log):
             out.write(SETTINGS)
     folders = {"XDG_DATA_HOME": home + "/data", "XDG_CONFIG_HOME": home + "/config",
                "G_DEBUG": "fatal-warnings"}
-    return atspi.Program([program], folders, log=log)
+    return atspi.Program([program, *files], folders, log=log)
