@@ -50,18 +50,6 @@ open_session (const char *name, bool exact, uint32_t n_ctx)
   return session;
 }
 
-static double
-relative_error (const float *a, const float *b, size_t n)
-{
-  double difference = 0.0, size = 0.0;
-  for (size_t i = 0; i < n; i++)
-    {
-      difference += (a[i] - b[i]) * (double) (a[i] - b[i]);
-      size += b[i] * (double) b[i];
-    }
-  return sqrt (difference / size);
-}
-
 /* Logits of the positions in @rows, the tokens run in chunks. */
 static float *
 run_chunks (EngSession *session, const TestNpy *tokens, const TestNpy *rows, uint32_t chunk)
@@ -90,7 +78,7 @@ static void
 check_logits (const float *ours, const TestNpy *truth, double bound)
 {
   size_t n_vocab = truth->shape[1];
-  double error = relative_error (ours, truth->f32, truth->n);
+  double error = test_relative_error (ours, truth->f32, truth->n);
   g_test_message ("relative error %.2e", error);
   g_assert_cmpfloat (error, <, bound);
   for (size_t r = 0; r < truth->shape[0] && bound == 1e-4; r++)
@@ -157,7 +145,7 @@ test_encoder (gconstpointer data)
           g_error ("%s", error.text);
         for (uint32_t s = 0; s < n_spans; s++)
           {
-            g_assert_cmpfloat (relative_error (eng_runner_get_output (runner, s),
+            g_assert_cmpfloat (test_relative_error (eng_runner_get_output (runner, s),
                                                truth->f32 + (i + s) * width, width), <, exact_bound);
             eng_kv_cache_remove (cache, spans[s].sequence);
           }
@@ -178,7 +166,7 @@ test_last_row (gconstpointer data)
   g_assert_cmpint (eng_kv_cache_add (eng_runner_get_cache (runner), &sequence, NULL), ==, ENG_OK);
   if (eng_runner_prefill (runner, sequence, tokens->i32, (uint32_t) tokens->n, 300, NULL, NULL, NULL, &error) != ENG_OK)
     g_error ("%s", error.text);
-  g_assert_cmpfloat (relative_error (eng_runner_get_output (runner, 0), truth->f32 + truth->n - n_vocab, n_vocab), <, 1e-4);
+  g_assert_cmpfloat (test_relative_error (eng_runner_get_output (runner, 0), truth->f32 + truth->n - n_vocab, n_vocab), <, 1e-4);
   eng_session_free (&session);
 }
 
@@ -258,7 +246,7 @@ run_together (const Kept *r, const uint32_t *sequences, uint32_t n_sequences, ui
     g_error ("%s", error.text);
   g_assert_true (eng_kv_cache_check (r->cache));
   for (uint32_t i = 0; i < n_sequences; i++)
-    g_assert_cmpfloat (relative_error (eng_runner_get_output (r->runner, i),
+    g_assert_cmpfloat (test_relative_error (eng_runner_get_output (r->runner, i),
                                        r->truth + (size_t) (ends[i] - 1) * r->n_vocab, r->n_vocab),
                        <, exact_bound);
 }
@@ -275,7 +263,7 @@ run_each (EngSession *session, TestNpy *tokens, const TestNpy *rows, const TestN
   TestNpy every = { .i32 = (int32_t *) (void *) all->data, .n = tokens->n };
   float *truth = run_chunks (session, tokens, &every, 1);
   for (size_t i = 0; i < rows->n && (size_t) rows->i32[i] < tokens->n; i++)
-    g_assert_cmpfloat (relative_error (truth + (size_t) rows->i32[i] * n_vocab, logits->f32 + i * n_vocab, n_vocab), <,
+    g_assert_cmpfloat (test_relative_error (truth + (size_t) rows->i32[i] * n_vocab, logits->f32 + i * n_vocab, n_vocab), <,
                        exact_bound);
   return truth;
 }

@@ -23,18 +23,6 @@ model_path (const char *name)
   return test_data_path (file);
 }
 
-static double
-relative_error (const float *a, const float *b, size_t n)
-{
-  double difference = 0.0, size = 0.0;
-  for (size_t i = 0; i < n; i++)
-    {
-      difference += (a[i] - b[i]) * (double) (a[i] - b[i]);
-      size += b[i] * (double) b[i];
-    }
-  return sqrt (difference / size);
-}
-
 static void
 session_options (EngSessionOptions *options, bool exact)
 {
@@ -105,13 +93,13 @@ test_cut_and_fork (gconstpointer data)
   run (runner, b, tokens->i32 + 200, 20, other);
   run (runner, a, tokens->i32 + 100, 79, again);
   run (runner, a, tokens->i32 + 179, 1, again);
-  g_assert_cmpfloat (relative_error (again, fresh, n_vocab), <, bound);
+  g_assert_cmpfloat (test_relative_error (again, fresh, n_vocab), <, bound);
   g_assert_cmpint (eng_kv_cache_cut (cache, a, 70, NULL), ==, ENG_OK);
   run (runner, a, tokens->i32 + 70, 110, again);
-  g_assert_cmpfloat (relative_error (again, fresh, n_vocab), <, bound);
+  g_assert_cmpfloat (test_relative_error (again, fresh, n_vocab), <, bound);
   g_assert_cmpint (eng_kv_cache_cut (cache, b, 90, NULL), ==, ENG_OK);
   run (runner, b, tokens->i32 + 200, 20, again);
-  g_assert_cmpfloat (relative_error (again, other, n_vocab), <, bound);
+  g_assert_cmpfloat (test_relative_error (again, other, n_vocab), <, bound);
   eng_session_free (&session);
 }
 

@@ -7,6 +7,7 @@
 
 #include "eng-cpu-device.h"
 #include "eng-model.h"
+#include "test-npy.h"
 
 enum
 {
@@ -107,18 +108,6 @@ run_rows (Fixture *f, uint32_t first, uint32_t n0, uint32_t n1, const EngRun *ba
   return eng_cpu_device_api ()->run (f->bound, f->state, &batch, &run, &error);
 }
 
-static double
-relative_error (const float *a, const float *b, size_t n)
-{
-  double d = 0, s = 0;
-  for (size_t i = 0; i < n; i++)
-    {
-      d += ((double) a[i] - b[i]) * ((double) a[i] - b[i]);
-      s += (double) b[i] * b[i];
-    }
-  return sqrt (d / s);
-}
-
 /* What one order of summation may differ from another by, on these models. */
 #define SAME 2e-5
 
@@ -133,13 +122,13 @@ test_batches (const void *data)
   g_assert_cmpint (run_rows (&f, 0, 0, n1, NULL, alone1), ==, ENG_OK);
   /* Two sequences in one batch give what each gives alone. */
   g_assert_cmpint (run_rows (&f, 0, n0, n1, NULL, both), ==, ENG_OK);
-  g_assert_cmpfloat (relative_error (both, alone0, n0 * v), <, SAME);
-  g_assert_cmpfloat (relative_error (both + n0 * v, alone1, n1 * v), <, SAME);
+  g_assert_cmpfloat (test_relative_error (both, alone0, n0 * v), <, SAME);
+  g_assert_cmpfloat (test_relative_error (both + n0 * v, alone1, n1 * v), <, SAME);
   /* Row by row gives what a batch gives. */
   for (uint32_t i = 0; i < n0; i++)
     {
       g_assert_cmpint (run_rows (&f, i, 1, 0, NULL, single), ==, ENG_OK);
-      g_assert_cmpfloat (relative_error (single, alone0 + i * v, v), <, SAME);
+      g_assert_cmpfloat (test_relative_error (single, alone0 + i * v, v), <, SAME);
     }
   fixture_free (&f);
 }
@@ -183,7 +172,7 @@ test_blocks (const void *data)
   g_assert_cmpint (api->copy_block (f.bound, f.state, 0, 0, 5, &error), ==, ENG_OK);
   g_assert_cmpint (api->write_block (f.bound, f.state, 0, 0, other, &error), ==, ENG_OK);
   g_assert_cmpint (run_rows (&f, n, 1, 0, NULL, got), ==, ENG_OK);
-  g_assert_cmpfloat (relative_error (got, want, v), >, 1e-3);
+  g_assert_cmpfloat (test_relative_error (got, want, v), >, 1e-3);
   g_assert_cmpint (api->read_block (f.bound, f.state, 0, 5, again, &error), ==, ENG_OK);
   g_assert_cmpmem (again, bytes, saved, bytes);
   g_assert_cmpint (api->write_block (f.bound, f.state, 0, 0, saved, &error), ==, ENG_OK);
@@ -283,7 +272,7 @@ test_fast_near_exact (void)
         g_autofree float *a = g_new (float, n), *b = g_new (float, n);
         g_assert_cmpint (run_rows (&exact, 0, 40, 0, NULL, a), ==, ENG_OK);
         g_assert_cmpint (run_rows (&fast, 0, 40, 0, NULL, b), ==, ENG_OK);
-        double e = relative_error (b, a, n);
+        double e = test_relative_error (b, a, n);
         g_test_message ("%s%s: relative error %g", names[i], j ? " as Q8_0" : "", e);
         g_assert_cmpfloat (e, <, 0.05);
         fixture_free (&exact);

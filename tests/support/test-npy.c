@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test-npy.h"
 
+#include <math.h>
 #include <string.h>
 
 #define MAGIC "\x93NUMPY\x01\x00"
@@ -72,4 +73,16 @@ test_npy_free (TestNpy *npy)
     return;
   g_clear_pointer (&npy->file, g_mapped_file_unref);
   g_free (npy);
+}
+
+double
+test_relative_error (const float *a, const float *b, gsize n)
+{
+  double difference = 0, size = 0;
+  for (gsize i = 0; i < n; i++)
+    {
+      difference += ((double) a[i] - b[i]) * ((double) a[i] - b[i]);
+      size += (double) b[i] * b[i];
+    }
+  return sqrt (difference / size);
 }

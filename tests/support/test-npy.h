@@ -20,3 +20,6 @@ typedef struct
 TestNpy *test_npy_load (const char *path, GError **error);
 void test_npy_free (TestNpy *npy);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TestNpy, test_npy_free)
+
+/* ‖a - b‖₂ / ‖b‖₂ of @n numbers, summed in double precision. */
+double test_relative_error (const float *a, const float *b, gsize n);

@@ -10,6 +10,7 @@
 #include "eng-kv-cache.h"
 #include "eng-memory.h"
 #include "eng-session.h"
+#include "test-npy.h"
 
 static EngRuntime *runtime;
 
@@ -31,18 +32,6 @@ open_session (uint64_t n_ctx, bool exact)
   if (status != ENG_OK)
     g_error ("%s", error.text);
   return session;
-}
-
-static double
-relative_error (const float *a, const float *b, size_t n)
-{
-  double difference = 0.0, size = 0.0;
-  for (size_t i = 0; i < n; i++)
-    {
-      difference += (a[i] - b[i]) * (double) (a[i] - b[i]);
-      size += b[i] * (double) b[i];
-    }
-  return sqrt (difference / size);
 }
 
 static void
@@ -90,14 +79,14 @@ test_batch (gconstpointer data)
   };
   g_assert_cmpint (eng_runner_run (runner, spans, 2, NULL, NULL), ==, ENG_OK);
   const double bound = GPOINTER_TO_INT (data) ? 1e-5 : 2e-3;
-  g_assert_cmpfloat (relative_error (eng_runner_get_output (runner, 0), alone_second, n_vocab), <,
+  g_assert_cmpfloat (test_relative_error (eng_runner_get_output (runner, 0), alone_second, n_vocab), <,
                      bound);
-  g_assert_cmpfloat (relative_error (eng_runner_get_output (runner, 30), alone_first, n_vocab), <,
+  g_assert_cmpfloat (test_relative_error (eng_runner_get_output (runner, 30), alone_first, n_vocab), <,
                      bound);
   for (uint32_t chunk = 1; chunk < 30; chunk += 6)
     {
       g_autofree float *chunked = fresh_logits (session, first, 30, chunk);
-      g_assert_cmpfloat (relative_error (chunked, alone_first, n_vocab), <, bound);
+      g_assert_cmpfloat (test_relative_error (chunked, alone_first, n_vocab), <, bound);
     }
   /* A row that breaks the contract is refused and leaves everything as it was. */
   const EngRunnerSpan bad = { .sequence = a, .tokens = (int32_t[]) { 320 }, .n = 1 };
@@ -126,15 +115,15 @@ test_cut_and_fork (void)
   g_assert_cmpuint (eng_kv_cache_match (cache, a, other, 100), ==, 70);
   g_assert_cmpint (eng_kv_cache_fork (cache, a, 70, &b, NULL), ==, ENG_OK);
   g_assert_cmpint (eng_runner_prefill (runner, b, other + 70, 30, 0, NULL, NULL, NULL, NULL), ==, ENG_OK);
-  g_assert_cmpfloat (relative_error (eng_runner_get_output (runner, 0), expected_other, n_vocab), <,
+  g_assert_cmpfloat (test_relative_error (eng_runner_get_output (runner, 0), expected_other, n_vocab), <,
                      1e-5);
   /* The fork wrote into a copy: the first one is untouched. */
   g_assert_cmpint (eng_kv_cache_cut (cache, a, 99, NULL), ==, ENG_OK);
   g_assert_cmpint (eng_runner_prefill (runner, a, tokens + 99, 1, 0, NULL, NULL, NULL, NULL), ==, ENG_OK);
-  g_assert_cmpfloat (relative_error (eng_runner_get_output (runner, 0), expected, n_vocab), <, 1e-5);
+  g_assert_cmpfloat (test_relative_error (eng_runner_get_output (runner, 0), expected, n_vocab), <, 1e-5);
   g_assert_cmpint (eng_kv_cache_cut (cache, a, 70, NULL), ==, ENG_OK);
   g_assert_cmpint (eng_runner_prefill (runner, a, other + 70, 30, 7, NULL, NULL, NULL, NULL), ==, ENG_OK);
-  g_assert_cmpfloat (relative_error (eng_runner_get_output (runner, 0), expected_other, n_vocab), <,
+  g_assert_cmpfloat (test_relative_error (eng_runner_get_output (runner, 0), expected_other, n_vocab), <,
                      1e-5);
   g_assert_true (eng_kv_cache_check (cache));
   eng_session_free (&session);
