@@ -156,6 +156,16 @@ EngStatus eng_cpu_bind (EngDevice *device, const EngProgram *program, const EngW
                         const EngBindOptions *options, EngBound **bound, EngError *error);
 void eng_cpu_unbind (EngBound **bound);
 
+/* eng-cpu-pack.c */
+
+/* Sizes of the packed form of @w; false if it stays as the file has it. */
+bool eng_cpu_pack_layout (const EngDevice *device, const EngBindOptions *options, EngCpuWeight *w, uint64_t *bytes);
+/* Pack weight @id where it has a packed form. A number or scale that is not finite is ENG_ERR_FORMAT, with the tensor's name. */
+EngStatus eng_cpu_pack (EngBound *bound, uint32_t id, EngCpuWeight *w, const EngWeightSource *source, EngError *error);
+/* The same look at a weight that stays as the file has it. */
+EngStatus eng_cpu_check_finite (EngBound *bound, uint32_t id, const EngCpuWeight *w, const EngWeightSource *source,
+                                EngError *error);
+
 /* eng-cpu-turn.c */
 
 /* What the type, the shape and row_bytes of an ENG_WEIGHT_TURNED become. */
