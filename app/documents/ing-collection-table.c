@@ -71,8 +71,8 @@ read_asked (IngDatabase *db, GArray *asked, GError **error)
   int rc = -1;
   while (s != NULL && (rc = ing_database_step (db, s, error)) == 1)
     {
-      gint64 pair[2] = { sqlite3_column_int64 (s, 0), sqlite3_column_int64 (s, 1) };
-      g_array_append_vals (asked, pair, 1);
+      const IngAsked one = { sqlite3_column_int64 (s, 0), sqlite3_column_int64 (s, 1) };
+      g_array_append_val (asked, one);
     }
   return rc == 0;
 }
@@ -84,7 +84,7 @@ ing_collection_tables_read (IngDatabase *db, GError **error)
   tables->collections = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_collection_row_free);
   tables->folders = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_held_path_free);
   tables->left_out = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_held_path_free);
-  tables->asked = g_array_new (FALSE, FALSE, 2 * sizeof (gint64));
+  tables->asked = g_array_new (FALSE, FALSE, sizeof (IngAsked));
   if (read_collections (db, tables, error)
       && read_paths (db, ing_database_query (db, error, "SELECT owner, path FROM folders ORDER BY path", ""),
                      tables->folders, error)

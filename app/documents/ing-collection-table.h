@@ -22,9 +22,14 @@ void ing_held_path_free (IngHeldPath *held);
 
 typedef struct
 {
+  gint64 conversation, collection;
+} IngAsked;
+
+typedef struct
+{
   GPtrArray *collections; /* of IngCollectionRow */
   GPtrArray *folders, *left_out; /* of IngHeldPath */
-  GArray *asked;          /* of gint64[2]: conversation, collection */
+  GArray *asked;          /* of IngAsked */
   gint64 last_id;         /* the highest id that a collection ever had */
 } IngCollectionTables;
 void ing_collection_tables_free (IngCollectionTables *tables);

@@ -8,10 +8,9 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
-#include "ing-collection-table.h"
+#include "ing-collection-change.h"
 #include "ing-document-private.h"
 #include "ing-folder-set.h"
-#include "ing-log.h"
 
 struct _IngCollection
 {
@@ -28,7 +27,7 @@ struct _IngCollections
   GPtrArray *all;              /* of IngCollection */
   GPtrArray *listed;           /* borrowed from it */
   GHashTable *sets;            /* owner → IngFolderSet */
-  GArray *asked;               /* of gint64[2]: conversation, collection */
+  GArray *asked;               /* of IngAsked */
   gint64 last_id;
   gboolean started, closed;
 };
@@ -183,93 +182,18 @@ ing_collections_find (IngCollections *self, const char *name)
 
 /* ------------------------------------------------------------------ writing behind */
 
-typedef enum
-{
-  CHANGE_ROW,
-  CHANGE_ERASE,
-  CHANGE_FOLDER,
-  CHANGE_LEFT_OUT,
-  CHANGE_ASKED,
-  CHANGE_FORGET
-} ChangeKind;
-
-typedef struct
-{
-  ChangeKind kind;
-  IngCollectionRow row;
-  IngHeldPath held;
-  gboolean there;
-} Change;
-
 static void
-change_free (gpointer data)
-{
-  Change *c = data;
-  g_free (c->row.name);
-  g_free (c->held.path);
-  g_free (c);
-}
-
-static gpointer
-change_func (IngDatabase *db, gpointer data, GError **error)
-{
-  const Change *c = data;
-  gboolean ok = FALSE;
-  if (!ing_database_begin (db, error))
-    return NULL;
-  switch (c->kind)
-    {
-    case CHANGE_ROW:
-      ok = ing_collection_table_write (db, &c->row, error);
-      break;
-    case CHANGE_ERASE:
-      ok = ing_collection_table_erase (db, c->row.id, error);
-      break;
-    case CHANGE_FOLDER:
-      ok = ing_folder_table_set (db, &c->held, c->there, error);
-      break;
-    case CHANGE_LEFT_OUT:
-      ok = ing_left_out_table_set (db, &c->held, c->there, error);
-      break;
-    case CHANGE_ASKED:
-      ok = ing_asked_table_set (db, c->held.owner, c->row.id, c->there, error);
-      break;
-    case CHANGE_FORGET:
-    default:
-      ok = ing_folder_table_erase_owner (db, c->held.owner, error);
-    }
-  return ing_database_end (db, ok, error) ? db : NULL;
-}
-
-static void
-on_written (GObject *source, GAsyncResult *result, gpointer data)
-{
-  g_autoptr (GError) error = NULL;
-  ing_database_run_finish (ING_DATABASE (source), result, &error);
-  if (error != NULL)
-    ing_notice ("collections were not written: %s", error->message);
-}
-
-/* @path is copied. */
-static void
-write_change (IngCollections *self, ChangeKind kind, const IngCollection *collection, gint64 owner, const char *path,
+write_change (IngCollections *self, IngChangeKind kind, const IngCollection *collection, gint64 owner, const char *path,
               gboolean there)
 {
-  Change *c = g_new0 (Change, 1);
-  c->kind = kind;
-  if (collection != NULL)
-    c->row = collection->row;
-  c->row.name = g_strdup (c->row.name);
-  c->held = (IngHeldPath){ owner, g_strdup (path) };
-  c->there = there;
-  ing_database_run_async (ing_document_library_get_database (self->library), change_func, c, change_free, NULL, NULL,
-                          on_written, NULL);
+  ing_collection_change_write (ing_document_library_get_database (self->library), kind,
+                               collection != NULL ? &collection->row : NULL, owner, path, there);
 }
 
 static void
 write_row (IngCollections *self, IngCollection *collection)
 {
-  write_change (self, CHANGE_ROW, collection, 0, NULL, TRUE);
+  write_change (self, ING_CHANGE_ROW, collection, 0, NULL, TRUE);
 }
 
 /* ------------------------------------------------------------------ sets of folders */
@@ -366,11 +290,11 @@ show_asked (IngCollections *self, IngCollection *collection)
 {
   for (guint i = 0; i < self->asked->len; i++)
     {
-      const gint64 *pair = (const gint64 *) (gpointer) (self->asked->data + i * 2 * sizeof (gint64));
-      if (pair[1] == collection->row.id)
+      const IngAsked *one = &g_array_index (self->asked, IngAsked, i);
+      if (one->collection == collection->row.id)
         {
-          ing_document_library_set_asked (self->library, pair[0], -pair[1], !collection->row.deleted);
-          tell_changed (pair[0], self);
+          ing_document_library_set_asked (self->library, one->conversation, -one->collection, !collection->row.deleted);
+          tell_changed (one->conversation, self);
         }
     }
 }
@@ -381,12 +305,12 @@ erase (IngCollections *self, IngCollection *collection)
   g_clear_handle_id (&collection->erase_id, g_source_remove);
   for (guint i = self->asked->len; i > 0; i--)
     {
-      const gint64 *pair = (const gint64 *) (gpointer) (self->asked->data + (i - 1) * 2 * sizeof (gint64));
-      if (pair[1] == collection->row.id)
+      const IngAsked *one = &g_array_index (self->asked, IngAsked, i - 1);
+      if (one->collection == collection->row.id)
         g_array_remove_index (self->asked, i - 1);
     }
   ing_document_library_remove_owner (self->library, -collection->row.id);
-  write_change (self, CHANGE_ERASE, collection, 0, NULL, FALSE);
+  write_change (self, ING_CHANGE_ERASE, collection, 0, NULL, FALSE);
   g_ptr_array_remove (self->all, collection);
 }
 
@@ -454,7 +378,7 @@ static void
 set_left_out (IngCollections *self, IngFolderSet *set, const char *path, gboolean left_out)
 {
   if (left_out ? g_hash_table_add (set->left_out, g_strdup (path)) : g_hash_table_remove (set->left_out, path))
-    write_change (self, CHANGE_LEFT_OUT, NULL, set->owner, path, left_out);
+    write_change (self, ING_CHANGE_LEFT_OUT, NULL, set->owner, path, left_out);
 }
 
 /* A folder that is added again is wanted as a whole. */
@@ -486,7 +410,7 @@ ing_collections_add (IngCollections *self, gint64 owner, const char *const *path
         {
           take_back_in (self, set, full);
           if (ing_folder_set_hold (set, full))
-            write_change (self, CHANGE_FOLDER, NULL, owner, full, TRUE);
+            write_change (self, ING_CHANGE_FOLDER, NULL, owner, full, TRUE);
           look = TRUE;
         }
       else
@@ -520,7 +444,7 @@ ing_collections_remove_folder (IngCollections *self, gint64 owner, const char *p
     return;
   take_back_in (self, set, own);
   if (ing_folder_set_drop (set, own))
-    write_change (self, CHANGE_FOLDER, NULL, owner, own, FALSE);
+    write_change (self, ING_CHANGE_FOLDER, NULL, owner, own, FALSE);
   tell_changed (owner, self);
 }
 
@@ -614,9 +538,9 @@ find_asked (IngCollections *self, gint64 conversation, gint64 id, guint *positio
 {
   for (guint i = 0; i < self->asked->len; i++)
     {
-      const gint64 *pair = (const gint64 *) (gpointer) (self->asked->data + i * 2 * sizeof (gint64));
+      const IngAsked *one = &g_array_index (self->asked, IngAsked, i);
       *position = i;
-      if (pair[0] == conversation && pair[1] == id)
+      if (one->conversation == conversation && one->collection == id)
         return TRUE;
     }
   return FALSE;
@@ -632,15 +556,15 @@ ing_collections_get_asked (IngCollections *self, gint64 conversation, IngCollect
 void
 ing_collections_set_asked (IngCollections *self, gint64 conversation, IngCollection *collection, gboolean asked)
 {
-  const gint64 pair[2] = { conversation, collection->row.id };
+  const IngAsked one = { conversation, collection->row.id };
   guint position;
   if (find_asked (self, conversation, collection->row.id, &position) == asked)
     return;
   if (asked)
-    g_array_append_vals (self->asked, pair, 1);
+    g_array_append_val (self->asked, one);
   else
     g_array_remove_index (self->asked, position);
-  write_change (self, CHANGE_ASKED, collection, conversation, NULL, asked);
+  write_change (self, ING_CHANGE_ASKED, collection, conversation, NULL, asked);
   ing_document_library_set_asked (self->library, conversation, -collection->row.id, asked && !collection->row.deleted);
   tell_changed (conversation, self);
 }
@@ -742,9 +666,9 @@ ing_collections_list_conversations (IngCollections *self, gboolean (*is_there) (
       g_hash_table_add (gone, g_memdup2 (owner, sizeof (gint64)));
   for (guint i = 0; i < self->asked->len; i++)
     {
-      const gint64 *pair = (const gint64 *) (gpointer) (self->asked->data + i * 2 * sizeof (gint64));
-      if (!is_there (pair[0], data))
-        g_hash_table_add (gone, g_memdup2 (pair, sizeof (gint64)));
+      const IngAsked *one = &g_array_index (self->asked, IngAsked, i);
+      if (!is_there (one->conversation, data))
+        g_hash_table_add (gone, g_memdup2 (&one->conversation, sizeof (gint64)));
     }
 }
 
@@ -754,15 +678,15 @@ ing_collections_forget (IngCollections *self, gint64 owner)
   gboolean had = g_hash_table_remove (self->sets, &owner);
   for (guint i = self->asked->len; i > 0; i--)
     {
-      const gint64 *pair = (const gint64 *) (gpointer) (self->asked->data + (i - 1) * 2 * sizeof (gint64));
-      if (pair[0] != owner)
+      const IngAsked *one = &g_array_index (self->asked, IngAsked, i - 1);
+      if (one->conversation != owner)
         continue;
-      ing_document_library_set_asked (self->library, owner, -pair[1], FALSE);
+      ing_document_library_set_asked (self->library, owner, -one->collection, FALSE);
       g_array_remove_index (self->asked, i - 1);
       had = TRUE;
     }
   if (had)
-    write_change (self, CHANGE_FORGET, NULL, owner, NULL, FALSE);
+    write_change (self, ING_CHANGE_FORGET, NULL, owner, NULL, FALSE);
 }
 
 void
@@ -814,7 +738,7 @@ ing_collections_init (IngCollections *self)
   self->all = g_ptr_array_new_with_free_func (g_object_unref);
   self->listed = g_ptr_array_new ();
   self->sets = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, set_free);
-  self->asked = g_array_new (FALSE, FALSE, 2 * sizeof (gint64));
+  self->asked = g_array_new (FALSE, FALSE, sizeof (IngAsked));
 }
 
 IngCollections *

@@ -14,6 +14,11 @@
 #include "ing-log.h"
 #include "ing-wiper.h"
 
+typedef struct
+{
+  gint64 conversation, owner;
+} Asked;
+
 struct _IngDocumentLibrary
 {
   GObject parent_instance;
@@ -27,7 +32,7 @@ struct _IngDocumentLibrary
   GPtrArray *rows;      /* read, not listed yet… */
   GArray *owners;       /* …nor these: gint64[3], owner, document, found */
   GHashTable *lists;    /* GListStore → its List; not held */
-  GArray *asked;        /* of gint64[2]: conversation, owner */
+  GArray *asked;        /* of Asked */
   GHashTable *paused;   /* owners */
   GPtrArray *changes;   /* of Change, since begin(); NULL outside */
   GPtrArray *starts;    /* documents, of the same */
@@ -186,10 +191,10 @@ asks (IngDocumentLibrary *self, gint64 conversation, gint64 owner, guint *positi
 {
   for (guint i = 0; i < self->asked->len; i++)
     {
-      const gint64 *pair = (const gint64 *) (gpointer) (self->asked->data + i * 2 * sizeof (gint64));
+      const Asked *one = &g_array_index (self->asked, Asked, i);
       if (position != NULL)
         *position = i;
-      if (pair[0] == conversation && pair[1] == owner)
+      if (one->conversation == conversation && one->owner == owner)
         return TRUE;
     }
   return FALSE;
@@ -264,14 +269,14 @@ ing_document_library_dup_asked (IngDocumentLibrary *self, gint64 conversation)
 void
 ing_document_library_set_asked (IngDocumentLibrary *self, gint64 conversation, gint64 owner, gboolean asked)
 {
-  const gint64 pair[2] = { conversation, owner };
+  const Asked one = { conversation, owner };
   GHashTableIter iter;
   gpointer store, list;
   guint at;
   if (asks (self, conversation, owner, &at) == asked)
     return;
   if (asked)
-    g_array_append_vals (self->asked, pair, 1);
+    g_array_append_val (self->asked, one);
   else
     g_array_remove_index (self->asked, at);
   g_hash_table_iter_init (&iter, self->lists);
@@ -713,7 +718,7 @@ ing_document_library_init (IngDocumentLibrary *self)
   self->by_id = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
   self->by_path = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   self->lists = g_hash_table_new_full (NULL, NULL, NULL, g_free);
-  self->asked = g_array_new (FALSE, FALSE, 2 * sizeof (gint64));
+  self->asked = g_array_new (FALSE, FALSE, sizeof (Asked));
   self->paused = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
 }
 

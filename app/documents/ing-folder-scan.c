@@ -123,8 +123,8 @@ ing_folder_scan_run (IngFolderScan *self, const char *folder, GCancellable *canc
   return scan (self, folder, 0, cancellable, error);
 }
 
-static int
-compare_paths (gconstpointer a, gconstpointer b)
+int
+ing_folder_scan_compare_paths (gconstpointer a, gconstpointer b)
 {
   return strcmp (*(char *const *) a, *(char *const *) b);
 }
@@ -138,7 +138,7 @@ ing_document_library_scan_sync (const char *folder, GError **error)
   g_autoptr (GPtrArray) paths = g_ptr_array_new ();
   for (guint i = 0; i < found->files->len; i++)
     g_ptr_array_add (paths, g_steal_pointer (&((IngScannedFile *) found->files->pdata[i])->path));
-  g_ptr_array_sort (paths, compare_paths);
+  g_ptr_array_sort (paths, ing_folder_scan_compare_paths);
   g_ptr_array_add (paths, NULL);
   return (char **) g_ptr_array_free (g_steal_pointer (&paths), FALSE);
 }

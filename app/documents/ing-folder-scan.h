@@ -30,3 +30,5 @@ gboolean ing_folder_scan_run (IngFolderScan *self, const char *folder, GCancella
 gboolean ing_folder_scan_takes (const char *name);
 /* When it was changed, in microseconds, as it is kept. */
 gint64 ing_folder_scan_get_time (const GStatBuf *info);
+/* For g_ptr_array_sort () of paths. */
+int ing_folder_scan_compare_paths (gconstpointer a, gconstpointer b);

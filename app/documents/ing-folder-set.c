@@ -3,11 +3,7 @@
 
 #include <string.h>
 
-static int
-compare_paths (gconstpointer a, gconstpointer b)
-{
-  return strcmp (*(char *const *) a, *(char *const *) b);
-}
+#include "ing-folder-scan.h"
 
 static gboolean
 is_below (const char *path, const char *folder)
@@ -119,7 +115,7 @@ follow (IngFolderSet *self, const IngFolderLook *look)
   g_hash_table_iter_init (&iter, seen);
   while (g_hash_table_iter_next (&iter, &path, NULL))
     g_ptr_array_add (all, path);
-  g_ptr_array_sort (all, compare_paths);
+  g_ptr_array_sort (all, ing_folder_scan_compare_paths);
   self->n_unfollowed = ing_folder_watch_follow (self->watch, all);
 }
 
@@ -168,7 +164,7 @@ ing_folder_set_hold (IngFolderSet *self, const char *path)
   if (g_ptr_array_find_with_equal_func (self->folders, path, g_str_equal, NULL))
     return FALSE;
   g_ptr_array_add (self->folders, g_strdup (path));
-  g_ptr_array_sort (self->folders, compare_paths);
+  g_ptr_array_sort (self->folders, ing_folder_scan_compare_paths);
   return TRUE;
 }
 
