@@ -3,6 +3,7 @@
  * thousand documents would cost more. */
 #include "ing-collection-page.h"
 
+#include "ing-chooser.h"
 #include "ing-collection-words.h"
 #include "ing-document-chip.h"
 #include "ing-form.h"
@@ -333,19 +334,8 @@ pause_cb (IngCollectionPage *self)
 static void
 chosen_cb (GtkNativeDialog *chooser, int response, IngCollectionPage *self)
 {
-  g_autoptr (GListModel) files = gtk_file_chooser_get_files (GTK_FILE_CHOOSER (chooser));
-  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
-  g_auto (GStrv) paths = NULL;
+  g_auto (GStrv) paths = ing_chooser_dup_paths (GTK_FILE_CHOOSER (chooser), response);
 
-  for (guint i = 0; response == GTK_RESPONSE_ACCEPT && i < g_list_model_get_n_items (files); i++)
-    {
-      g_autoptr (GFile) file = g_list_model_get_item (files, i);
-      g_autofree char *path = g_file_get_path (file);
-
-      if (path != NULL)
-        g_strv_builder_add (builder, path);
-    }
-  paths = g_strv_builder_end (builder);
   if (paths[0] != NULL && self->collection != NULL)
     ing_collections_add (get_collections (self), get_owner (self), (const char *const *) paths);
   g_clear_object (&self->chooser);

@@ -2,6 +2,7 @@
 /* Invariant: `pending` is the question looked for, or the one that nothing was found for; NULL without either. */
 #include "ing-document-bar.h"
 
+#include "ing-chooser.h"
 #include "ing-collection-chip.h"
 #include "ing-document-chip.h"
 #include "ing-document-sum.h"
@@ -239,20 +240,9 @@ ing_document_bar_add (IngDocumentBar *self, const char *const *paths)
 static void
 chosen_cb (GtkNativeDialog *chooser, int response, IngDocumentBar *self)
 {
-  g_autoptr (GListModel) files = gtk_file_chooser_get_files (GTK_FILE_CHOOSER (chooser));
-  g_autoptr (GStrvBuilder) paths = g_strv_builder_new ();
-  g_auto (GStrv) all = NULL;
+  g_auto (GStrv) paths = ing_chooser_dup_paths (GTK_FILE_CHOOSER (chooser), response);
 
-  for (guint i = 0; response == GTK_RESPONSE_ACCEPT && i < g_list_model_get_n_items (files); i++)
-    {
-      g_autoptr (GFile) file = g_list_model_get_item (files, i);
-      g_autofree char *path = g_file_get_path (file);
-
-      if (path != NULL)
-        g_strv_builder_add (paths, path);
-    }
-  all = g_strv_builder_end (paths);
-  ing_document_bar_add (self, (const char *const *) all);
+  ing_document_bar_add (self, (const char *const *) paths);
   g_object_unref (chooser); /* its own reference, held while it was shown */
 }
 
