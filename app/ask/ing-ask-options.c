@@ -10,13 +10,15 @@ const char *
 ing_ask_get_usage (void)
 {
   return _ ("Usage: inglenook ask [OPTION…] [QUESTION | -]\n"
-            "       inglenook search --document FILE… [-k N] [--history-file H] [--json] QUERY\n"
+            "       inglenook search --document FILE… | --collection NAME… [-k N] [--history-file H]\n"
+            "                        [--json] QUERY\n"
             "Answers a question in the terminal; “-” reads it from standard input. “search” prints\n"
             "passages of documents alone.\n"
             "\n"
             "  --model M           a model file, or the name of one in the models folder\n"
             "  --document FILE     answer from this document (may be repeated); the password\n"
             "                      of a locked one is asked for on the terminal\n"
+            "  --collection NAME   answer from this collection (may be repeated)\n"
             "  -k N                so many passages (1 … 100)\n"
             "  --history-file H    earlier messages, a JSON array of {\"role\", \"content\"}\n"
             "  --conversation ID   go on with a conversation\n"
@@ -32,6 +34,7 @@ ing_ask_options_free (IngAskOptions *o)
     return;
   g_free (o->model);
   g_strfreev (o->documents);
+  g_strfreev (o->collections);
   g_free (o->history);
   g_free (o->question);
   g_free (o);
@@ -101,8 +104,8 @@ parse_flag (IngAskOptions *o, const char *word)
 }
 
 static gboolean
-parse_value (IngAskOptions *o, char **argv, guint *i, const char *folder, GPtrArray *documents,
-             gboolean *known, GError **error)
+parse_value (IngAskOptions *o, char **argv, guint *i, const char *folder, GStrvBuilder *documents,
+             GStrvBuilder *collections, gboolean *known, GError **error)
 {
   gboolean missing = FALSE;
   const char *word = argv[*i], *value;
@@ -113,7 +116,15 @@ parse_value (IngAskOptions *o, char **argv, guint *i, const char *folder, GPtrAr
       o->model = find_model (value, folder);
     }
   else if ((value = option_value (argv, i, "--document", &missing)) != NULL)
-    g_ptr_array_add (documents, g_canonicalize_filename (value, folder));
+    {
+      g_autofree char *path = g_canonicalize_filename (value, folder);
+      g_strv_builder_add (documents, path);
+    }
+  else if ((value = option_value (argv, i, "--collection", &missing)) != NULL)
+    {
+      g_autofree char *name = g_utf8_make_valid (value, -1);
+      g_strv_builder_add (collections, g_strstrip (name));
+    }
   else if ((value = option_value (argv, i, "--history-file", &missing)) != NULL)
     {
       g_free (o->history);
@@ -137,11 +148,20 @@ parse_value (IngAskOptions *o, char **argv, guint *i, const char *folder, GPtrAr
   return !missing || usage_error (error, _ ("“%s” needs a value."), word);
 }
 
+/* NULL = empty. */
+static char **
+end_if_any (GStrvBuilder *builder)
+{
+  g_auto (GStrv) all = g_strv_builder_end (builder);
+  return all[0] != NULL ? g_steal_pointer (&all) : NULL;
+}
+
 IngAskOptions *
 ing_ask_options_parse (char **argv, gboolean search, const char *folder, GError **error)
 {
   g_autoptr (IngAskOptions) o = g_new0 (IngAskOptions, 1);
-  g_autoptr (GPtrArray) documents = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GStrvBuilder) documents = g_strv_builder_new ();
+  g_autoptr (GStrvBuilder) collections = g_strv_builder_new ();
   g_autoptr (GString) question = g_string_new (NULL);
   gboolean only_words = FALSE;
   o->search = search;
@@ -158,7 +178,7 @@ ing_ask_options_parse (char **argv, gboolean search, const char *folder, GError 
           if (parse_flag (o, argv[i]))
             continue;
           const char *word = argv[i];
-          if (!parse_value (o, argv, &i, folder, documents, &known, error))
+          if (!parse_value (o, argv, &i, folder, documents, collections, &known, error))
             return NULL;
           if (!known)
             {
@@ -172,18 +192,15 @@ ing_ask_options_parse (char **argv, gboolean search, const char *folder, GError 
       else
         g_string_append_printf (question, "%s%s", question->len > 0 ? " " : "", argv[i]);
     }
-  if (documents->len > 0)
-    {
-      g_ptr_array_add (documents, NULL);
-      o->documents = (char **) g_ptr_array_free (g_steal_pointer (&documents), FALSE);
-    }
+  o->documents = end_if_any (documents);
+  o->collections = end_if_any (collections);
   g_autofree char *valid = g_utf8_make_valid (question->str, -1);
   g_strstrip (valid);
   if (o->help)
     return g_steal_pointer (&o);
-  if (o->search && o->documents == NULL)
+  if (o->search && o->documents == NULL && o->collections == NULL)
     {
-      usage_error (error, "%s", _ ("Name a document to search: --document FILE."));
+      usage_error (error, "%s", _ ("Name what to search: --document FILE or --collection NAME."));
       return NULL;
     }
   if (o->from_stdin == (*valid != '\0'))

@@ -13,7 +13,8 @@
 typedef struct
 {
   char *model;      /* path or name; NULL = as the program would */
-  char **documents; /* NULL = none */
+  char **documents;   /* paths; NULL = none */
+  char **collections; /* names; NULL = none */
   gint64 conversation; /* 0 = a new one */
   gboolean search;    /* passages alone */
   guint n_passages;   /* 0 = as usual */
@@ -51,6 +52,13 @@ void ing_ask_free (IngAsk *ask); /* after done */
 /* What is typed after @question on the terminal, without an echo; NULL: there is no terminal, nothing was typed, or Ctrl+C.
  * Caller frees with ing_document_password_free (). */
 char *ing_ask_read_password (const char *question);
+
+/* The documents that @options asks: those named and those of the collections named, whose folders are looked at first where
+ * they are followed; without any, those of @options' conversation and of the collections that it asks. Finish: a list of
+ * IngDocument, the caller's; NULL without an error: none is asked. */
+void ing_ask_documents_async (IngWorkspace *workspace, const IngAskOptions *options, GCancellable *cancellable,
+                              GAsyncReadyCallback callback, gpointer user_data);
+GListModel *ing_ask_documents_finish (GAsyncResult *result, GError **error);
 
 /* Text of a model made harmless for a terminal: no control characters but newline and tab. */
 char *ing_ask_make_printable (const char *text);

@@ -376,40 +376,6 @@ read_earlier_question (const char *history, GError **error)
   return question;
 }
 
-static void
-append_document (GListStore *named, IngDocumentLibrary *library, const char *path)
-{
-  IngDocument *document = ing_document_library_add (library, 0, path);
-  if (!g_list_store_find (named, document, NULL)) /* the same file twice is one */
-    g_list_store_append (named, document);
-}
-
-/* Those named, or those that the conversation has; NULL if there are none. Caller unrefs. */
-static GListModel *
-collect_documents (IngAsk *ask)
-{
-  IngDocumentLibrary *library = ing_workspace_get_documents (ask->workspace);
-  char **paths = ask->options->documents;
-  if (paths == NULL && ask->options->conversation == 0)
-    return NULL;
-  if (paths == NULL)
-    {
-      g_autoptr (GListModel) own = ing_document_library_dup_list (library, ask->options->conversation);
-      return g_list_model_get_n_items (own) > 0 ? g_steal_pointer (&own) : NULL;
-    }
-  GListStore *named = g_list_store_new (ING_TYPE_DOCUMENT);
-  for (guint i = 0; paths[i] != NULL; i++)
-    {
-      g_auto (GStrv) files = g_file_test (paths[i], G_FILE_TEST_IS_DIR) ? ing_document_library_scan_sync (paths[i], NULL)
-                                                                       : NULL;
-      for (guint k = 0; files != NULL && files[k] != NULL; k++)
-        append_document (named, library, files[k]);
-      if (files == NULL || files[0] == NULL)
-        append_document (named, library, paths[i]); /* of a folder without documents it says why */
-    }
-  return G_LIST_MODEL (named);
-}
-
 /* Once a part: it may take minutes. */
 static void
 on_progress (guint done, guint total, double seconds_left, gpointer data)
@@ -476,16 +442,39 @@ choose_model (IngAsk *ask)
 }
 
 static void
+on_documents (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  GListModel *documents = ing_ask_documents_finish (result, &error);
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return; /* freed */
+  IngAsk *ask = data;
+  g_clear_object (&ask->looking);
+  ask->documents = documents;
+  if (error != NULL)
+    fail (ask, error);
+  else if (documents != NULL)
+    look_in_documents (ask);
+  else
+    send_question (ask);
+}
+
+static void
+find_documents (IngAsk *ask)
+{
+  ask->looking = g_cancellable_new ();
+  ing_ask_documents_async (ask->workspace, ask->options, ask->looking, on_documents, ask);
+}
+
+static void
 on_conversation_loaded (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   IngAsk *ask = user_data;
   g_autoptr (GError) error = NULL;
   if (!ing_conversation_load_finish (ING_CONVERSATION (source), result, &error))
     fail (ask, error);
-  else if ((ask->documents = collect_documents (ask)) != NULL)
-    look_in_documents (ask);
   else
-    send_question (ask);
+    find_documents (ask);
 }
 
 static gboolean
@@ -501,8 +490,7 @@ on_begin (gpointer data)
     }
   if (ask->options->search)
     {
-      ask->documents = collect_documents (ask);
-      look_in_documents (ask);
+      find_documents (ask);
       return G_SOURCE_REMOVE;
     }
   if (!is_kept (ask))

@@ -488,6 +488,13 @@ ing_collections_look (IngCollections *self, gint64 owner)
   tell_changed (owner, self);
 }
 
+gboolean
+ing_collections_is_looking (IngCollections *self, gint64 owner)
+{
+  IngFolderSet *set = get_set (self, owner);
+  return set != NULL && ing_folder_watch_is_looking (set->watch);
+}
+
 void
 ing_collections_set_paused (IngCollections *self, gint64 owner, gboolean paused)
 {
@@ -524,9 +531,9 @@ ing_collections_get_state (IngCollections *self, gint64 owner, IngCollectionStat
   if (state->working)
     state->seconds_left = ing_document_library_estimate (self->library, left);
   state->paused = ing_document_library_get_paused (self->library, owner);
+  state->looking = ing_collections_is_looking (self, owner);
   if (set == NULL)
     return;
-  state->looking = ing_folder_watch_is_looking (set->watch);
   state->cut = set->cut;
   state->n_unfollowed = set->n_unfollowed;
 }

@@ -51,8 +51,10 @@ void ing_collections_clear (IngCollections *self, gint64 owner);
 char **ing_collections_dup_folders (IngCollections *self, gint64 owner);
 /* Why @path could not be listed; NULL if it could, or was not tried. Borrowed. */
 const GError *ing_collections_get_folder_problem (IngCollections *self, gint64 owner, const char *path);
-/* Look at all of its folders and files now. */
+/* Look at all of its folders and files now; "changed" comes when that is done. */
 void ing_collections_look (IngCollections *self, gint64 owner);
+/* They are looked at, or will be in a moment. */
+gboolean ing_collections_is_looking (IngCollections *self, gint64 owner);
 
 /* Indexing stops, or goes on. */
 void ing_collections_set_paused (IngCollections *self, gint64 owner, gboolean paused);
@@ -62,7 +64,7 @@ typedef struct
   guint n_failed, n_gone;    /* of those done */
   double seconds_left;       /* < 0 = unknown, or nothing is under way */
   gboolean working;          /* documents of it wait or are read, words or vectors */
-  gboolean looking;          /* its folders are looked at, or will be in a moment */
+  gboolean looking;          /* as ing_collections_is_looking () */
   gboolean paused;
   gboolean cut;       /* its folders hold more than is taken */
   guint n_unfollowed; /* folders whose changes are seen every few minutes only */

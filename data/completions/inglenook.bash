@@ -13,11 +13,11 @@ _inglenook ()
       compopt -o filenames
       mapfile -t COMPREPLY < <(compgen -f -- "$word")
       return ;;
-    --conversation|-k) return ;;
+    --collection|--conversation|-k) return ;;
   esac
   case $command in
-    ask) words="--model --document --conversation --json --help" ;;
-    search) words="--document -k --history-file --json --help" ;;
+    ask) words="--model --document --collection --conversation --json --help" ;;
+    search) words="--document --collection -k --history-file --json --help" ;;
     *) words="ask search --offline --new-conversation --ask-about-file --version --help" ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

@@ -10,5 +10,6 @@ complete -c inglenook -n "__fish_seen_subcommand_from ask" -l model -r -F -d "Mo
 complete -c inglenook -n "__fish_seen_subcommand_from ask" -l conversation -x -d "Continue a conversation"
 complete -c inglenook -n "__fish_seen_subcommand_from $commands" -l document -r -F -d "Document to answer from"
 complete -c inglenook -n "__fish_seen_subcommand_from $commands" -l json -d "Print JSON"
+complete -c inglenook -n "__fish_seen_subcommand_from $commands" -l collection -x -d "Collection to answer from"
 complete -c inglenook -n "__fish_seen_subcommand_from search" -s k -x -d "Number of passages"
 complete -c inglenook -n "__fish_seen_subcommand_from search" -l history-file -r -F -d "Earlier messages"

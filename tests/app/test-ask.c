@@ -7,6 +7,8 @@
 
 #include "app-test.h"
 #include "ing-ask-private.h"
+#include "ing-collections.h"
+#include "ing-conversation-list-private.h"
 #include "ing-data-lock.h"
 #include "ing-json.h"
 
@@ -186,6 +188,70 @@ test_documents (void)
   g_assert_nonnull (strstr (alone, "bad.pdf: "));
 }
 
+/* A collection of @folder, and the number of a conversation that asks it, as the window makes them. */
+static gint64
+make_collection (const char *name, const char *folder)
+{
+  g_autofree char *data = g_build_filename (home, "data", "inglenook", NULL);
+  g_assert_true (ing_paths_ensure_folder (data, NULL));
+  IngWorkspace *workspace = app_test_open (data, APP_TEST_FAKE_THREAD);
+  IngCollections *collections = ing_document_library_get_collections (ing_workspace_get_documents (workspace));
+  IngCollection *collection = ing_collections_create (collections, name);
+  const char *const paths[] = { folder, NULL };
+  ing_collections_add (collections, ing_collection_get_owner (collection), paths);
+  app_test_wait (!ing_collections_is_looking (collections, ing_collection_get_owner (collection)));
+  IngConversation *talk = ing_conversation_list_create_other (ing_workspace_get_conversations (workspace));
+  ing_conversation_send (talk, "count 1 0", NULL);
+  app_test_wait (!ing_conversation_get_busy (talk));
+  gint64 id = ing_conversation_get_id (talk);
+  ing_collections_set_asked (collections, id, collection, TRUE);
+  app_test_close (workspace);
+  return id;
+}
+
+static guint
+count_sources (const char *json)
+{
+  g_autoptr (JsonObject) o = ing_json_parse_object (json, -1, NULL);
+  g_assert_nonnull (o);
+  return json_array_get_length (json_object_get_array_member (o, "sources"));
+}
+
+/* By its name in any case; a file that came into its folder while nothing ran is found; a document named beside it is asked
+ * too; a conversation asks the collections that it does in the window. */
+static void
+test_collections (void)
+{
+  g_autofree char *folder = g_build_filename (home, "flat", NULL), *rent = g_build_filename (folder, "rent.md", NULL);
+  g_autofree char *pets = g_build_filename (folder, "pets.md", NULL), *lease = g_build_filename (home, "lease.md", NULL);
+  g_autofree char *one = NULL, *two = NULL, *three = NULL, *went_on = NULL, *out = NULL, *err = NULL, *bare = NULL;
+  g_assert_cmpint (g_mkdir_with_parents (folder, 0700), ==, 0);
+  g_assert_true (g_file_set_contents (lease, "# Lease\n\nThe rent is due on the third of each month.\n", -1, NULL));
+  g_assert_true (g_file_set_contents (rent, "The rent is 900 euros a month.", -1, NULL));
+  gint64 id = make_collection ("Flat", folder);
+  g_assert_cmpint (ask (NULL, FALSE, &one, NULL, "--json", "--collection", "flat", "Summarize."), ==, 0);
+  g_assert_cmpuint (count_sources (one), ==, 1);
+  g_assert_nonnull (strstr (one, "900 euros"));
+
+  g_assert_true (g_file_set_contents (pets, "Pets are not allowed in the flat.", -1, NULL));
+  g_assert_cmpint (ask (NULL, FALSE, &two, NULL, "--json", "--collection=Flat", "Summarize."), ==, 0);
+  g_assert_cmpuint (count_sources (two), ==, 2);
+  g_assert_cmpint (
+      ask (NULL, FALSE, &three, NULL, "--json", "--collection", "Flat", "--document", lease, "--document", rent, "Summarize."),
+      ==, 0);
+  g_assert_cmpuint (count_sources (three), ==, 3);
+
+  g_autofree char *number = g_strdup_printf ("--conversation=%" G_GINT64_FORMAT, id);
+  g_assert_cmpint (ask (NULL, FALSE, &went_on, NULL, "--json", number, "Summarize."), ==, 0);
+  g_assert_cmpuint (count_sources (went_on), ==, 2);
+
+  g_assert_cmpint (ask (NULL, FALSE, &out, &err, "--collection", "Flut", "Summarize."), ==, 1);
+  g_assert_cmpstr (out, ==, "");
+  g_assert_nonnull (strstr (err, "“Flut”"));
+  g_assert_nonnull (strstr (err, "“Flat”"));
+  g_assert_cmpint (ask (NULL, FALSE, NULL, &bare, "--collection"), ==, 2);
+}
+
 static void
 test_failures (void)
 {
@@ -313,6 +379,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/ask/alone", test_alone);
   g_test_add_func ("/app/ask/usage", test_usage);
   g_test_add_func ("/app/ask/documents", test_documents);
+  g_test_add_func ("/app/ask/collections", test_collections);
   g_test_add_func ("/app/ask/failures", test_failures);
   g_test_add_func ("/app/ask/interrupt", test_interrupt);
   g_test_add_func ("/app/ask/locked", test_locked);
