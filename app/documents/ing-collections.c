@@ -488,6 +488,14 @@ ing_collections_look (IngCollections *self, gint64 owner)
   tell_changed (owner, self);
 }
 
+void
+ing_collections_set_sparing (IngCollections *self, gboolean sparing)
+{
+  ing_document_library_set_sparing (self->library, sparing);
+  for (guint i = 0; i < self->listed->len; i++)
+    tell_changed (ing_collection_get_owner (self->listed->pdata[i]), self);
+}
+
 gboolean
 ing_collections_is_looking (IngCollections *self, gint64 owner)
 {
@@ -531,6 +539,7 @@ ing_collections_get_state (IngCollections *self, gint64 owner, IngCollectionStat
   if (state->working)
     state->seconds_left = ing_document_library_estimate (self->library, left);
   state->paused = ing_document_library_get_paused (self->library, owner);
+  state->sparing = !state->paused && owner < 0 && ing_document_library_get_sparing (self->library);
   state->looking = ing_collections_is_looking (self, owner);
   if (set == NULL)
     return;

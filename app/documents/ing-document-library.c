@@ -34,6 +34,7 @@ struct _IngDocumentLibrary
   GHashTable *lists;    /* GListStore → its List; not held */
   GArray *asked;        /* of Asked */
   GHashTable *paused;   /* owners */
+  gboolean sparing;     /* all collections are, besides */
   GPtrArray *changes;   /* of Change, since begin(); NULL outside */
   GPtrArray *starts;    /* documents, of the same */
   gint64 last_id;
@@ -129,8 +130,11 @@ static gboolean
 may_start (IngDocumentLibrary *self, IngDocument *document)
 {
   for (guint i = 0; i < document->owners->len; i++)
-    if (!g_hash_table_contains (self->paused, &g_array_index (document->owners, IngOwner, i).owner))
-      return TRUE;
+    {
+      gint64 owner = g_array_index (document->owners, IngOwner, i).owner;
+      if (!g_hash_table_contains (self->paused, &owner) && !(self->sparing && owner < 0))
+        return TRUE;
+    }
   return FALSE;
 }
 
@@ -505,6 +509,36 @@ ing_document_library_move (IngDocumentLibrary *self, IngDocument *document, cons
   ing_document_library_look (self, document);
 }
 
+/* Who owns @document is paused now, or is no more. */
+static void
+pause_or_go_on (IngDocumentLibrary *self, IngDocument *document, gboolean paused)
+{
+  if (!paused && !document->row->gone)
+    ing_document_library_look (self, document);
+  else if (paused && document->cancellable != NULL && !may_start (self, document))
+    {
+      document->again = FALSE;
+      g_cancellable_cancel (document->cancellable);
+    }
+}
+
+void
+ing_document_library_set_sparing (IngDocumentLibrary *self, gboolean sparing)
+{
+  if (self->sparing == sparing)
+    return;
+  self->sparing = sparing;
+  for (guint i = 0; i < self->documents->len; i++)
+    if (ing_document_is_behind (self->documents->pdata[i]))
+      pause_or_go_on (self, self->documents->pdata[i], sparing);
+}
+
+gboolean
+ing_document_library_get_sparing (IngDocumentLibrary *self)
+{
+  return self->sparing;
+}
+
 void
 ing_document_library_set_paused (IngDocumentLibrary *self, gint64 owner, gboolean paused)
 {
@@ -515,15 +549,8 @@ ing_document_library_set_paused (IngDocumentLibrary *self, gint64 owner, gboolea
   for (guint i = 0; i < self->documents->len; i++)
     {
       IngDocument *document = self->documents->pdata[i];
-      if (ing_document_find_owner (document, owner) == NULL)
-        continue;
-      if (!paused && !document->row->gone)
-        ing_document_library_look (self, document);
-      else if (paused && document->cancellable != NULL && !may_start (self, document))
-        {
-          document->again = FALSE;
-          g_cancellable_cancel (document->cancellable);
-        }
+      if (ing_document_find_owner (document, owner) != NULL)
+        pause_or_go_on (self, document, paused);
     }
 }
 

@@ -72,6 +72,9 @@ void ing_document_library_move (IngDocumentLibrary *self, IngDocument *document,
 void ing_document_library_look (IngDocumentLibrary *self, IngDocument *document);
 void ing_document_library_set_paused (IngDocumentLibrary *self, gint64 owner, gboolean paused);
 gboolean ing_document_library_get_paused (IngDocumentLibrary *self, gint64 owner);
+/* All collections are paused besides; what somebody waits for is not. */
+void ing_document_library_set_sparing (IngDocumentLibrary *self, gboolean sparing);
+gboolean ing_document_library_get_sparing (IngDocumentLibrary *self);
 /* @conversation asks the collection @owner too, or no more; who lists its documents by dup_asked() hears of it. Kept by
  * ing-collections.c. */
 void ing_document_library_set_asked (IngDocumentLibrary *self, gint64 conversation, gint64 owner, gboolean asked);

@@ -58,6 +58,9 @@ gboolean ing_collections_is_looking (IngCollections *self, gint64 owner);
 
 /* Indexing stops, or goes on. */
 void ing_collections_set_paused (IngCollections *self, gint64 owner, gboolean paused);
+/* No collection is read while @sparing; what was dropped on a conversation is. The workspace says so while the machine runs
+ * on its battery (ING_SETTING_ON_BATTERY), and a person may say otherwise until that changes. Not kept. */
+void ing_collections_set_sparing (IngCollections *self, gboolean sparing);
 typedef struct
 {
   guint n_documents, n_done; /* done: can be found, cannot be read, or is gone */
@@ -66,6 +69,7 @@ typedef struct
   gboolean working;          /* documents of it wait or are read, words or vectors */
   gboolean looking;          /* as ing_collections_is_looking () */
   gboolean paused;
+  gboolean sparing;   /* not paused, but waits as ing_collections_set_sparing () says */
   gboolean cut;       /* its folders hold more than is taken */
   guint n_unfollowed; /* folders whose changes are seen every few minutes only */
 } IngCollectionState;

@@ -24,6 +24,7 @@ G_DECLARE_FINAL_TYPE (IngSettings, ing_settings, ING, SETTINGS, GObject)
 #define ING_SETTING_IDLE_MINUTES "model.idle-minutes" /* int: without a question, then its memory is free; 0 = never */
 #define ING_DEFAULT_IDLE_MINUTES 15
 #define ING_SETTING_ENGINE_MODE "engine.mode"       /* string: auto, thread, child */
+#define ING_SETTING_ON_BATTERY "documents.on-battery" /* boolean: collections are read on battery too */
 #define ING_SETTING_SYSTEM_PROMPT "chat.system"     /* string: for new conversations */
 
 /* @path NULL = the usual place; a path that does not exist is an empty file. Never fails. */

@@ -16,6 +16,7 @@
 #include "ing-library-private.h"
 #include "ing-log.h"
 #include "ing-paths-private.h"
+#include "ing-power.h"
 #include "ing-schema.h"
 
 #define LOCK_RETRY_US (200 * 1000)
@@ -38,6 +39,7 @@ struct _IngWorkspace
   IngJobQueue *jobs;
   IngLibrary *library;
   IngDocumentLibrary *documents;
+  IngPower *power; /* of who stays; else NULL */
   IngDataLock *lock;
   IngStorageState state;
   GError *problem;      /* why it is not ING_STORAGE_OK */
@@ -70,6 +72,7 @@ ing_workspace_dispose (GObject *object)
   if (self->chat != NULL)
     g_signal_handlers_disconnect_by_data (self->chat, self);
   g_clear_object (&self->conversations);
+  g_clear_pointer (&self->power, ing_power_free);
   if (self->documents != NULL)
     ing_document_library_close (self->documents);
   g_clear_object (&self->documents);
@@ -227,6 +230,32 @@ static void
 on_system_prompt_changed (IngSettings *settings, const char *key, gpointer data)
 {
   apply_system_prompt (data);
+}
+
+static void
+apply_power (IngWorkspace *self)
+{
+  gboolean sparing = ing_power_get_sparing (self->power)
+                     && !ing_settings_get_boolean (self->settings, ING_SETTING_ON_BATTERY, FALSE);
+  ing_collections_set_sparing (ing_document_library_get_collections (self->documents), sparing);
+}
+
+static void
+on_power_changed (gboolean sparing, gpointer data)
+{
+  apply_power (data);
+}
+
+/* Once, by the program that stays: it may read for hours. */
+static void
+start_collections (IngWorkspace *self)
+{
+  ing_collections_start (ing_document_library_get_collections (self->documents));
+  if (self->power != NULL)
+    return;
+  self->power = ing_power_new (on_power_changed, self);
+  g_signal_connect_object (self->settings, "changed::documents-on-battery", G_CALLBACK (apply_power), self,
+                           G_CONNECT_SWAPPED);
 }
 
 static void
@@ -442,7 +471,7 @@ on_opened (GObject *source, GAsyncResult *result, gpointer user_data)
   if (o->conversations != NULL)
     ing_document_library_keep_owners (self->documents, is_conversation, self);
   if (self->open_problem == NULL && strcmp (self->owner, "window") == 0)
-    ing_collections_start (ing_document_library_get_collections (self->documents));
+    start_collections (self);
   set_state (self, self->open_problem != NULL ? ING_STORAGE_MEMORY : ING_STORAGE_OK,
              self->open_problem);
   if (self->backup_id == 0)

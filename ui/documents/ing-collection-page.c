@@ -255,9 +255,9 @@ update_state (IngCollectionPage *self)
   adw_window_title_set_subtitle (self->title, words);
   gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->bar),
                                  state.n_documents > 0 ? (double) state.n_done / state.n_documents : 0);
-  gtk_widget_set_visible (self->bar, left && !state.paused);
+  gtk_widget_set_visible (self->bar, left && !state.paused && !state.sparing);
   gtk_widget_set_visible (self->pause_button, left || state.paused);
-  gtk_button_set_label (GTK_BUTTON (self->pause_button), state.paused ? _("Go on") : _("Stop"));
+  gtk_button_set_label (GTK_BUTTON (self->pause_button), state.paused || state.sparing ? _("Go on") : _("Stop"));
   gtk_widget_set_visible (self->state_row, left || state.paused || *limits != '\0');
   gtk_widget_set_visible (GTK_WIDGET (self->list), state.n_documents > 0);
   gtk_widget_set_visible (self->more_button, self->slice != NULL
@@ -328,7 +328,10 @@ pause_cb (IngCollectionPage *self)
   IngCollectionState state;
 
   ing_collections_get_state (get_collections (self), get_owner (self), &state);
-  ing_collections_set_paused (get_collections (self), get_owner (self), !state.paused);
+  if (state.sparing)
+    ing_collections_set_sparing (get_collections (self), FALSE);
+  else
+    ing_collections_set_paused (get_collections (self), get_owner (self), !state.paused);
 }
 
 static void

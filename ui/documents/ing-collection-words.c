@@ -28,6 +28,8 @@ ing_collection_words_dup (const IngCollectionState *state)
     append (words, g_strdup_printf (ngettext ("%u document", "%u documents", n), n));
   if (state->paused && state->n_done < n)
     append (words, g_strdup (_("stopped")));
+  else if (state->sparing && state->n_done < n)
+    append (words, g_strdup (_("waits, to save power")));
   else if (state->seconds_left >= 0 && state->n_done < n)
     {
       g_autofree char *left = ing_numbers_dup_duration (state->seconds_left);

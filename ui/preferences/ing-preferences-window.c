@@ -379,6 +379,28 @@ reader_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   adw_action_row_set_subtitle (ADW_ACTION_ROW (row), text);
 }
 
+static void
+on_battery_cb (GtkSwitch *toggle, GParamSpec *pspec, IngPreferencesWindow *self)
+{
+  ing_settings_set_boolean (ing_workspace_get_settings (self->workspace), ING_SETTING_ON_BATTERY,
+                            gtk_switch_get_active (toggle));
+}
+
+static AdwPreferencesGroup *
+new_power_group (IngPreferencesWindow *self)
+{
+  AdwPreferencesGroup *group = ADW_PREFERENCES_GROUP (adw_preferences_group_new ());
+  GtkWidget *toggle = gtk_switch_new ();
+
+  adw_preferences_group_set_title (group, _("Power"));
+  gtk_switch_set_active (GTK_SWITCH (toggle), ing_settings_get_boolean (ing_workspace_get_settings (self->workspace),
+                                                                        ING_SETTING_ON_BATTERY, FALSE));
+  g_signal_connect (toggle, "notify::active", G_CALLBACK (on_battery_cb), self);
+  add_row (group, _("Read collections on battery"),
+           _("Else they wait until the machine is plugged in. What you drop on a conversation is read at once"), toggle);
+  return group;
+}
+
 static AdwPreferencesPage *
 new_machine_page (IngPreferencesWindow *self)
 {
@@ -393,6 +415,7 @@ new_machine_page (IngPreferencesWindow *self)
   self->gpu_row = ing_form_new_plain_row (_("What was found"), NULL);
   adw_preferences_group_add (cards, self->gpu_row);
   adw_preferences_page_add (page, cards);
+  adw_preferences_page_add (page, new_power_group (self));
   g_signal_connect_object (ing_workspace_get_generation (self->workspace), "notify::model-path", G_CALLBACK (gpus_cb), self,
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (ing_workspace_get_generation (self->workspace), "notify::state", G_CALLBACK (gpus_cb), self,
