@@ -78,20 +78,26 @@ read_asked (IngDatabase *db, GArray *asked, GError **error)
 }
 
 IngCollectionTables *
-ing_collection_tables_read (IngDatabase *db, GError **error)
+ing_collection_tables_new (void)
 {
   IngCollectionTables *tables = g_new0 (IngCollectionTables, 1);
   tables->collections = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_collection_row_free);
   tables->folders = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_held_path_free);
   tables->left_out = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_held_path_free);
   tables->asked = g_array_new (FALSE, FALSE, sizeof (IngAsked));
+  return tables;
+}
+
+IngCollectionTables *
+ing_collection_tables_read (IngDatabase *db, GError **error)
+{
+  g_autoptr (IngCollectionTables) tables = ing_collection_tables_new ();
   if (read_collections (db, tables, error)
       && read_paths (db, ing_database_query (db, error, "SELECT owner, path FROM folders ORDER BY path", ""),
                      tables->folders, error)
       && read_paths (db, ing_database_query (db, error, "SELECT owner, path FROM left_out", ""), tables->left_out, error)
       && read_asked (db, tables->asked, error))
-    return tables;
-  ing_collection_tables_free (tables);
+    return g_steal_pointer (&tables);
   return NULL;
 }
 

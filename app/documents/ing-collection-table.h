@@ -32,7 +32,9 @@ typedef struct
   GArray *asked;          /* of IngAsked */
   gint64 last_id;         /* the highest id that a collection ever had */
 } IngCollectionTables;
+IngCollectionTables *ing_collection_tables_new (void); /* empty */
 void ing_collection_tables_free (IngCollectionTables *tables);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (IngCollectionTables, ing_collection_tables_free)
 IngCollectionTables *ing_collection_tables_read (IngDatabase *db, GError **error);
 
 gboolean ing_collection_table_write (IngDatabase *db, const IngCollectionRow *row, GError **error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "ing-collection-table.h"
 #include "ing-collections.h"
 #include "ing-database.h"
 
@@ -11,6 +12,10 @@ void ing_collections_free (IngCollections *self);
 gboolean ing_collections_read (IngCollections *self, IngDatabase *db, GError **error);
 /* Main thread, after it: list what was read. */
 void ing_collections_fill (IngCollections *self);
+/* Ids above the result are the caller's, @n of them. */
+gint64 ing_collections_reserve (IngCollections *self, guint n);
+/* What was written into the tables by another hand; after its documents are there. */
+void ing_collections_adopt (IngCollections *self, const IngCollectionTables *tables);
 /* Conversations that hold folders or ask collections and are not there any more are added to @gone (gint64 *). */
 void ing_collections_list_conversations (IngCollections *self, gboolean (*is_there) (gint64 owner, gpointer data),
                                          gpointer data, GHashTable *gone);

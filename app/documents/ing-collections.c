@@ -609,17 +609,47 @@ empty (IngCollections *self)
 }
 
 static void
-fill_sets (IngCollections *self)
+take_paths (IngCollections *self, const IngCollectionTables *tables)
 {
-  for (guint i = 0; i < self->tables->folders->len; i++)
+  for (guint i = 0; i < tables->folders->len; i++)
     {
-      const IngHeldPath *held = self->tables->folders->pdata[i];
+      const IngHeldPath *held = tables->folders->pdata[i];
       ing_folder_set_hold (ensure_set (self, held->owner), held->path);
     }
-  for (guint i = 0; i < self->tables->left_out->len; i++)
+  for (guint i = 0; i < tables->left_out->len; i++)
     {
-      const IngHeldPath *held = self->tables->left_out->pdata[i];
+      const IngHeldPath *held = tables->left_out->pdata[i];
       g_hash_table_add (ensure_set (self, held->owner)->left_out, g_strdup (held->path));
+    }
+}
+
+static void
+take_row (IngCollections *self, const IngCollectionRow *row)
+{
+  IngCollection *collection = g_object_new (ING_TYPE_COLLECTION, NULL);
+  collection->row = *row;
+  collection->row.name = g_strdup (row->name);
+  self->last_id = MAX (self->last_id, row->id);
+  g_ptr_array_add (self->all, collection);
+  ing_document_library_set_paused (self->library, -row->id, row->paused || row->deleted);
+  if (row->deleted)
+    return;
+  ensure_set (self, -row->id);
+  list (self, collection);
+}
+
+static void
+take (IngCollections *self, const IngCollectionTables *tables)
+{
+  for (guint i = 0; i < tables->collections->len; i++)
+    take_row (self, tables->collections->pdata[i]);
+  g_array_append_vals (self->asked, tables->asked->data, tables->asked->len);
+  take_paths (self, tables);
+  for (guint i = 0; i < tables->asked->len; i++)
+    {
+      IngCollection *collection = ing_collections_lookup (self, g_array_index (tables->asked, IngAsked, i).collection);
+      if (collection != NULL)
+        show_asked (self, collection);
     }
 }
 
@@ -630,32 +660,34 @@ ing_collections_fill (IngCollections *self)
   if (self->tables == NULL)
     return;
   self->last_id = self->tables->last_id;
-  for (guint i = 0; i < self->tables->collections->len; i++)
-    {
-      const IngCollectionRow *row = self->tables->collections->pdata[i];
-      IngCollection *collection = g_object_new (ING_TYPE_COLLECTION, NULL);
-      collection->row = *row;
-      collection->row.name = g_strdup (row->name);
-      self->last_id = MAX (self->last_id, row->id);
-      g_ptr_array_add (self->all, collection);
-      ing_document_library_set_paused (self->library, -row->id, row->paused || row->deleted);
-      if (!row->deleted)
-        {
-          ensure_set (self, -row->id);
-          list (self, collection);
-        }
-    }
-  g_array_append_vals (self->asked, self->tables->asked->data, self->tables->asked->len);
-  fill_sets (self);
+  take (self, self->tables);
   for (guint i = self->all->len; i > 0; i--)
     {
       g_autoptr (IngCollection) collection = g_object_ref (self->all->pdata[i - 1]);
       if (collection->row.deleted) /* the run before ended within the time for an undo */
         erase (self, collection);
-      else
-        show_asked (self, collection);
     }
   g_clear_pointer (&self->tables, ing_collection_tables_free);
+}
+
+gint64
+ing_collections_reserve (IngCollections *self, guint n)
+{
+  gint64 last = self->last_id;
+  self->last_id += n;
+  return last;
+}
+
+void
+ing_collections_adopt (IngCollections *self, const IngCollectionTables *tables)
+{
+  GHashTableIter iter;
+  gpointer owner, set;
+  take (self, tables);
+  g_hash_table_iter_init (&iter, self->sets);
+  while (g_hash_table_iter_next (&iter, &owner, &set))
+    if (wants_following (self, *(gint64 *) owner))
+      ing_folder_set_look (set);
 }
 
 void

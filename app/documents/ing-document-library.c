@@ -668,9 +668,9 @@ ing_document_library_adopt (IngDocumentLibrary *self, GPtrArray *rows, GArray *p
     list_document (self, ing_document_new (ing_document_row_copy (rows->pdata[i])));
   for (guint i = 0; i < pairs->len; i++)
     {
-      const gint64 *pair = (const gint64 *) (gpointer) (pairs->data + i * 2 * sizeof (gint64));
+      const gint64 *pair = (const gint64 *) (gpointer) (pairs->data + i * 3 * sizeof (gint64));
       IngDocument *document = ing_document_library_lookup (self, pair[1]);
-      const IngOwner own = { pair[0], FALSE };
+      const IngOwner own = { pair[0], pair[2] != 0 };
       if (document == NULL || ing_document_find_owner (document, pair[0]) != NULL)
         continue;
       g_array_append_val (document->owners, own);

@@ -24,7 +24,7 @@ typedef struct
 {
   IngDocumentRow *row; /* NULL = an owner alone */
   GPtrArray *pieces;
-  GArray *owners; /* gint64, of here */
+  GArray *owners; /* gint64[2], of here: owner, found in a folder of it */
   gint64 id;
 } Whole;
 
@@ -56,14 +56,6 @@ count_func (IngDatabase *db, gpointer data, GError **error)
 {
   *(guint *) data = (guint) CLAMP (
       ing_database_get_number (db, "SELECT count(*) FROM documents", 0), 0, G_MAXINT);
-  return db;
-}
-
-static gpointer
-count_collections_func (IngDatabase *db, gpointer data, GError **error)
-{
-  *(guint *) data = (guint) CLAMP (
-      ing_database_get_number (db, "SELECT count(*) FROM collections WHERE deleted = 0", 0), 0, G_MAXINT);
   return db;
 }
 
@@ -125,6 +117,12 @@ write_vector (IngDatabase *db, gint64 document, guint position, const Piece *pie
   return ok;
 }
 
+static const gint64 *
+get_owner (GArray *owners, guint i)
+{
+  return (const gint64 *) (gpointer) (owners->data + i * 2 * sizeof (gint64));
+}
+
 static gpointer
 write_func (IngDatabase *db, gpointer data, GError **error)
 {
@@ -139,7 +137,10 @@ write_func (IngDatabase *db, gpointer data, GError **error)
            && (piece->vector == NULL || write_vector (db, whole->id, i, piece, error));
     }
   for (guint i = 0; ok && i < whole->owners->len; i++)
-    ok = ing_owner_table_add (db, g_array_index (whole->owners, gint64, i), whole->id, FALSE, error);
+    {
+      const gint64 *owner = get_owner (whole->owners, i);
+      ok = ing_owner_table_add (db, owner[0], whole->id, owner[1] != 0, error);
+    }
   return ing_database_end (db, ok, error) ? db : NULL;
 }
 
@@ -174,18 +175,19 @@ compare (IngDocumentMerge *merge, Whole *whole, GError **error)
 
 /* ------------------------------------------------------------------ all */
 
-/* Conversations of here that use @document, a number of there. */
+/* Who of here uses @document, a number of there. */
 static GArray *
 map_owners (IngDocumentMerge *merge, GArray *pairs, gint64 document)
 {
-  GArray *owners = g_array_new (FALSE, FALSE, sizeof (gint64));
+  GArray *owners = g_array_new (FALSE, FALSE, 2 * sizeof (gint64));
   for (guint i = 0; i < pairs->len; i++)
     {
       const gint64 *pair = (const gint64 *) (gpointer) (pairs->data + i * 3 * sizeof (gint64));
       const gint64 *owner
           = pair[1] == document ? g_hash_table_lookup (merge->owners, &pair[0]) : NULL;
+      const gint64 own[2] = { owner != NULL ? *owner : 0, pair[2] };
       if (owner != NULL)
-        g_array_append_val (owners, *owner);
+        g_array_append_vals (owners, own, 1);
     }
   return owners;
 }
@@ -230,7 +232,8 @@ bring (IngDocumentMerge *merge, GPtrArray *here, IngDocumentRow *row, GArray *ow
   /* What was written is here, whatever comparing says of it. */
   for (guint i = 0; ok && i < owners->len; i++)
     {
-      gint64 pair[2] = { g_array_index (owners, gint64, i), whole.id };
+      const gint64 *owner = get_owner (owners, i);
+      const gint64 pair[3] = { owner[0], whole.id, owner[1] };
       g_array_append_vals (merge->pairs, pair, 1);
     }
   gboolean written = ok;
@@ -251,8 +254,7 @@ ing_document_merge_run (IngDocumentMerge *merge, GCancellable *cancellable, GErr
       = theirs != NULL ? ing_database_run_sync (merge->from, read_owners_func, NULL, error) : NULL;
   g_autoptr (GPtrArray) here
       = pairs != NULL ? ing_database_run_sync (merge->to, read_rows_func, NULL, error) : NULL;
-  gboolean ok = here != NULL
-                && ing_database_run_sync (merge->from, count_collections_func, &merge->n_collections, error) != NULL;
+  gboolean ok = here != NULL;
   for (guint i = 0; ok && i < theirs->len; i++)
     {
       IngDocumentRow *row = theirs->pdata[i];

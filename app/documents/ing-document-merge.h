@@ -8,15 +8,14 @@
 typedef struct
 {
   IngDatabase *from, *to; /* @from: open, of the same schema; nobody else writes to it */
-  GHashTable *owners;     /* conversations, gint64 * there → gint64 * here */
+  GHashTable *owners;     /* conversations and collections, gint64 * there → gint64 * here */
   gint64 document_id;     /* ids above it are free, as many as @from has documents */
   GPtrArray *rows;        /* out: IngDocumentRow of those that came */
-  GArray *pairs;          /* out: gint64[2], owner and document of here, of all that are here now */
+  GArray *pairs;          /* out: gint64[3] of all that are here now: owner, document (of here), found in a folder of it */
   guint n_known;          /* out: those that were here, of the same path and content */
-  guint n_collections;    /* out: collections there, which do not come */
 } IngDocumentMerge;
 
-/* Each document of a conversation in @owners is one transaction, read again and compared after it (else ING_ERROR_HASH).
+/* Each document of one in @owners is one transaction, read again and compared after it (else ING_ERROR_HASH).
  * Others (of a terminal's cache, of nobody) are left. */
 gboolean ing_document_merge_run (IngDocumentMerge *merge, GCancellable *cancellable, GError **error);
 

@@ -6,15 +6,16 @@
  * 1. The other installation's files are read alone, until ing_bring_remove_async(). Its database is not opened: a copy is,
  *    which is checked (program, schema version, integrity) like any file of a stranger.
  * 2. Nothing here is overwritten: a conversation that is here already, with every message, is left; one that differs comes
- *    as another conversation; a setting that has a value here keeps it; a model of the same name gets a number.
+ *    as another conversation, and so does a collection of the same name with other folders; a setting that has a value here
+ *    keeps it; a model of the same name gets a number.
  * 3. Only what was brought and compared, or found to be here, is removed, and only while it is still what was compared:
  *    model files each by itself, the databases of conversations and documents together or not at all. Backups, settings,
  *    unfinished downloads and whatever else lies there stay.
  *
- * Documents come as they were read there (text, words, vectors); their files stay where they are. Of models in other folders
- * comes what is known of them; the files stay. Not brought: settings that name paths or servers, links to models, unfinished
- * work, a draft without a conversation (both are counted), what only a terminal's questions read (a cache). An index of
- * documents that is damaged is left.
+ * Documents come as they were read there (text, words, vectors), collections with their folders, which are followed from
+ * here on; the files stay where they are. Of models in other folders comes what is known of them; the files stay. Not brought:
+ * settings that name paths or servers, links to models, unfinished work, a draft without a conversation (both are counted),
+ * what only a terminal's questions read (a cache). An index of documents that is damaged is left.
  * Main thread only; disks are read on threads of its own. One run an object. */
 #pragma once
 
@@ -30,6 +31,7 @@ typedef struct
   guint n_conversations, n_known_conversations; /* brought; here already */
   guint n_models, n_known_models;
   guint n_documents, n_known_documents;
+  guint n_collections, n_known_collections;
   guint n_models_elsewhere; /* whose rows came, whose files are in other folders */
   guint n_settings;
   guint n_jobs_left, n_drafts_left; /* not brought; they go with the database there */

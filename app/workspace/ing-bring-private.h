@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "ing-bring-merge.h"
+#include "ing-collection-merge.h"
 #include "ing-data-lock.h"
 #include "ing-document-merge.h"
 #include "ing-hasher.h"
@@ -36,6 +37,7 @@ struct _IngBring
   gboolean keep_databases; /* not all of them is here */
   IngBrought moved;
   IngMerge merge;
+  IngCollectionMerge collection_merge;
   IngDocumentMerge document_merge;
   int permille; /* atomic */
 };

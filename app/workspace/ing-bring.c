@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ing-collections-private.h"
 #include "ing-conversation-list-private.h"
 #include "ing-database-private.h"
 #include "ing-document-private.h"
@@ -65,6 +66,7 @@ ing_bring_finalize (GObject *object)
   g_clear_pointer (&self->lock, ing_data_lock_free);
   g_clear_pointer (&self->merge.rows, g_ptr_array_unref);
   g_clear_pointer (&self->merge.ids, g_hash_table_unref);
+  ing_collection_merge_clear (&self->collection_merge);
   g_clear_pointer (&self->document_merge.rows, g_ptr_array_unref);
   g_clear_pointer (&self->document_merge.pairs, g_array_unref);
   g_array_unref (self->seen);
@@ -225,7 +227,7 @@ copy_databases (IngBring *self, GCancellable *cancellable, GError **error)
 typedef struct
 {
   char *chosen;
-  guint n_conversations, n_messages, n_documents;
+  guint n_conversations, n_messages, n_documents, n_collections;
 } Look;
 
 /* What is told, not brought. */
@@ -276,7 +278,8 @@ look_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *can
        && ing_merge_count (self->copy, &look->n_conversations, &look->n_messages, &error)
        && ing_database_run_sync (self->copy, count_left_func, &self->moved, &error) != NULL
        && (self->documents == NULL
-           || ing_document_merge_count (self->documents, &look->n_documents, &error));
+           || (ing_document_merge_count (self->documents, &look->n_documents, &error)
+               && ing_collection_merge_count (self->documents, &look->n_collections, &error)));
   if (ok)
     g_task_return_boolean (task, TRUE);
   else
@@ -306,11 +309,12 @@ bring_documents (IngBring *self, GCancellable *cancellable, GError **error)
       self->keep_databases = TRUE;
       return TRUE;
     }
-  merge->from = self->documents;
-  merge->owners = self->merge.ids;
-  gboolean ok = ing_document_merge_run (merge, cancellable, error);
-  self->keep_databases = self->keep_databases || merge->n_collections > 0;
-  return ok;
+  self->collection_merge.from = merge->from = self->documents;
+  self->collection_merge.conversations = self->merge.ids;
+  if (!ing_collection_merge_run (&self->collection_merge, error))
+    return FALSE;
+  merge->owners = self->collection_merge.owners;
+  return ing_document_merge_run (merge, cancellable, error);
 }
 
 static void
@@ -384,10 +388,17 @@ brought_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   self->moved.n_known_conversations = self->merge.n_known;
   self->moved.n_documents = self->document_merge.rows->len;
   self->moved.n_known_documents = self->document_merge.n_known;
+  self->moved.n_known_collections = self->collection_merge.n_known;
   ing_conversation_list_add_rows (ing_workspace_get_conversations (self->workspace),
                                   self->merge.rows);
   ing_document_library_adopt (ing_workspace_get_documents (self->workspace),
                               self->document_merge.rows, self->document_merge.pairs);
+  if (self->collection_merge.tables != NULL)
+    {
+      self->moved.n_collections = self->collection_merge.tables->collections->len;
+      ing_collections_adopt (ing_document_library_get_collections (ing_workspace_get_documents (self->workspace)),
+                             self->collection_merge.tables);
+    }
   ing_library_refresh (ing_workspace_get_library (self->workspace));
   if (!ok)
     {
@@ -429,7 +440,12 @@ looked_cb (GObject *source, GAsyncResult *result, gpointer user_data)
     .to = ing_document_library_get_database (documents),
     .document_id = ing_document_library_reserve (documents, look->n_documents),
     .rows = g_ptr_array_new_with_free_func ((GDestroyNotify) ing_document_row_free),
-    .pairs = g_array_new (FALSE, FALSE, 2 * sizeof (gint64))
+    .pairs = g_array_new (FALSE, FALSE, 3 * sizeof (gint64))
+  };
+  self->collection_merge = (IngCollectionMerge){
+    .to = self->document_merge.to,
+    .collection_id
+    = ing_collections_reserve (ing_document_library_get_collections (documents), look->n_collections),
   };
   ing_conversation_list_reserve (ing_workspace_get_conversations (self->workspace),
                                  look->n_conversations, look->n_messages,

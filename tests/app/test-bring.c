@@ -10,6 +10,7 @@
 #include "app-test.h"
 #include "ing-database.h"
 #include "ing-bring.h"
+#include "ing-collections.h"
 #include "ing-model-file-table.h"
 #include "ing-schema.h"
 
@@ -444,6 +445,101 @@ test_documents (void)
   app_test_close (w);
 }
 
+static char *
+put_in (const char *folder, const char *below, const char *name, const char *text)
+{
+  g_autofree char *there = g_build_filename (folder, below, NULL);
+  g_assert_cmpint (g_mkdir_with_parents (there, 0700), ==, 0);
+  return put_document (there, name, text);
+}
+
+/* A collection comes with its folders, what is left out of them, and its documents; its conversation asks it here too; its
+ * folder is followed. The same again is known; another one of the name gets a number. */
+static void
+test_collections (void)
+{
+  g_autofree char *files = app_test_make_folder (), *a = make_data (1), *b = make_data (2);
+  g_autofree char *pump = put_in (files, "flat", "pump.txt", "The heat pump is serviced every spring.");
+  g_autofree char *secret = put_in (files, "flat", "secret.txt", "Left out.");
+  g_autofree char *index = g_build_filename (a, "documents.sqlite", NULL), *folder = g_path_get_dirname (pump);
+  IngBrought moved;
+  IngWorkspace *w = open_with_model (a);
+  IngDocumentLibrary *library = ing_workspace_get_documents (w);
+  IngCollections *collections = ing_document_library_get_collections (library);
+  IngCollection *collection = ing_collections_create (collections, "Flat");
+  ing_collections_add (collections, ing_collection_get_owner (collection), (const char *const[]){ folder, NULL });
+  wait_read (G_LIST_MODEL (library), 2);
+  ing_collections_remove_document (collections, ing_collection_get_owner (collection), ing_document_library_find (library, secret));
+  ing_collections_set_asked (collections, get_id (w, 0), collection, TRUE);
+  app_test_settle (w);
+  app_test_close (w);
+
+  w = open_with_model (b);
+  library = ing_workspace_get_documents (w);
+  collections = ing_document_library_get_collections (library);
+  ing_collections_create (collections, "flat"); /* of no folder: another one */
+  app_test_settle (w);
+  g_autoptr (IngBring) move = ing_bring_new (w);
+  g_assert_true (run (move, a, NULL, &moved, NULL));
+  g_assert_cmpuint (moved.n_collections, ==, 1);
+  g_assert_cmpuint (moved.n_documents, ==, 1);
+  collection = ing_collections_find (collections, "Flat 2");
+  g_assert_nonnull (collection);
+  gint64 owner = ing_collection_get_owner (collection);
+  g_auto (GStrv) held = ing_collections_dup_folders (collections, owner);
+  g_assert_cmpuint (g_strv_length (held), ==, 1);
+  g_assert_cmpstr (held[0], ==, folder);
+  guint n_asking = 0;
+  for (guint i = 0; i < n_listed (w); i++)
+    n_asking += ing_collections_get_asked (collections, get_id (w, i), collection);
+  g_assert_cmpuint (n_asking, ==, 1);
+  app_test_wait (!ing_collections_is_looking (collections, owner));
+  g_autoptr (GListModel) own = ing_document_library_dup_list (library, owner);
+  g_assert_cmpuint (g_list_model_get_n_items (own), ==, 1); /* what was left out stays so */
+  g_autofree char *lease = put_in (files, "flat", "lease.txt", "Rent is due on the third.");
+  wait_read (own, 2);
+  g_assert_true (remove_there (move, NULL));
+  g_assert_false (g_file_test (index, G_FILE_TEST_EXISTS));
+  g_clear_object (&move);
+  g_clear_object (&own);
+  app_test_settle (w);
+  app_test_close (w);
+
+  w = open_with_model (b); /* it is on the disk */
+  collections = ing_document_library_get_collections (ing_workspace_get_documents (w));
+  collection = ing_collections_find (collections, "Flat 2");
+  g_assert_nonnull (collection);
+  g_autoptr (GListModel) later
+      = ing_document_library_dup_list (ing_workspace_get_documents (w), ing_collection_get_owner (collection));
+  g_assert_cmpuint (g_list_model_get_n_items (later), ==, 2);
+  g_clear_object (&later);
+  app_test_close (w);
+}
+
+static void
+test_collections_twice (void)
+{
+  g_autofree char *files = app_test_make_folder (), *a = make_data (1), *b = app_test_make_folder ();
+  g_autofree char *pump = put_in (files, "flat", "pump.txt", "The heat pump is serviced every spring.");
+  g_autofree char *folder = g_path_get_dirname (pump);
+  IngBrought moved;
+  IngWorkspace *w = open_with_model (a);
+  IngCollections *collections = ing_document_library_get_collections (ing_workspace_get_documents (w));
+  IngCollection *collection = ing_collections_create (collections, "Flat");
+  ing_collections_add (collections, ing_collection_get_owner (collection), (const char *const[]){ folder, NULL });
+  wait_read (G_LIST_MODEL (ing_workspace_get_documents (w)), 1);
+  app_test_settle (w);
+  app_test_close (w);
+  w = open_with_model (b);
+  bring (w, a, &moved);
+  bring (w, a, &moved);
+  g_assert_cmpuint (moved.n_collections, ==, 0);
+  g_assert_cmpuint (moved.n_known_collections, ==, 1);
+  collections = ing_document_library_get_collections (ing_workspace_get_documents (w));
+  g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (collections)), ==, 1);
+  app_test_close (w);
+}
+
 static void
 test_documents_twice (void)
 {
@@ -704,6 +800,8 @@ main (int argc, char **argv)
   g_test_add_func ("/app/bring/cancelled-on-the-way", test_cancelled_on_the_way);
   g_test_add_func ("/app/bring/documents", test_documents);
   g_test_add_func ("/app/bring/documents-twice", test_documents_twice);
+  g_test_add_func ("/app/bring/collections", test_collections);
+  g_test_add_func ("/app/bring/collections-twice", test_collections_twice);
   g_test_add_func ("/app/bring/models-elsewhere", test_models_elsewhere);
   g_test_add_func ("/app/bring/removed", test_removed);
   return g_test_run ();

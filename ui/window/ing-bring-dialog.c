@@ -123,6 +123,9 @@ offer_to_remove (Moving *self, const IngBrought *moved)
   GString *body = g_string_new (NULL);
 
   g_string_printf (body, _("%s, %s (%s), %s. %s"), conversations, models, size, documents, known);
+  if (moved->n_collections > 0)
+    g_string_append_printf (body, ngettext (" %u collection came too.", " %u collections came too.", moved->n_collections),
+                            moved->n_collections);
   if (moved->n_models_elsewhere > 0)
     g_string_append_printf (body, "\n\n%s", _("Models in other folders stay where they are; those folders can be added on the page of models."));
   if (moved->n_jobs_left + moved->n_drafts_left > 0)
