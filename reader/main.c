@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* inglenook-reader: one document, on descriptor 0, to blocks on descriptor 1 (reader-wire.h). Started by the
  * program, not by a person. Confined before it reads the first byte. */
+#include <glib/gi18n.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libxml/parser.h>
@@ -89,12 +90,12 @@ read_document (GBytes *bytes, const char *name, const char *password, RdrOut *ou
         g_set_error_literal (error, RDR_ERROR, RDR_CODE_ENCRYPTED, "the office file is locked with a password");
       else
         g_set_error_literal (error, RDR_ERROR, RDR_CODE_UNSUPPORTED,
-                             "an office file of the time before 2007; save it as DOCX, PPTX or XLSX");
+                             _ ("an office file of the time before 2007; save it as DOCX, PPTX or XLSX"));
       return FALSE;
     }
   if (n > RDR_MAX_PLAIN_BYTES)
     {
-      g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, "%llu MB of text; at most %llu are read",
+      g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, _ ("%llu MB of text; at most %llu are read"),
                    (unsigned long long) (n >> 20), RDR_MAX_PLAIN_BYTES >> 20);
       return FALSE;
     }
@@ -126,12 +127,12 @@ map_input (GError **error)
   struct stat st;
   if (fstat (STDIN_FILENO, &st) != 0 || !S_ISREG (st.st_mode))
     {
-      g_set_error_literal (error, RDR_ERROR, RDR_CODE_UNSUPPORTED, "this is no ordinary file");
+      g_set_error_literal (error, RDR_ERROR, RDR_CODE_UNSUPPORTED, _ ("this is no ordinary file"));
       return NULL;
     }
   if ((guint64) st.st_size > RDR_MAX_FILE_BYTES)
     {
-      g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, "%llu MB; at most %llu are read",
+      g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, _ ("%llu MB; at most %llu are read"),
                    (unsigned long long) st.st_size >> 20, RDR_MAX_FILE_BYTES >> 20);
       return NULL;
     }
@@ -141,7 +142,7 @@ map_input (GError **error)
   if (data == MAP_FAILED)
     {
       g_set_error (error, RDR_ERROR, errno == ENOMEM ? RDR_CODE_LIMIT : RDR_CODE_FORMAT,
-                   "the file cannot be read: %s", g_strerror (errno));
+                   _ ("the file cannot be read: %s"), g_strerror (errno));
       return NULL;
     }
   return g_bytes_new_static (data, (gsize) st.st_size);
@@ -193,6 +194,19 @@ become (char **argv)
   return 127;
 }
 
+/* Messages in the person's language; loaded here, since no file is opened later. */
+static void
+load_words (void)
+{
+  setlocale (LC_MESSAGES, "");
+  setlocale (LC_CTYPE, "C.UTF-8");
+  bindtextdomain ("inglenook", g_getenv ("TEXTDOMAINDIR"));
+  bind_textdomain_codeset ("inglenook", "UTF-8");
+  textdomain ("inglenook");
+  const char *any = ""; /* the catalogue's header */
+  gettext (any);
+}
+
 static void
 no_log (const char *domain, GLogLevelFlags level, const char *text, gpointer data)
 {
@@ -221,7 +235,7 @@ main (int argc, char **argv)
   if (!is_page)
     setpriority (PRIO_PROCESS, 0, READING_NICE); /* an answer, or a window, goes first */
   signal (SIGPIPE, SIG_DFL);
-  setlocale (LC_CTYPE, "C.UTF-8");
+  load_words ();
   g_log_set_default_handler (no_log, NULL);
   xmlInitParser ();
   RdrOut *out = rdr_out_new (STDOUT_FILENO);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "reader-office.h"
@@ -45,6 +46,6 @@ rdr_read_archive (GBytes *bytes, RdrOut *out, const char **kind, GError **error)
         return formats[i].read (zip, out, error);
       }
   g_set_error_literal (error, RDR_ERROR, RDR_CODE_UNSUPPORTED,
-                       "the archive is no document that can be read; unpack it and add the files in it");
+                       _ ("the archive is no document that can be read; unpack it and add the files in it"));
   return FALSE;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <glib/gi18n.h>
 #include <string.h>
 #include <uchardet/uchardet.h>
 
@@ -90,7 +91,7 @@ rdr_decode_text (const char *data, gsize n, const char *declared, gsize *n_out, 
     text = convert_utf16 (data, n, n_out);
   if (text == NULL && looks_binary (data, n))
     {
-      g_set_error_literal (error, RDR_ERROR, RDR_CODE_UNSUPPORTED, "this is no text");
+      g_set_error_literal (error, RDR_ERROR, RDR_CODE_UNSUPPORTED, _ ("this is no text"));
       return NULL;
     }
   if (text == NULL && is_utf8)
@@ -109,6 +110,6 @@ rdr_decode_text (const char *data, gsize n, const char *declared, gsize *n_out, 
   if (text == NULL)
     text = convert (data, n, "WINDOWS-1252", n_out);
   if (text == NULL)
-    g_set_error_literal (error, RDR_ERROR, RDR_CODE_UNSUPPORTED, "the text's encoding could not be told");
+    g_set_error_literal (error, RDR_ERROR, RDR_CODE_UNSUPPORTED, _ ("the text's encoding could not be told"));
   return text;
 }

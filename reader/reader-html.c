@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* HTML is told as it is parsed; no tree is built, so its depth costs nothing but a count. Scripts, styles, frames and
  * addresses are no text. */
+#include <glib/gi18n.h>
 #include <libxml/HTMLparser.h>
 #include <string.h>
 
@@ -74,7 +75,7 @@ on_start (void *data, const xmlChar *element, const xmlChar **attributes)
     return;
   if (++h->n_elements > RDR_MAX_ELEMENTS)
     {
-      g_set_error (&h->error, RDR_ERROR, RDR_CODE_LIMIT, "more than %u elements", RDR_MAX_ELEMENTS);
+      g_set_error (&h->error, RDR_ERROR, RDR_CODE_LIMIT, _ ("more than %u elements"), RDR_MAX_ELEMENTS);
       give_up (h);
       return;
     }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <glib/gi18n.h>
 #include <errno.h>
 #include <json-glib/json-glib.h>
 #include <string.h>
@@ -225,7 +226,7 @@ add_block (RdrOut *out, RdrKind kind, guint level, const char *text, GError **er
   gsize n = strlen (text);
   if (out->text_bytes + n > RDR_MAX_TEXT_BYTES)
     {
-      g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, "more than %llu MB of text", RDR_MAX_TEXT_BYTES >> 20);
+      g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, _ ("more than %llu MB of text"), RDR_MAX_TEXT_BYTES >> 20);
       return FALSE;
     }
   if (out->text_bytes > 0)

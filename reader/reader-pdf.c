@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* PDF by poppler: it tells characters with their places and sizes of type; lines, paragraphs and headings are made of
  * them here. Scripts, actions, forms and files inside are never looked at. */
+#include <glib/gi18n.h>
 #include <cairo.h>
 #include <math.h>
 #include <poppler.h>
@@ -261,7 +262,7 @@ rdr_read_pdf (GBytes *bytes, const char *password, RdrOut *out, GError **error)
     }
   if ((guint) n > RDR_MAX_PAGES)
     {
-      g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, "%d pages; at most %u are read", n, RDR_MAX_PAGES);
+      g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, _ ("%d pages; at most %u are read"), n, RDR_MAX_PAGES);
       return FALSE;
     }
   g_autofree char *title = poppler_document_get_title (document);
@@ -341,7 +342,7 @@ rdr_draw_page (GBytes *bytes, const char *password, guint number, guint width, c
   if (!(page_width > 0) || !(page_height > 0) || !(height >= 1) || height * width > RDR_MAX_PIXELS
       || height * width * 4 > RDR_WIRE_MAX_PAYLOAD)
     {
-      g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, "page %u is too large to be drawn", number);
+      g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, _ ("page %u is too large to be drawn"), number);
       return FALSE;
     }
   cairo_surface_t *surface = cairo_image_surface_create (CAIRO_FORMAT_RGB24, (int) width, (int) height);

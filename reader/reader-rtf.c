@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rich Text Format 1.9.1: groups, control words and text. Destinations that hold no text are skipped; characters come
  * as they stand, as \'hh in the file's code page, or as \uN. */
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "reader.h"
@@ -218,7 +219,7 @@ rdr_read_rtf (GBytes *bytes, RdrOut *out, GError **error)
           g_array_append_val (r.groups, group);
           if (r.groups->len > RDR_MAX_DEPTH)
             {
-              g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, "groups stand deeper in each other than %u", RDR_MAX_DEPTH);
+              g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, _ ("groups stand deeper in each other than %u"), RDR_MAX_DEPTH);
               p = NULL;
             }
         }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <glib/gi18n.h>
 #include <libxml/SAX2.h>
 #include <libxml/parser.h>
 #include <string.h>
@@ -28,7 +29,7 @@ refuse (Xml *x, const char *why)
 static void
 on_subset (void *data, const xmlChar *name, const xmlChar *external, const xmlChar *system)
 {
-  refuse (data, "the file declares a document type, which may hold entities");
+  refuse (data, _ ("the file declares a document type, which may hold entities"));
 }
 
 static void
@@ -41,12 +42,12 @@ on_start (void *data, const xmlChar *name, const xmlChar *prefix, const xmlChar 
   int n = MIN (n_attributes, MAX_ATTRIBUTES);
   if (++x->depth > RDR_MAX_DEPTH)
     {
-      refuse (x, "elements stand deeper in each other than 256");
+      refuse (x, _ ("elements stand deeper in each other than 256"));
       return;
     }
   if (++x->n_elements > RDR_MAX_ELEMENTS)
     {
-      refuse (x, "more elements than 50 million");
+      refuse (x, _ ("more elements than 50 million"));
       return;
     }
   for (int i = 0; i < n; i++)

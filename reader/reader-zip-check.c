@@ -2,6 +2,7 @@
 /* A ZIP file says twice what is in it: in its directory at the end and before each entry. Files on which the two differ,
  * or whose entries share bytes, are made to show one thing to a checker and another to a reader, or to unpack a few
  * bytes many times; no program writes such. Format: APPNOTE.TXT 6.3.10, 4.3.7, 4.3.12, 4.3.14 and 4.3.16. */
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "reader-zip.h"
@@ -57,7 +58,7 @@ check_entry (const guint8 *data, guint64 limit, const guint8 *central, Span *spa
   if (at == G_MAXUINT32 || packed == G_MAXUINT32)
     {
       /* ZIP64: entries beyond 4 GB, which is more than a document may have. */
-      g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, "an entry of the archive is larger than 4 GB");
+      g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, _ ("an entry of the archive is larger than 4 GB"));
       return FALSE;
     }
   if (at + LOCAL_BYTES > limit || memcmp (data + at, "PK\3\4", 4) != 0)

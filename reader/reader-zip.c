@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reader-zip.h"
 
+#include <glib/gi18n.h>
 #include <archive.h>
 #include <archive_entry.h>
 #include <string.h>
@@ -64,7 +65,7 @@ rdr_zip_open (GBytes *bytes, GError **error)
         ok = fail (archive, error);
       else if (++n > RDR_MAX_ENTRIES)
         {
-          g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, "more than %u entries in the archive", RDR_MAX_ENTRIES);
+          g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, _ ("more than %u entries in the archive"), RDR_MAX_ENTRIES);
           ok = FALSE;
         }
       else if (archive_entry_filetype (entry) == AE_IFREG && is_safe_name (name) && !g_hash_table_contains (zip->set, name))
@@ -117,7 +118,7 @@ read_entry (RdrZip *zip, struct archive *archive, GError **error)
       zip->n_unpacked += (guint64) k;
       if (zip->n_unpacked > RDR_MAX_UNPACKED_BYTES || zip->n_unpacked > allowed)
         {
-          g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, "the archive unpacks to more than %llu MB",
+          g_set_error (error, RDR_ERROR, RDR_CODE_LIMIT, _ ("the archive unpacks to more than %llu MB"),
                        (unsigned long long) (MIN (allowed, RDR_MAX_UNPACKED_BYTES) >> 20));
           return NULL;
         }

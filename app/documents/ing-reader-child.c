@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libintl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -38,17 +39,19 @@ ing_reader_open (const char *path, GError **error)
   return -1;
 }
 
-/* Where libraries and fonts are, and nothing else: the environment may hold tokens, and the child is not trusted. */
+/* Where libraries and fonts are, and the language of messages; nothing else: the environment may hold tokens, and the child is
+ * not trusted. */
 static char **
 make_environment (void)
 {
   static const char *const kept[] = { "PATH",         "LD_LIBRARY_PATH", "FONTCONFIG_PATH", "FONTCONFIG_FILE",
-                                      "ASAN_OPTIONS", "LSAN_OPTIONS",    "UBSAN_OPTIONS" };
+                                      "ASAN_OPTIONS", "LSAN_OPTIONS",    "UBSAN_OPTIONS",   "LANGUAGE",
+                                      "LC_ALL",       "LC_MESSAGES",     "LANG" };
   char **environment = NULL;
   for (guint i = 0; i < G_N_ELEMENTS (kept); i++)
     if (g_getenv (kept[i]) != NULL)
       environment = g_environ_setenv (environment, kept[i], g_getenv (kept[i]), TRUE);
-  return environment != NULL ? environment : g_new0 (char *, 1);
+  return g_environ_setenv (environment, "TEXTDOMAINDIR", bindtextdomain (GETTEXT_PACKAGE, NULL), TRUE);
 }
 
 /* A descriptor that @password can be read from, or -1. */

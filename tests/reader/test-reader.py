@@ -44,7 +44,7 @@ class Result:
         return [(b["kind"], b["text"]) for b in self.blocks]
 
 
-def run(data, name, *arguments, mode="text", limit=30):
+def run(data, name, *arguments, mode="text", limit=30, environment={}):
     with tempfile.TemporaryFile() as file:
         if isinstance(data, bytes):
             file.write(data)
@@ -53,7 +53,7 @@ def run(data, name, *arguments, mode="text", limit=30):
             file = data
         start = time.monotonic()
         done = subprocess.run([READER, mode, name, *arguments], stdin=file, stdout=subprocess.PIPE, timeout=limit,
-                              check=False)
+                              check=False, env={**os.environ, **environment})
         return Result(done.stdout, done.returncode, time.monotonic() - start)
 
 
@@ -225,7 +225,10 @@ def test_order(tap):
 
 def test_old_office(tap):
     with tap.case("an old office file is named as such"):
-        refused(run(b"\xd0\xcf\x11\xe0" + b"\0" * 600, "a.doc"), "unsupported", "2007")
+        refused(run(b"\xd0\xcf\x11\xe0" + b"\0" * 600, "a.doc"), "unsupported", "2007; save")
+    with tap.case("… in the person's language"):
+        there = dict(LC_ALL="C.UTF-8", LANGUAGE="zh_CN", TEXTDOMAINDIR=os.environ["INGLENOOK_LOCALE"])
+        refused(run(b"\xd0\xcf\x11\xe0" + b"\0" * 600, "a.doc", environment=there), "unsupported", "另存为")
 
 
 def test_confined(tap):
