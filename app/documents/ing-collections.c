@@ -519,13 +519,16 @@ ing_collections_set_paused (IngCollections *self, gint64 owner, gboolean paused)
 void
 ing_collections_get_state (IngCollections *self, gint64 owner, IngCollectionState *state)
 {
-  g_autoptr (GListModel) own = ing_document_library_dup_list (self->library, owner);
+  GListModel *documents = G_LIST_MODEL (self->library);
   IngFolderSet *set = get_set (self, owner);
   guint64 left = 0;
-  *state = (IngCollectionState){ .n_documents = g_list_model_get_n_items (own), .seconds_left = -1 };
-  for (guint i = 0; i < state->n_documents; i++)
+  *state = (IngCollectionState){ .seconds_left = -1 };
+  for (guint i = 0; i < g_list_model_get_n_items (documents); i++)
     {
-      g_autoptr (IngDocument) document = g_list_model_get_item (own, i);
+      g_autoptr (IngDocument) document = g_list_model_get_item (documents, i);
+      if (ing_document_find_owner (document, owner) == NULL)
+        continue;
+      state->n_documents++;
       IngDocumentState is = ing_document_get_state (document);
       gboolean gone = ing_document_get_gone (document), failed = is == ING_DOCUMENT_FAILED && !gone;
       state->n_done += gone || failed || is == ING_DOCUMENT_WORDS || is == ING_DOCUMENT_READY;
