@@ -10,6 +10,7 @@ eng_kernels_init_ref (EngKernels *kernels)
 {
   eng_ref_init_float (kernels);
   eng_ref_init_product (kernels);
+  eng_ref_init_words (kernels);
   kernels->delta = eng_ref_delta;
 }
 

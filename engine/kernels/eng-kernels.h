@@ -85,7 +85,7 @@ typedef void (*EngProductFloatFunc) (const void *w, size_t w_stride, size_t n_j,
                                      const float *x, size_t x_stride, size_t n_r, float *y,
                                      size_t y_stride, float *scratch);
 #define ENG_FLOAT_PANEL 16u
-#define ENG_FLOAT_SCRATCH(n_cols) ((n_cols) * ENG_FLOAT_PANEL + 43008u)
+#define ENG_FLOAT_SCRATCH(n_cols) ((n_cols) * (ENG_FLOAT_PANEL + 1) + 43008u)
 typedef enum
 {
   ENG_FLOAT_F32,
@@ -93,6 +93,33 @@ typedef enum
   ENG_FLOAT_BF16,
   ENG_FLOAT_N,
 } EngFloatFormat;
+
+/* --- the same products with many rows of activations, by integers of 16 bits --- */
+
+/* Activations of T rows in blocks of 64 columns:
+ *   q     [blocks][T][64]  x is about scale * q; a row's last block is filled up with zeros
+ *   scale [blocks][T]      of a block the smallest with which |x| / scale is at most 32,767 and their sum at most 262,000
+ *                          (but not below 1e-30); NaN where a number is not finite
+ * A row's weights of a block become integers up to 8,191 in the same way, so that the sum of a block's products stays
+ * below 2^31. Of normally distributed numbers each side is rounded by about 1e-4 of its length: half of what rounding the
+ * activations to half precision costs. */
+typedef struct
+{
+  int16_t *q;
+  float *scale;
+  uint32_t n_rows; /* T, >= 1 */
+} EngWordTile;
+#define ENG_WORD_BLOCK 64u
+#define ENG_WORD_SUM 262000.0f
+#define ENG_WORD_WEIGHT 8191.0f
+#define ENG_WORD_SMALLEST 1e-30f
+
+/* Row @i_row of @tile from @x. */
+typedef void (*EngQuantizeWordsFunc) (const float *x, size_t n_cols, const EngWordTile *tile, uint32_t i_row);
+
+/* As EngProductFloatFunc, of the tile's first @n_r rows. A weight that is not finite makes its row's results NaN. */
+typedef void (*EngProductWordsFunc) (const void *w, size_t w_stride, size_t n_j, size_t n_cols,
+                                     const EngWordTile *x, size_t n_r, float *y, size_t y_stride, float *scratch);
 
 /* --- attention over half-precision keys and values --- */
 
@@ -147,6 +174,9 @@ typedef struct
   EngProductFunc product[ENG_PACK_N];
   EngProductFloatFunc product_float[ENG_FLOAT_N];
   bool rounds_to_bf16;
+  EngQuantizeWordsFunc quantize_words;
+  EngProductWordsFunc product_words[ENG_FLOAT_N]; /* NULL for F32, whose numbers are finer than such integers */
+  uint32_t words_from[ENG_FLOAT_N]; /* rows of activations from which on they are faster than product_float; 0: never */
 
   EngScoreFunc score;
   EngMixFunc mix;

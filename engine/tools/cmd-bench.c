@@ -36,6 +36,7 @@ static const struct
   { "early-keys", 0, ENG_CPU_WITHOUT_FETCH, 0 },
   { "spinning", 0, ENG_CPU_WITHOUT_SPIN, 0 },
   { "early-end", 0, ENG_CPU_WITHOUT_EARLY_END, 0 },
+  { "words", 0, ENG_CPU_WITHOUT_WORDS, 0 },
   { "streaming", 0, 0, ENG_SESSION_WITHOUT_STREAMING },
   { "library", 0, 0, ENG_WITHOUT_LIBRARY },
 };
@@ -353,7 +354,7 @@ eng_cmd_bench (int argc, char **argv)
     { "-b", ENG_TOOL_UINT, &n_sequences, "N  sequences at once (1)" },
     { "-r", ENG_TOOL_UINT, &n_repetitions, "N  repetitions (5)" },
     { "--without", ENG_TOOL_STRINGS, &without,
-      "O  switch off vectors, avx512, vnni, split-attention, shared-keys, early-keys, spinning, early-end, streaming or library" },
+      "O  switch off vectors, avx512, vnni, split-attention, shared-keys, early-keys, spinning, early-end, words, streaming or library" },
     { "--batch", ENG_TOOL_UINT, &batch, "N  rows of a prefill run (as a session would)" },
     { NULL },
   };

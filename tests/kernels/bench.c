@@ -25,6 +25,7 @@ typedef struct
   uint8_t *panel;
   float *x, *y, *scratch;
   EngQuantTile tile;
+  EngWordTile words;
 } Job;
 
 static void
@@ -38,6 +39,20 @@ run_float (Job *job)
 {
   job->k->product_float[job->format](job->panel, job->n_cols, 16, job->n_cols, job->x, job->n_cols,
                                      job->t, job->y, 16, job->scratch);
+}
+
+static void
+run_words (Job *job)
+{
+  job->k->product_words[job->format](job->panel, job->n_cols, 32, job->n_cols, &job->words, job->t, job->y, 32,
+                                     job->scratch);
+}
+
+static void
+run_quantize_words (Job *job)
+{
+  for (uint32_t r = 0; r < job->t; r++)
+    job->k->quantize_words (job->x + r * job->n_cols, job->n_cols, &job->words, r);
 }
 
 /* Seconds of one call: the best of several batches, each of some milliseconds. */
@@ -68,13 +83,15 @@ make_job (const EngKernels *k, size_t n_cols, uint32_t t)
 {
   Job job = { .k = k, .n_cols = n_cols, .t = t };
   job.x = aligned_alloc (64, n_cols * t * 4);
-  job.y = aligned_alloc (64, 16 * t * 4);
+  job.y = aligned_alloc (64, 32 * t * 4);
   job.panel = aligned_alloc (64, n_cols * 64);
   job.scratch = aligned_alloc (64, ENG_FLOAT_SCRATCH (n_cols) * 4);
   memset (job.panel, 0x11, n_cols * 64);
   check_fill (job.x, n_cols * t, VALUES_RANDOM);
   job.tile = (EngQuantTile){ aligned_alloc (64, n_cols * t), malloc (n_cols * t * 2),
                              malloc (n_cols / 32 * ENG_QUANT_META * t * 4), t };
+  job.words = (EngWordTile){ malloc (n_cols * t * 2), malloc (n_cols / ENG_WORD_BLOCK * t * 4), t };
+  run_quantize_words (&job);
   for (uint32_t r = 0; r < t; r++)
     k->quantize (job.x + r * n_cols, n_cols, &job.tile, r);
   return job;
@@ -90,6 +107,27 @@ free_job (Job *job)
   free (job->tile.q);
   free (job->tile.q16);
   free (job->tile.meta);
+  free (job->words.q);
+  free (job->words.scale);
+}
+
+/* Beside them the float products of as many rows. */
+static void
+bench_words (const EngKernels *k, size_t n_cols)
+{
+  static const uint32_t rows[] = { 16, 32, 64, 256 };
+  static const char *const names[] = { "F32", "F16", "BF16" };
+  for (int format = ENG_FLOAT_F16; format <= ENG_FLOAT_BF16; format++)
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+      {
+        Job job = make_job (k, n_cols, rows[i]);
+        job.format = (EngFloatFormat) format;
+        double s = seconds (run_words, &job, 0.05), f = seconds (run_float, &job, 0.05), q = seconds (run_quantize_words, &job, 0.02);
+        double macs = (double) n_cols * 32 * rows[i];
+        printf ("# %-7s %3u rows: %8.2f us by 16-bit integers  %7.1f GFLOP/s  %6.2f x floats; making them %.2f us\n",
+                names[format], rows[i], s * 1e6, 2e-9 * macs / s, 2 * f / s, q * 1e6);
+        free_job (&job);
+      }
 }
 
 void
@@ -126,4 +164,5 @@ bench_kernels (const EngKernels *k, const EngKernels *ref, const char *tier)
         free_job (&job);
         free_job (&slow);
       }
+  bench_words (k, n_cols);
 }

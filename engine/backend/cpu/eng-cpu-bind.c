@@ -450,10 +450,12 @@ make_vector (EngBound *bound, uint32_t id, EngCpuWeight *w, EngError *error)
   return ENG_OK;
 }
 
-/* Buffers that a product of packed weights reads. */
+/* Buffers that a product reads as integers: of bytes for packed weights, of 16 bits for floats of as many. */
 static void
 mark_quantized (EngBound *bound)
 {
+  for (uint32_t i = 0; i < bound->program->n_buffers; i++)
+    bound->words_from[i] = UINT32_MAX;
   for (uint32_t i = bound->options.first_step;
        i < bound->options.first_step + bound->options.n_steps; i++)
     {
@@ -463,9 +465,17 @@ mark_quantized (EngBound *bound)
       bool products = s->kind == ENG_STEP_QKV || s->kind == ENG_STEP_PRODUCT
                       || s->kind == ENG_STEP_GATE_UP || s->kind == ENG_STEP_ROUTE;
       for (int j = 0; products && j < 3; j++)
-        if (s->w[j] != ENG_WEIGHT_NONE && (slot_uses[s->kind][j] & ENG_CPU_USE_PRODUCT) != 0
-            && bound->weights[s->w[j]].pack != ENG_PACK_NONE)
-          bound->quantized[s->src] = true;
+        {
+          uint8_t uses = slot_uses[s->kind][j];
+          if (s->w[j] == ENG_WEIGHT_NONE || (uses & ENG_CPU_USE_PRODUCT) == 0)
+            continue;
+          const EngCpuWeight *w = &bound->weights[s->w[j]];
+          if (w->pack != ENG_PACK_NONE)
+            bound->quantized[s->src] = true;
+          else if ((uses & ENG_CPU_USE_AS_IS) == 0 && !bound->options.exact)
+            bound->words_from[s->src]
+                = eng_cpu_min (bound->words_from[s->src], eng_cpu_words_from (bound->kernels, w->type));
+        }
     }
 }
 
@@ -533,7 +543,8 @@ eng_cpu_bind (EngDevice *device, const EngProgram *program, const EngWeightSourc
                             "weights cannot be loaded as %s: only as a quantized type",
                             eng_type_get_name (options->load_as));
   bound->quantized = eng_arena_alloc_array (&bound->arena, program->n_buffers, sizeof (bool));
-  if (bound->weights == NULL || bound->quantized == NULL)
+  bound->words_from = eng_arena_alloc_array (&bound->arena, program->n_buffers, sizeof (uint32_t));
+  if (bound->weights == NULL || bound->quantized == NULL || bound->words_from == NULL)
     status = eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory to bind");
   if (status == ENG_OK)
     status = scan_steps (program, options, bound->weights, error);

@@ -163,8 +163,7 @@ norm_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
   for (uint32_t r = first; r < first + n; r++)
     {
       norm_one (run, r, i_thread);
-      if (run->bound->quantized[run->step->dst])
-        eng_cpu_quantize_row (run, run->step->dst, r);
+      eng_cpu_quantize_row (run, run->step->dst, r);
     }
 }
 

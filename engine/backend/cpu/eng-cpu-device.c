@@ -74,6 +74,8 @@ cpu_open (uint32_t index, const EngDeviceOptions *options, EngDevice **out, EngE
   uint32_t allowed = (uint32_t) mask != 0 ? (uint32_t) mask : UINT32_MAX;
   device->without = mask & ~(uint64_t) UINT32_MAX;
   eng_kernels_init (&device->kernels, eng_cpu_get_tiers () & allowed);
+  if ((device->without & ENG_CPU_WITHOUT_WORDS) != 0)
+    memset (device->kernels.words_from, 0, sizeof device->kernels.words_from);
   if ((device->without & ENG_CPU_WITHOUT_SPIN) != 0)
     eng_thread_pool_set_spin_us (device->pool, 0);
   *out = device;

@@ -15,6 +15,7 @@ extern "C" {
 #define ENG_CPU_WITHOUT_FETCH ((uint64_t) 1 << 34)  /* keys and values asked for early */
 #define ENG_CPU_WITHOUT_SPIN ((uint64_t) 1 << 35)   /* waiting for the next step awake */
 #define ENG_CPU_WITHOUT_EARLY_END ((uint64_t) 1 << 36) /* rows without output left behind where no layer reads them any more */
+#define ENG_CPU_WITHOUT_WORDS ((uint64_t) 1 << 37) /* many rows times 16-bit floats by integers; they round as well */
 
 /* The table; static, any thread. Of it one device (index 0) can be opened any number of times, each
  * with threads of its own.

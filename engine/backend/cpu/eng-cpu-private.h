@@ -52,6 +52,7 @@ struct EngBound
   EngArena arena;
   EngCpuWeight *weights; /* [program->n_weights] */
   bool *quantized; /* [n_buffers]: products read this buffer as bytes */
+  uint32_t *words_from; /* [n_buffers]: from this many rows of a run on, products read it as 16-bit integers; UINT32_MAX: never */
   uint64_t weight_bytes, mapped_bytes;
   uint32_t n_writing; /* steps of the program up to the last one that writes state */
 };
@@ -82,6 +83,7 @@ typedef struct
   int8_t *q;
   int16_t *q16;
   float *meta;
+  EngWordTile words; /* the same for products of 16-bit floats: one tile of all rows; q is NULL where there are none */
   uint32_t width;
   bool valid; /* holds what the buffer holds */
 } EngCpuQuant;
@@ -224,12 +226,13 @@ eng_cpu_scratch (const EngCpuRun *run, uint32_t i_thread, uint32_t i)
 
 /* eng-cpu-product.c */
 
-/* Activations of one product: the same @n_rows rows as floats and, for packed weights, as a tile. */
+/* Activations of one product: the same @n_rows rows as floats and, for packed weights and for 16-bit floats, as tiles. */
 typedef struct
 {
   const float *x;
   size_t stride;
-  EngQuantTile tile; /* tile.q == NULL: floats only */
+  EngQuantTile tile; /* tile.q == NULL: there is none */
+  EngWordTile words; /* words.q == NULL: there is none; its rows may be more than n_rows */
   uint32_t n_rows;
 } EngCpuInput;
 
@@ -240,6 +243,8 @@ typedef struct
 float *eng_cpu_product (const EngCpuRun *run, uint32_t i_thread, uint32_t part, const EngCpuWeight *w,
                         uint32_t slice, uint64_t j0, uint64_t j1, const EngCpuInput *input,
                         size_t *stride);
+/* From how many rows of a run on a product of raw weights of @type takes activations as 16-bit integers; UINT32_MAX: never. */
+uint32_t eng_cpu_words_from (const EngKernels *k, EngType type);
 /* Rows of buffer @id from @r0, a multiple of ENG_CPU_ROW_TILE when it is quantized. */
 EngCpuInput eng_cpu_input (const EngCpuRun *run, EngBufferId id, uint32_t r0, uint32_t n_rows);
 /* Tile of @quant that begins at row @r0. */
@@ -247,9 +252,9 @@ EngQuantTile eng_cpu_tile (const EngCpuQuant *quant, uint32_t r0, uint32_t n_row
 /* Row tile of a step whose products are @a, @b, @c (NULL: none) and @width columns a chunk. */
 uint32_t eng_cpu_tile_rows (const EngCpuWeight *a, const EngCpuWeight *b, const EngCpuWeight *c,
                             uint32_t width);
-/* Make the bytes of a buffer hold what its floats hold. */
+/* Make the integers of a buffer, where products read it so, hold what its floats hold. */
 void eng_cpu_quantize (EngCpuRun *run, EngBufferId id);
-/* Row @r of the buffer into its tile. */
+/* Row @r of the buffer into its tiles, where it has some. */
 void eng_cpu_quantize_row (const EngCpuRun *run, EngBufferId id, uint32_t r);
 EngStatus eng_cpu_alloc_quant (EngCpuQuant *quant, uint64_t rows, uint32_t width, bool wants_q16,
                                uint64_t *sum, EngError *error);

@@ -4,6 +4,29 @@
 
 #include "eng-quant.h"
 
+static EngFloatFormat
+float_format (EngType type)
+{
+  switch (type)
+    {
+    case ENG_TYPE_F32:
+      return ENG_FLOAT_F32;
+    case ENG_TYPE_F16:
+      return ENG_FLOAT_F16;
+    case ENG_TYPE_BF16:
+      return ENG_FLOAT_BF16;
+    default:
+      return ENG_FLOAT_N;
+    }
+}
+
+uint32_t
+eng_cpu_words_from (const EngKernels *k, EngType type)
+{
+  EngFloatFormat format = float_format (type);
+  return format != ENG_FLOAT_N && k->words_from[format] != 0 ? k->words_from[format] : UINT32_MAX;
+}
+
 EngQuantTile
 eng_cpu_tile (const EngCpuQuant *quant, uint32_t r0, uint32_t n_rows)
 {
@@ -17,8 +40,11 @@ eng_cpu_input (const EngCpuRun *run, EngBufferId id, uint32_t r0, uint32_t n_row
 {
   EngCpuInput input = { eng_cpu_row (run, id, r0), run->bound->program->buffers[id].width,
                         .n_rows = n_rows };
+  const EngCpuQuant *quant = &run->state->quants[id];
   if (run->bound->quantized[id])
-    input.tile = eng_cpu_tile (&run->state->quants[id], r0, n_rows);
+    input.tile = eng_cpu_tile (quant, r0, n_rows);
+  if (run->n_rows >= run->bound->words_from[id])
+    input.words = (EngWordTile){ quant->words.q + (size_t) r0 * ENG_WORD_BLOCK, quant->words.scale + r0, run->n_rows };
   return input;
 }
 
@@ -34,21 +60,22 @@ eng_cpu_tile_rows (const EngCpuWeight *a, const EngCpuWeight *b, const EngCpuWei
   return rows < ENG_CPU_ROW_TILE ? ENG_CPU_ROW_TILE : rows;
 }
 
-static void
-quantize_rows (const EngCpuRun *run, EngCpuQuant *quant, EngBufferId id, uint32_t first, uint32_t n)
-{
-  for (uint32_t r = first; r < first + n; r++)
-    {
-      uint32_t r0 = r / ENG_CPU_ROW_TILE * ENG_CPU_ROW_TILE;
-      EngQuantTile tile = eng_cpu_tile (quant, r0, eng_cpu_min (ENG_CPU_ROW_TILE, run->n_rows - r0));
-      run->k->quantize (eng_cpu_row (run, id, r), quant->width, &tile, r - r0);
-    }
-}
-
 void
 eng_cpu_quantize_row (const EngCpuRun *run, EngBufferId id, uint32_t r)
 {
-  quantize_rows (run, &run->state->quants[id], id, r, 1);
+  const EngCpuQuant *quant = &run->state->quants[id];
+  const float *x = eng_cpu_row (run, id, r);
+  if (run->bound->quantized[id])
+    {
+      uint32_t r0 = r / ENG_CPU_ROW_TILE * ENG_CPU_ROW_TILE;
+      EngQuantTile tile = eng_cpu_tile (quant, r0, eng_cpu_min (ENG_CPU_ROW_TILE, run->n_rows - r0));
+      run->k->quantize (x, quant->width, &tile, r - r0);
+    }
+  if (run->n_rows >= run->bound->words_from[id])
+    {
+      EngWordTile words = { quant->words.q, quant->words.scale, run->n_rows };
+      run->k->quantize_words (x, run->bound->program->buffers[id].width, &words, r);
+    }
 }
 
 typedef struct
@@ -64,17 +91,17 @@ static void
 quantize_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
 {
   QuantizeJob *job = data;
-  uint32_t first = i_chunk * QUANTIZE_ROWS;
+  uint32_t first = i_chunk * QUANTIZE_ROWS, n = eng_cpu_min (QUANTIZE_ROWS, job->run->n_rows - first);
   (void) i_thread;
-  quantize_rows (job->run, &job->run->state->quants[job->id], job->id, first,
-                 eng_cpu_min (QUANTIZE_ROWS, job->run->n_rows - first));
+  for (uint32_t r = first; r < first + n; r++)
+    eng_cpu_quantize_row (job->run, job->id, r);
 }
 
 void
 eng_cpu_quantize (EngCpuRun *run, EngBufferId id)
 {
   EngCpuQuant *quant = &run->state->quants[id];
-  if (!run->bound->quantized[id] || quant->valid)
+  if ((!run->bound->quantized[id] && run->n_rows < run->bound->words_from[id]) || quant->valid)
     return;
   QuantizeJob job = { run, id };
   eng_cpu_for (run, (run->n_rows + QUANTIZE_ROWS - 1) / QUANTIZE_ROWS, quantize_chunk, &job);
@@ -117,12 +144,12 @@ eng_cpu_product (const EngCpuRun *run, uint32_t i_thread, uint32_t part, const E
     }
   const uint8_t *raw = w->raw + slice * w->slice_bytes;
   *stride = j1 - j0;
-  EngFloatFormat format = w->type == ENG_TYPE_F32    ? ENG_FLOAT_F32
-                          : w->type == ENG_TYPE_F16  ? ENG_FLOAT_F16
-                          : w->type == ENG_TYPE_BF16 ? ENG_FLOAT_BF16
-                                                     : ENG_FLOAT_N;
+  EngFloatFormat format = float_format (w->type);
   if (run->bound->options.exact || format == ENG_FLOAT_N)
     product_decoded (run, w, raw, j0, j1, input, y, *stride, scratch);
+  else if (input->words.q != NULL && (w->uses & ENG_CPU_USE_AS_IS) == 0 && k->words_from[format] != 0)
+    k->product_words[format](raw + j0 * w->row_bytes, w->n_cols, j1 - j0, w->n_cols, &input->words, input->n_rows, y,
+                             *stride, scratch);
   else
     k->product_float[format](raw + j0 * w->row_bytes, w->n_cols, j1 - j0, w->n_cols, input->x,
                              input->stride, input->n_rows, y, *stride, scratch);

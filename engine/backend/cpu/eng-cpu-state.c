@@ -149,6 +149,40 @@ eng_cpu_free_quant (EngCpuQuant *quant)
   eng_free_aligned (quant->q);
   eng_free_aligned (quant->q16);
   eng_free_aligned (quant->meta);
+  eng_free_aligned (quant->words.q);
+  eng_free_aligned (quant->words.scale);
+}
+
+static uint64_t
+words_bytes (uint64_t rows, uint32_t width)
+{
+  uint64_t blocks = rows * ((width + ENG_WORD_BLOCK - 1) / ENG_WORD_BLOCK);
+  return blocks * (ENG_WORD_BLOCK * sizeof (int16_t) + sizeof (float));
+}
+
+static EngStatus
+alloc_words (EngWordTile *words, uint64_t rows, uint32_t width, uint64_t *sum, EngError *error)
+{
+  uint64_t blocks = rows * ((width + ENG_WORD_BLOCK - 1) / ENG_WORD_BLOCK);
+  words->q = eng_alloc_aligned (64, blocks * ENG_WORD_BLOCK * sizeof (int16_t));
+  words->scale = eng_alloc_aligned (64, blocks * sizeof (float));
+  if (words->q == NULL || words->scale == NULL)
+    return no_memory (error, words_bytes (rows, width));
+  *sum += words_bytes (rows, width);
+  return ENG_OK;
+}
+
+/* All buffers as words, where products of some weight may read them so. */
+static uint64_t
+all_words_bytes (const EngKernels *k, const EngProgram *program, uint64_t rows)
+{
+  uint64_t bytes = 0;
+  bool any = false;
+  for (uint32_t i = 0; i < program->n_weights && !any; i++)
+    any = rows >= eng_cpu_words_from (k, program->weights[i].type);
+  for (uint32_t i = 0; i < program->n_buffers && any; i++)
+    bytes += words_bytes (rows, program->buffers[i].width);
+  return bytes;
 }
 
 EngStatus
@@ -178,6 +212,7 @@ eng_cpu_plan_state (EngDevice *device, const EngProgram *program, const EngState
                          + partial_floats (program, n_threads) * sizeof (float)
                          + eng_cpu_quant_bytes (options->max_rows, (uint32_t) width, wants_q16)
                          + eng_cpu_quant_bytes (options->max_outputs, program->n_embd, wants_q16)
+                         + all_words_bytes (&device->kernels, program, options->max_rows)
                          + expert_bytes (program, options->max_rows, wants_q16);
   return ENG_OK;
 }
@@ -270,6 +305,9 @@ alloc_buffers (EngState *state, EngError *error)
     if (state->bound->quantized[i])
       status = eng_cpu_alloc_quant (&state->quants[i], rows, program->buffers[i].width, wants_q16,
                                     &state->scratch_bytes, error);
+  for (uint32_t i = 0; i < program->n_buffers && status == ENG_OK; i++)
+    if (rows >= state->bound->words_from[i])
+      status = alloc_words (&state->quants[i].words, rows, program->buffers[i].width, &state->scratch_bytes, error);
   uint32_t n_threads = eng_thread_pool_get_n_threads (state->bound->device->pool);
   state->partial_floats = partial_floats (program, n_threads);
   if (status == ENG_OK && state->partial_floats != 0)

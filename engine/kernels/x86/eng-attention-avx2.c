@@ -4,10 +4,9 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "eng-block-avx2.h"
 #include "eng-product-float.h"
 #include "eng-tiers.h"
-
-#define INLINE static inline __attribute__ ((always_inline))
 
 INLINE __m256
 load_half (const uint16_t *p)
@@ -255,29 +254,6 @@ dots (EngFloatFormat format, const void *w, size_t n_cols, const float *x, size_
     }
 }
 
-INLINE void
-transpose8 (__m256 r[8])
-{
-  __m256 t[8], u[8];
-  for (int i = 0; i < 8; i += 2)
-    {
-      t[i] = _mm256_unpacklo_ps (r[i], r[i + 1]);
-      t[i + 1] = _mm256_unpackhi_ps (r[i], r[i + 1]);
-    }
-  for (int i = 0; i < 8; i += 4)
-    {
-      u[i] = _mm256_shuffle_ps (t[i], t[i + 2], 0x44);
-      u[i + 1] = _mm256_shuffle_ps (t[i], t[i + 2], 0xee);
-      u[i + 2] = _mm256_shuffle_ps (t[i + 1], t[i + 3], 0x44);
-      u[i + 3] = _mm256_shuffle_ps (t[i + 1], t[i + 3], 0xee);
-    }
-  for (int i = 0; i < 4; i++)
-    {
-      r[i] = _mm256_permute2f128_ps (u[i], u[i + 4], 0x20);
-      r[i + 4] = _mm256_permute2f128_ps (u[i], u[i + 4], 0x31);
-    }
-}
-
 /* Sixteen rows, columns [0, n_cols), as float32 [n_cols][16]; missing rows are zero. */
 INLINE void
 pack_floats (EngFloatFormat format, const void *w, size_t w_stride, size_t n_j, size_t n_cols, float *out)
@@ -290,7 +266,7 @@ pack_floats (EngFloatFormat format, const void *w, size_t w_stride, size_t n_j, 
         for (size_t j = 0; j < 8; j++)
           r[j] = half * 8 + j < n_j ? load_weights (format, w, (half * 8 + j) * w_stride + c)
                                     : _mm256_setzero_ps ();
-        transpose8 (r);
+        transpose (r);
         for (size_t k = 0; k < 8; k++)
           _mm256_store_ps (out + (c + k) * ENG_FLOAT_PANEL + half * 8, r[k]);
       }

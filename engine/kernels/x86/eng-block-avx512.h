@@ -5,11 +5,7 @@
 #include <immintrin.h>
 #include <stddef.h>
 
-#define INLINE static inline __attribute__ ((always_inline))
-
-/* Before a loop over registers of an array, which else would lie in memory. */
-#define UNROLLED(n) _Pragma (ENG_TEXT_ (GCC unroll n))
-#define ENG_TEXT_(...) #__VA_ARGS__
+#include "eng-inline.h"
 
 /* The first @n lanes, at most 16. */
 INLINE __mmask16

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define ENG_VNNI
+#include "eng-block-avx2.h"
 #include "eng-simd-avx2.h"
 
 INLINE VI vi_dpbusd (VI sum, VI u, VI s) { return _mm256_dpbusd_avx_epi32 (sum, u, s); }
+INLINE VI vi_dpwssd (VI sum, VI a, VI b) { return _mm256_dpwssd_avx_epi32 (sum, a, b); }
 
 #include "eng-product-tmpl.h"
+#include "eng-words-tmpl.h"
 
 void
 eng_product_init_avx_vnni (EngKernels *kernels)
 {
   init_products (kernels);
+  init_words (kernels);
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "eng-block-avx512.h"
 #include "eng-simd-avx512.h"
 
 #include "eng-product-tmpl.h"
+#include "eng-words-tmpl.h"
 
 void
 eng_product_init_avx512 (EngKernels *kernels)
 {
   init_products (kernels);
+  init_words (kernels);
 }

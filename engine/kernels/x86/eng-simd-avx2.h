@@ -6,7 +6,7 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-#define INLINE static inline __attribute__ ((always_inline))
+#include "eng-inline.h"
 
 #define ENG_P 8 /* rows of a panel: 32-bit lanes of a register */
 typedef __m256i VI;
@@ -32,7 +32,16 @@ INLINE VI vi_table (const int8_t *p)
   return _mm256_broadcastsi128_si256 (_mm_loadu_si128 ((const __m128i *) p));
 }
 INLINE VI vi_repeat4 (const void *p) { return _mm256_set1_epi32 (*(const int *) p); }
-/* Sums of neighbouring lanes: those of @low are rows 0 … P/2 - 1, those of @high the others. */
+INLINE VI vi_pack (VI a, VI b) /* 32 to 16 bits, a's before b's */
+{
+  return _mm256_permute4x64_epi64 (_mm256_packs_epi32 (a, b), 0xd8);
+}
+INLINE VI vi_max16 (VI a, VI b) { return _mm256_max_epi16 (a, b); }
+INLINE int vi_max16_lanes (VI a) /* of numbers that are not negative */
+{
+  __m128i m = _mm_max_epi16 (_mm256_castsi256_si128 (a), _mm256_extracti128_si256 (a, 1));
+  return 0xffff ^ _mm_extract_epi16 (_mm_minpos_epu16 (_mm_xor_si128 (m, _mm_set1_epi16 (-1))), 0);
+}
 
 INLINE VF vf_zero (void) { return _mm256_setzero_ps (); }
 INLINE VF vf_load (const float *p) { return _mm256_loadu_ps (p); }
@@ -43,6 +52,21 @@ INLINE VF vf_mul (VF a, VF b) { return _mm256_mul_ps (a, b); }
 INLINE VF vf_add (VF a, VF b) { return _mm256_add_ps (a, b); }
 INLINE VF vf_fma (VF a, VF b, VF c) { return _mm256_fmadd_ps (a, b, c); }
 INLINE VF vf_fnma (VF a, VF b, VF c) { return _mm256_fnmadd_ps (a, b, c); }
+INLINE VF vf_max (VF a, VF b) { return _mm256_max_ps (a, b); }
+INLINE VF vf_abs (VF a) { return _mm256_andnot_ps (_mm256_set1_ps (-0.0f), a); }
+INLINE VI vi_from_f32 (VF a) { return _mm256_cvtps_epi32 (a); } /* to the nearest */
+INLINE float vf_max_lanes (VF a)
+{
+  __m128 m = _mm_max_ps (_mm256_castps256_ps128 (a), _mm256_extractf128_ps (a, 1));
+  m = _mm_max_ps (m, _mm_movehl_ps (m, m));
+  return _mm_cvtss_f32 (_mm_max_ss (m, _mm_movehdup_ps (m)));
+}
+INLINE float vf_sum_lanes (VF a)
+{
+  __m128 s = _mm_add_ps (_mm256_castps256_ps128 (a), _mm256_extractf128_ps (a, 1));
+  s = _mm_add_ps (s, _mm_movehl_ps (s, s));
+  return _mm_cvtss_f32 (_mm_add_ss (s, _mm_movehdup_ps (s)));
+}
 INLINE VF vf_from_i32 (VI a) { return _mm256_cvtepi32_ps (a); }
 INLINE VF vf_from_u8 (const uint8_t *p)
 {

@@ -5,7 +5,7 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-#define INLINE static inline __attribute__ ((always_inline))
+#include "eng-inline.h"
 
 #define ENG_P 16
 typedef __m512i VI;
@@ -31,6 +31,17 @@ INLINE VI vi_table (const int8_t *p)
   return _mm512_broadcast_i32x4 (_mm_loadu_si128 ((const __m128i *) p));
 }
 INLINE VI vi_repeat4 (const void *p) { return _mm512_set1_epi32 (*(const int *) p); }
+INLINE VI vi_pack (VI a, VI b)
+{
+  return _mm512_inserti64x4 (_mm512_castsi256_si512 (_mm512_cvtsepi32_epi16 (a)), _mm512_cvtsepi32_epi16 (b), 1);
+}
+INLINE VI vi_max16 (VI a, VI b) { return _mm512_max_epi16 (a, b); }
+INLINE int vi_max16_lanes (VI a)
+{
+  __m256i h = _mm256_max_epi16 (_mm512_castsi512_si256 (a), _mm512_extracti64x4_epi64 (a, 1));
+  __m128i m = _mm_max_epi16 (_mm256_castsi256_si128 (h), _mm256_extracti128_si256 (h, 1));
+  return 0xffff ^ _mm_extract_epi16 (_mm_minpos_epu16 (_mm_xor_si128 (m, _mm_set1_epi16 (-1))), 0);
+}
 
 INLINE VF vf_zero (void) { return _mm512_setzero_ps (); }
 INLINE VF vf_load (const float *p) { return _mm512_loadu_ps (p); }
@@ -40,6 +51,11 @@ INLINE VF vf_set (float a) { return _mm512_set1_ps (a); }
 INLINE VF vf_mul (VF a, VF b) { return _mm512_mul_ps (a, b); }
 INLINE VF vf_add (VF a, VF b) { return _mm512_add_ps (a, b); }
 INLINE VF vf_fma (VF a, VF b, VF c) { return _mm512_fmadd_ps (a, b, c); }
+INLINE VF vf_max (VF a, VF b) { return _mm512_max_ps (a, b); }
+INLINE VF vf_abs (VF a) { return _mm512_abs_ps (a); }
+INLINE VI vi_from_f32 (VF a) { return _mm512_cvtps_epi32 (a); }
+INLINE float vf_max_lanes (VF a) { return _mm512_reduce_max_ps (a); }
+INLINE float vf_sum_lanes (VF a) { return _mm512_reduce_add_ps (a); }
 INLINE VF vf_from_i32 (VI a) { return _mm512_cvtepi32_ps (a); }
 INLINE VF vf_from_u8 (const uint8_t *p)
 {
