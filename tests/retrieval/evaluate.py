@@ -5,7 +5,8 @@
 TOOL is retrieval-tool, FOLDER keeps the index between two runs. The documents are manuals of Debian packages
 (documents.tsv), which must be installed; without them it says which are missing and ends with 77 (skipped).
 The questions (questions.tsv) are split by their line: even ones fix thresholds, odd ones give the figures. Those of
-groups named -fresh, over manuals of their own, were written before anything was tuned on them and give theirs apart."""
+groups named -fresh and -late, over manuals of their own, were written before anything was tuned on them and give theirs
+apart."""
 import gzip
 import json
 import os
@@ -92,8 +93,13 @@ def load(tool, folder):
         f.writelines(f"{group}\t{question}\t{earlier}\n" for _, group, _, question, earlier in rows)
     lines = subprocess.run([tool, folder, f"{folder}/documents.list", f"{folder}/questions.list"], check=True,
                            stdout=subprocess.PIPE, encoding="utf-8").stdout.splitlines()
-    return [{"kind": k, "group": g, "gold": gold, "question": q, "half": 2 if g.endswith("-fresh") else i % 2, "found": json.loads(line)}
+    return [{"kind": k, "group": g, "gold": gold, "question": q, "half": half_of(g, i), "found": json.loads(line)}
             for i, ((k, g, gold, q, _), line) in enumerate(zip(rows, lines))]
+
+
+def half_of(group, line):
+    """0: the tuning half, 1: the reporting one, 2 and 3: new questions."""
+    return 2 if group.endswith("-fresh") else 3 if group.endswith("-late") else line % 2
 
 
 def print_table(title, chosen):
@@ -109,16 +115,17 @@ def print_table(title, chosen):
 
 
 def table(questions):
-    tuning, half, fresh = ([q for q in questions if q["half"] == i] for i in range(3))
+    tuning, half, fresh, late = ([q for q in questions if q["half"] == i] for i in range(4))
     print_table("of the reporting half", half)
     print_table("of the fresh questions", fresh)
+    print_table("of the late questions", late)
     for name, chosen in (("tuning half", tuning), ("both halves", tuning + half), ("all", questions)):
         print(f"{name}: " + ", ".join(f"{arm} {recall(chosen, arm, lambda q: True)[0]:.3f}" for arm in ARMS)
               + f", chunks alone {recall(chosen, 'fused', lambda q: True, 'chunks')[0]:.3f}")
     for arm in ARMS:
         n_tokens = sum(q["found"][arm]["tokens"] for q in questions) / len(questions)
         print(f"{arm}: {n_tokens:.0f} tokens in five passages")
-    for name, chosen in (("tuning half", tuning), ("reporting half", half), ("fresh", fresh)):
+    for name, chosen in (("tuning half", tuning), ("reporting half", half), ("fresh", fresh), ("late", late)):
         none = [q for q in chosen if q["kind"] == "none"]
         near = [q for q in chosen if q["kind"] == "near"]
         some = [q for q in chosen if q["gold"]]
