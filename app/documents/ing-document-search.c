@@ -13,7 +13,7 @@
 
 #define ARM_DEPTH 60
 #define COVER_DEPTH 10
-#define LONG_TERMS 10
+#define LONG_TERMS 10 /* a pair of CJK characters is half a word */
 /* By the square: where a chunk has little of the question it was asked in other words, and which ones it shares says
  * little. Half of what is possible counts as five standard deviations. */
 #define WORDS_WEIGHT 20.0
@@ -90,14 +90,14 @@ ing_search_make_terms (const char *text)
 gboolean
 ing_search_is_latin (const char *text)
 {
-  guint latin = 0, cjk = 0;
+  guint latin = 0, others = 0;
   for (const char *p = text; *p != '\0'; p = g_utf8_next_char (p))
     {
       gunichar c = g_utf8_get_char (p);
-      cjk += ing_search_is_cjk (c);
-      latin += c < 0x250 && g_unichar_isalpha (c);
+      if (g_unichar_isalpha (c))
+        (*(c < 0x250 ? &latin : &others))++;
     }
-  return cjk * 4 < latin;
+  return others == 0 || others * 4 < latin;
 }
 
 static gboolean
@@ -155,6 +155,16 @@ refers_back_in_chinese (const char *query)
   return g_str_has_suffix (query, "呢？") || g_str_has_suffix (query, "呢?") || g_str_has_suffix (query, "呢");
 }
 
+/* A long question says itself what it is about, whatever stands in it besides. */
+static gboolean
+is_long (GPtrArray *terms)
+{
+  guint halves = 0;
+  for (guint i = 0; i < terms->len; i++)
+    halves += ing_search_is_cjk (g_utf8_get_char (terms->pdata[i])) ? 1 : 2;
+  return halves > 2 * LONG_TERMS;
+}
+
 char *
 ing_search_make_standalone (const char *query, const char *earlier)
 {
@@ -162,9 +172,8 @@ ing_search_make_standalone (const char *query, const char *earlier)
     return g_strdup (query);
   g_auto (GStrv) words = g_str_tokenize_and_fold (query, NULL, NULL);
   g_autoptr (GPtrArray) terms = ing_search_make_terms (query);
-  /* A long question says itself what it is about, whatever stands in it besides. */
   gboolean leans = terms->len == 0
-                   || (terms->len <= LONG_TERMS
+                   || (!is_long (terms)
                        && (goes_on (words) || refers_back (words) || refers_back_in_chinese (query)));
   return leans ? g_strconcat (earlier, " ", query, NULL) : g_strdup (query);
 }

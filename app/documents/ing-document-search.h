@@ -19,7 +19,7 @@ typedef struct
 } IngSearchRequest;
 void ing_search_request_free (IngSearchRequest *request);
 
-/* Does MiniLM, which knows English alone, say something about @text? */
+/* Can MiniLM, which knows English alone, say something about @text: are few or none of its letters of another script? */
 gboolean ing_search_is_latin (const char *text);
 /* A word that says nothing about where an answer stands; folded. */
 gboolean ing_search_is_common (const char *word);

@@ -8,6 +8,10 @@
 #include "ing-document-search.h"
 #include "ing-search-text.h"
 
+/* A document of which no more than one chunk in so many is in another script is one in Latin script. In a manual that is
+ * half translated the rest is what its readers ask about, and only the model for many languages reads both. */
+#define FOREIGN_PART 20
+
 /* words: rowid = the chunk's id; "prefix" counts more than "body". Both are cut for CJK (ing-search-text.h). */
 static const char version_1[]
     = "CREATE TABLE documents("
@@ -258,16 +262,16 @@ ing_document_table_set_vectors (IngDatabase *db, gint64 chunk, guint embedder, c
 gboolean
 ing_document_table_get_latin (IngDatabase *db, gint64 document, gboolean *latin, GError **error)
 {
-  guint n_latin = 0, n = 0;
+  guint n_foreign = 0, n = 0;
   sqlite3_stmt *s = ing_database_query (db, error, "SELECT text FROM chunks WHERE document_id = ?1", "i", document);
   int rc = -1;
   while (s != NULL && (rc = ing_database_step (db, s, error)) == 1)
     {
       g_autofree char *text = ing_database_column_text (s, 0);
-      n_latin += ing_search_is_latin (text);
+      n_foreign += !ing_search_is_latin (text);
       n++;
     }
-  *latin = 2 * n_latin >= n;
+  *latin = FOREIGN_PART * n_foreign <= n;
   return rc == 0;
 }
 

@@ -41,7 +41,7 @@ gboolean ing_document_table_list_chunks (IngDatabase *db, gint64 document, guint
  * (ing-search-windows.h). Each is kept as int8, the first one with its scale. */
 gboolean ing_document_table_set_vectors (IngDatabase *db, gint64 chunk, guint embedder, const float *vectors, guint n,
                                          guint width, GError **error);
-/* Is most of @document's text in Latin script? FALSE on error. */
+/* Is @document's text in Latin script, but for a few of its chunks? FALSE on error. */
 gboolean ing_document_table_get_latin (IngDatabase *db, gint64 document, gboolean *latin, GError **error);
 /* Vectors of @document by other models than @embedder go. FALSE on error. */
 gboolean ing_document_table_keep_vectors (IngDatabase *db, gint64 document, guint embedder, GError **error);

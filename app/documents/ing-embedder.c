@@ -14,6 +14,9 @@ static const IngEmbedder embedders[] = {
   { "multilingual-e5-small/multilingual-e5-small-Q4_0.gguf", NULL, 2, 512, FALSE, TRUE, 0.86, 0.92 },
 };
 
+/* Counts in a plan like one more model: which document gets which model was decided in another way before. */
+#define RULE (1u << 16)
+
 static char *
 find_file (const IngEmbedder *embedder)
 {
@@ -51,5 +54,5 @@ ing_embedder_get_plan (void)
       g_autofree char *path = find_file (&embedders[i]);
       plan |= path != NULL ? 1u << embedders[i].number : 0;
     }
-  return plan;
+  return plan != 0 ? plan | RULE : 0;
 }

@@ -253,11 +253,12 @@ test_standalone (void)
 {
   static const char *const leaning[]
       = { "And when it is cold?", "How much water does it need?", "What about the carrots?", "Why?", "What does that mean?",
-          "Are they hardy?", "它怎么安装？", "那番茄呢？", "这些文件放在哪里？", NULL };
+          "Are they hardy?", "它怎么安装？", "那番茄呢？", "这些文件放在哪里？",
+          "它怎样显示某个服务最近的日志？", NULL };
   static const char *const alone[]
       = { "What does stable-backports host?", "Is it possible to install without a network?", "mount options",
           "Which files that begin with a dot are hidden?", "How do I use sudo?", "quilt有什么用？",
-          "Linux的namespaces是什么？", NULL };
+          "Linux的namespaces是什么？", "图像编辑程序的图层对话框里，怎样把这些选区保存为通道？", NULL };
   for (guint i = 0; leaning[i] != NULL; i++)
     {
       g_autofree char *text = ing_search_make_standalone (leaning[i], "Where do tomatoes grow?");
@@ -297,6 +298,20 @@ search_by_meaning (IngDocumentLibrary *library, IngDocument *document, const cha
   g_assert_cmpuint (found->passages->len, >, 0);
 }
 
+/* A model that knows English alone reads what has no letters, and a few of another script; nothing that is in one. */
+static void
+test_scripts (void)
+{
+  static const char *const latin[] = { "How much water?", "12 | 3.5 | 17", "The angle α of the lens is given in degrees.",
+                                       "Zürich, Québec", NULL };
+  static const char *const others[]
+      = { "番茄 in winter", "Сколько воды нужно помидорам?", "Команда ls выводит содержимое каталога", "토마토", NULL };
+  for (guint i = 0; latin[i] != NULL; i++)
+    g_assert_true (ing_search_is_latin (latin[i]));
+  for (guint i = 0; others[i] != NULL; i++)
+    g_assert_false (ing_search_is_latin (others[i]));
+}
+
 /* Each language has its model; one that is installed later makes the vectors that were missing, and only those. */
 static void
 test_models (void)
@@ -306,6 +321,11 @@ test_models (void)
   g_autofree char *chinese = g_build_filename (folder, "chinese.md", NULL);
   g_assert_true (g_file_set_contents (english, guide, 120, NULL));
   g_assert_true (g_file_set_contents (chinese, "# 花园\n\n每个月给番茄施一次有机肥料。冬天不要施肥。\n", -1, NULL));
+  g_autoptr (GString) half = g_string_new (NULL); /* three chunks of four are English */
+  for (guint i = 0; i < 16; i++)
+    g_string_append_printf (half, "# Part %u\n\n%s\n\n", i, i % 4 == 3 ? CHINESE_20 CHINESE_20 CHINESE_20 : guide);
+  g_autofree char *translated = g_build_filename (folder, "translated.md", NULL);
+  g_assert_true (g_file_set_contents (translated, half->str, -1, NULL));
   for (guint start = 0; start < 2; start++)
     {
       if (start == 1)
@@ -314,11 +334,13 @@ test_models (void)
       IngDocumentLibrary *library = ing_workspace_get_documents (workspace);
       IngDocument *first = ing_document_library_add (library, 1, english);
       IngDocument *second = ing_document_library_add (library, 1, chinese);
-      app_test_wait (first->cancellable == NULL && second->cancellable == NULL);
+      IngDocument *third = ing_document_library_add (library, 1, translated);
+      app_test_wait (first->cancellable == NULL && second->cancellable == NULL && third->cancellable == NULL);
       g_assert_cmpint (ing_document_get_state (first), ==, ING_DOCUMENT_READY);
       g_assert_cmpint (ing_document_get_state (second), ==, ING_DOCUMENT_READY);
       g_assert_cmpuint (first->row->embedder, ==, 0);
       g_assert_cmpuint (second->row->embedder, ==, start == 1 ? 2 : 0);
+      g_assert_cmpuint (third->row->embedder, ==, start == 1 ? 2 : 0);
       search_by_meaning (library, first, "How much water do tomatoes need?", TRUE);
       search_by_meaning (library, second, "冬天可以施肥吗", start == 1);
       search_by_meaning (library, second, "番茄 in winter", start == 1); /* the document's model, not the question's */
@@ -492,6 +514,7 @@ main (int argc, char **argv)
   g_test_add_func ("/retrieval/passages-are-asked", test_passages_are_asked);
   g_test_add_func ("/retrieval/conversation", test_conversation);
   g_test_add_func ("/retrieval/standalone", test_standalone);
+  g_test_add_func ("/retrieval/scripts", test_scripts);
   g_test_add_func ("/retrieval/models", test_models);
   g_test_add_func ("/retrieval/twins", test_twins); /* last: without a reader */
   return g_test_run ();
