@@ -133,6 +133,14 @@ typedef void (*EngMixFunc) (const uint16_t *values, size_t width, size_t n_posit
                             const float *weights, size_t w_stride, size_t n_q, float *out,
                             size_t o_stride);
 
+/* The same over keys and values of 8 bits: as score with keys[c * 16 + p] = codes[c * 16 + p] * scales[c / 32 * 16 + p], and as
+ * mix with values[p * width + c] = codes[p * width + c] * scales[p * ENG_KV_SCALES (width) + c / 32]. Scales are halves. */
+#define ENG_KV_SCALES(width) (((width) + 31u) / 32u)
+typedef void (*EngScoreCodesFunc) (const int8_t *codes, const uint16_t *scales, size_t width, const float *q, size_t q_stride,
+                                   size_t n_q, float *scores, size_t s_stride);
+typedef void (*EngMixCodesFunc) (const int8_t *codes, const uint16_t *scales, size_t width, size_t n_positions,
+                                 const float *weights, size_t w_stride, size_t n_q, float *out, size_t o_stride);
+
 /* 16 neighbouring keys, number by number, as rows of values: rows[p * stride + c] = keys[c * 16 + p], c < n. */
 typedef void (*EngTurnKeysFunc) (const uint16_t *keys, size_t n, uint16_t *rows, size_t stride);
 
@@ -180,6 +188,8 @@ typedef struct
 
   EngScoreFunc score;
   EngMixFunc mix;
+  EngScoreCodesFunc score_codes;
+  EngMixCodesFunc mix_codes;
   EngTurnKeysFunc turn_keys;
   EngDeltaFunc delta;
 } EngKernels;

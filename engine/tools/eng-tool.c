@@ -164,7 +164,7 @@ fill_model_options (EngToolModelOptions *m, EngToolOption o[N_MODEL_OPTIONS])
     { "--cpu-experts", ENG_TOOL_STRING, &m->cpu_experts, "[=N]  experts stay in main memory" },
     { "--gpu-memory", ENG_TOOL_BYTES, &m->gpu_memory_bytes, "BYTES  limit on the graphics card" },
     { "--ctx", ENG_TOOL_UINT, &m->n_ctx, "N  tokens of context" },
-    { "--kv", ENG_TOOL_STRING, &m->kv, "K[,V]  types of keys and values in the cache" },
+    { "--kv", ENG_TOOL_STRING, &m->kv, "K[,V]  types of keys and values in the cache: F16, F32 or Q8_0" },
     { "--load-as", ENG_TOOL_STRING, &m->load_as, "TYPE  quantize float weights while loading" },
     { "--force", ENG_TOOL_FLAG, &m->force, "  load although memory looks too small" },
     { "--exact", ENG_TOOL_FLAG, &m->exact, "  reference kernels, float activations" },

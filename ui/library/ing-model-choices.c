@@ -21,8 +21,8 @@ struct _IngModelChoices
 
 G_DEFINE_FINAL_TYPE (IngModelChoices, ing_model_choices, GTK_TYPE_WIDGET)
 
-/* As the engine names them; the first is its own choice. */
-static const char *const kv_types[] = { "", "f16", "f32" };
+/* As the engine names them; the first is its own choice, the last is the processor's alone. */
+static const char *const kv_types[] = { "", "f16", "f32", "q8_0" };
 
 static void
 save (IngModelChoices *self)
@@ -119,11 +119,11 @@ add_loading (IngModelChoices *self)
 {
   GtkWidget *group = ing_form_add_group (self->box, _("Loading"), _("These count when it is loaded the next time."));
   GtkWidget *context = ing_form_new_spin (self->defaults.context, 0, MAX_CONTEXT, 1024, 0, _("Automatic"));
-  const char *kv_words[] = { _("Automatic"), _("F16"), _("F32, twice the memory"), NULL };
-  GtkWidget *kv = new_combo (_("Memory of the conversation"), _("How exactly keys and values are kept"), kv_words,
-                             find_choice (kv_types, G_N_ELEMENTS (kv_types), self->defaults.kv));
   gboolean has_gpu;
   g_autoptr (GPtrArray) words = list_devices (self, &has_gpu);
+  const char *kv_words[] = { _("Automatic"), _("F16"), _("F32, twice the memory"), has_gpu ? NULL : _("Q8_0, half the memory"), NULL };
+  GtkWidget *kv = new_combo (_("Memory of the conversation"), _("How exactly keys and values are kept"), kv_words,
+                             find_choice (kv_types, G_N_ELEMENTS (kv_types) - has_gpu, self->defaults.kv));
 
   g_signal_connect_object (context, "value-changed", G_CALLBACK (context_cb), self, 0);
   adw_preferences_group_add (ADW_PREFERENCES_GROUP (group),

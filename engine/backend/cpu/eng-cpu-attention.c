@@ -25,32 +25,17 @@ has_latents (const EngProgram *program, const EngStep *s)
   return program->groups[s->u.attention.group].v_width == 0;
 }
 
-/* The first @n numbers of the key at place @p. */
-static void
-read_key (const EngCpuRun *run, const uint8_t *keys, uint32_t p, uint32_t n, float *k)
-{
-  uint32_t width = run->step->u.attention.k_width;
-  size_t at = (size_t) (p / ENG_CPU_KEY_GROUP) * width * ENG_CPU_KEY_GROUP + p % ENG_CPU_KEY_GROUP;
-  if (run->state->options.k_type == ENG_TYPE_F32)
-    for (uint32_t i = 0; i < n; i++)
-      k[i] = ((const float *) (const void *) keys)[at + (size_t) i * ENG_CPU_KEY_GROUP];
-  else
-    for (uint32_t i = 0; i < n; i++)
-      run->k->half_to_float ((const uint16_t *) (const void *) keys + at
-                                 + (size_t) i * ENG_CPU_KEY_GROUP,
-                             k + i, 1);
-}
-
 static void
 attend_block (Head *head, const uint8_t *keys, const uint8_t *values, uint32_t p0, uint32_t p1)
 {
   const EngCpuRun *run = head->run;
   const EngStep *s = run->step;
+  const EngCpuGroup *g = &run->state->groups[s->u.attention.group];
   float scores[ENG_KV_BLOCK], row[ENG_CPU_MAX_KEY], max = head->max;
   bool latents = has_latents (run->bound->program, s);
   for (uint32_t p = p0; p < p1; p++)
     {
-      read_key (run, keys, p, s->u.attention.k_width, row);
+      eng_cpu_read_key (run, g, keys, s->u.attention.k_width, p, s->u.attention.k_width, row);
       float score = run->k->dot (head->q, row, s->u.attention.k_width) * s->u.attention.scale;
       if (s->u.attention.soft_cap > 0)
         score = s->u.attention.soft_cap * tanhf (score / s->u.attention.soft_cap);
@@ -69,15 +54,11 @@ attend_block (Head *head, const uint8_t *keys, const uint8_t *values, uint32_t p
   head->sum += run->k->exp_sum (scores + p0, max, p1 - p0);
   for (uint32_t p = p0; p < p1; p++)
     {
-      const float *v = latents ? row : (const float *) (const void *) values + (size_t) p * width;
+      const float *v = row;
       if (latents)
-        read_key (run, keys, p, width, row);
-      else if (run->state->options.v_type != ENG_TYPE_F32)
-        {
-          run->k->half_to_float ((const uint16_t *) (const void *) values + (size_t) p * width, row,
-                                 width);
-          v = row;
-        }
+        eng_cpu_read_key (run, g, keys, s->u.attention.k_width, p, width, row);
+      else
+        v = eng_cpu_read_value (run, g, values, width, p, row);
       run->k->axpy (scores[p], v, head->out, width);
     }
 }
@@ -136,7 +117,7 @@ attention_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
     head.out[i] *= scale;
 }
 
-/* --- half-precision keys and values --- */
+/* --- keys and values of half precision or of 8 bits --- */
 
 /* Queries of a row group that share one head of keys: rows times the query heads of that head. They
  * stand in the thread's scratch, scaled, so that keys are read once for all of them. */
@@ -255,9 +236,49 @@ prefetch (const EngCpuRun *run, const uint8_t *data, uint64_t bytes)
     __builtin_prefetch (data + i, 0, 2);
 }
 
+/* Scores of positions [low, high) of a block, and of those that share a group with them. */
 static void
-attend_half (Queries *qs, const uint32_t *table, uint32_t b, bool is_last, const uint32_t *first,
-             const uint32_t *end)
+score_keys (Queries *qs, const uint8_t *keys, uint32_t low, uint32_t high)
+{
+  const EngCpuRun *run = qs->run;
+  const EngStep *s = run->step;
+  uint32_t width = s->u.attention.k_width;
+  bool is_codes = run->state->groups[s->u.attention.group].k_type == ENG_TYPE_Q8_0;
+  for (uint32_t p = low / ENG_KEY_GROUP * ENG_KEY_GROUP; p < high; p += ENG_KEY_GROUP)
+    if (is_codes)
+      {
+        EngCpuCodes k = eng_cpu_key_codes (keys, width, p);
+        run->k->score_codes (k.codes, k.scales, width, qs->q, width, qs->n_q, qs->scores + p, ENG_KV_BLOCK);
+      }
+    else
+      run->k->score ((const uint16_t *) (const void *) keys + (size_t) p * width, width, qs->q, width, qs->n_q,
+                     qs->scores + p, ENG_KV_BLOCK);
+}
+
+static void
+mix_values (Queries *qs, const uint8_t *keys, const uint8_t *values, uint32_t low, uint32_t high)
+{
+  const EngCpuRun *run = qs->run;
+  const EngStep *s = run->step;
+  uint32_t width = s->u.attention.v_width;
+  const uint16_t *halves = (const uint16_t *) (const void *) values;
+  if (qs->values == NULL && run->state->groups[s->u.attention.group].v_type == ENG_TYPE_Q8_0)
+    {
+      EngCpuCodes v = eng_cpu_value_codes (values, width, low);
+      run->k->mix_codes (v.codes, v.scales, width, high - low, qs->scores + low, ENG_KV_BLOCK, qs->n_q, qs->out, width);
+      return;
+    }
+  for (uint32_t p = low / ENG_KEY_GROUP * ENG_KEY_GROUP; qs->values != NULL && p < high; p += ENG_KEY_GROUP)
+    run->k->turn_keys ((const uint16_t *) (const void *) keys + (size_t) p * s->u.attention.k_width, width,
+                       qs->values + (size_t) p * width, width);
+  if (qs->values != NULL)
+    halves = qs->values;
+  run->k->mix (halves + (size_t) low * width, width, high - low, qs->scores + low, ENG_KV_BLOCK, qs->n_q, qs->out, width);
+}
+
+static void
+attend_shared (Queries *qs, const uint32_t *table, uint32_t b, bool is_last, const uint32_t *first,
+               const uint32_t *end)
 {
   const EngCpuRun *run = qs->run;
   const EngStep *s = run->step;
@@ -276,14 +297,10 @@ attend_half (Queries *qs, const uint32_t *table, uint32_t b, bool is_last, const
   if (low >= high)
     return;
   const uint8_t *keys, *values;
-  uint32_t width = s->u.attention.k_width, v_width = s->u.attention.v_width;
   block_pointers (run, table[b], qs->kv_head, &keys, &values);
   const EngCpuGroup *g = &run->state->groups[s->u.attention.group];
   prefetch (run, values, g->v_head_bytes);
-  const uint16_t *mixed = (const uint16_t *) (const void *) values;
-  for (uint32_t p = low / ENG_KEY_GROUP * ENG_KEY_GROUP; p < high; p += ENG_KEY_GROUP)
-    run->k->score ((const uint16_t *) (const void *) keys + (size_t) p * width, width, qs->q, width,
-                   qs->n_q, qs->scores + p, ENG_KV_BLOCK);
+  score_keys (qs, keys, low, high);
   for (uint32_t i = 0; i < qs->n_q; i++)
     weigh (qs, i, high, p0[i / qs->n_heads], p1[i / qs->n_heads]);
   if (!is_last)
@@ -292,15 +309,7 @@ attend_half (Queries *qs, const uint32_t *table, uint32_t b, bool is_last, const
       block_pointers (run, table[b + 1], qs->kv_head, &next, &unused);
       prefetch (run, next, g->k_head_bytes);
     }
-  if (qs->values != NULL)
-    {
-      mixed = qs->values;
-      for (uint32_t p = low / ENG_KEY_GROUP * ENG_KEY_GROUP; p < high; p += ENG_KEY_GROUP)
-        run->k->turn_keys ((const uint16_t *) (const void *) keys + (size_t) p * width, v_width,
-                           qs->values + (size_t) p * v_width, v_width);
-    }
-  run->k->mix (mixed + (size_t) low * v_width, v_width, high - low, qs->scores + low, ENG_KV_BLOCK, qs->n_q, qs->out,
-               v_width);
+  mix_values (qs, keys, values, low, high);
 }
 
 static Queries
@@ -348,7 +357,7 @@ partial_of (const Job *job, const Unit *unit, uint32_t split)
 }
 
 static void
-half_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
+shared_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
 {
   Job *job = data;
   EngCpuRun *run = job->run;
@@ -374,7 +383,7 @@ half_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
       b1 = eng_cpu_min (b1, b0 + job->blocks_per_split);
     }
   for (uint32_t b = b0; b < b1; b++)
-    attend_half (&qs, table, b, b + 1 == b1, first, end);
+    attend_shared (&qs, table, b, b + 1 == b1, first, end);
   if (job->n_splits > 1)
     {
       float *to = partial_of (job, &unit, unit.i_split);
@@ -468,16 +477,16 @@ void
 eng_cpu_step_attention (EngCpuRun *run)
 {
   const EngStep *s = run->step;
-  const EngStateOptions *o = &run->state->options;
-  if (run->bound->options.exact || o->k_type != ENG_TYPE_F16
-      || (o->v_type != ENG_TYPE_F16 && !has_latents (run->bound->program, s)))
+  const EngCpuGroup *g = &run->state->groups[s->u.attention.group];
+  if (run->bound->options.exact || g->k_type == ENG_TYPE_F32
+      || (g->v_type == ENG_TYPE_F32 && !has_latents (run->bound->program, s)))
     {
       eng_cpu_for (run, run->n_rows * s->u.attention.n_head, attention_chunk, run);
       return;
     }
   uint32_t n_units;
   Job job = plan (run, &n_units);
-  eng_cpu_for (run, n_units * job.n_splits, half_chunk, &job);
+  eng_cpu_for (run, n_units * job.n_splits, shared_chunk, &job);
   if (job.n_splits > 1)
     eng_cpu_for (run, n_units, combine_chunk, &job);
 }

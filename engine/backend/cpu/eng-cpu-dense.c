@@ -206,47 +206,6 @@ finish_head (const EngCpuRun *run, uint32_t r, float *x, uint32_t n, const float
     eng_cpu_rotate (run, &s->u.qkv.rope, r, x);
 }
 
-void
-eng_cpu_store_key (const EngCpuRun *run, EngGroupId group, uint32_t i_layer, uint32_t r, uint32_t head, const float *x)
-{
-  const EngRow *row = &run->batch->rows[r];
-  const EngCpuGroup *g = &run->state->groups[group];
-  uint32_t position = row->position[0], width = run->bound->program->groups[group].k_width, p = position % ENG_KV_BLOCK;
-  uint32_t block = run->batch->sequences[row->i_sequence].tables[group][position / ENG_KV_BLOCK];
-  uint8_t *keys = g->data + block * g->block_bytes + i_layer * g->layer_bytes + head * g->k_head_bytes;
-  size_t at = (size_t) (p / ENG_CPU_KEY_GROUP) * width * ENG_CPU_KEY_GROUP + p % ENG_CPU_KEY_GROUP;
-  if (run->state->options.k_type == ENG_TYPE_F32)
-    {
-      float *k = (float *) (void *) keys + at;
-      for (uint32_t i = 0; i < width; i++)
-        k[(size_t) i * ENG_CPU_KEY_GROUP] = x[i];
-    }
-  else
-    {
-      uint16_t *k = (uint16_t *) (void *) keys + at, half[ENG_CPU_MAX_KEY];
-      run->k->float_to_half (x, half, width);
-      for (uint32_t i = 0; i < width; i++)
-        k[(size_t) i * ENG_CPU_KEY_GROUP] = half[i];
-    }
-}
-
-static void
-store_value (const EngCpuRun *run, uint32_t r, uint32_t head, const float *x)
-{
-  const EngStep *s = run->step;
-  const EngRow *row = &run->batch->rows[r];
-  const EngCpuGroup *g = &run->state->groups[s->u.qkv.group];
-  uint32_t position = row->position[0], width = s->u.qkv.v_width, p = position % ENG_KV_BLOCK;
-  uint32_t block
-      = run->batch->sequences[row->i_sequence].tables[s->u.qkv.group][position / ENG_KV_BLOCK];
-  uint8_t *values = g->data + block * g->block_bytes + s->u.qkv.i_layer_in_group * g->layer_bytes
-                    + s->u.qkv.n_head_kv * g->k_head_bytes + head * g->v_head_bytes;
-  if (run->state->options.v_type == ENG_TYPE_F32)
-    memcpy ((float *) (void *) values + (size_t) p * width, x, width * sizeof (float));
-  else
-    run->k->float_to_half (x, (uint16_t *) (void *) values + (size_t) p * width, width);
-}
-
 typedef struct
 {
   EngCpuRun *run;
@@ -309,7 +268,7 @@ qkv_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
         {
           if (s->u.qkv.value_norm != ENG_NORM_NONE)
             norm_value (run, x, width);
-          store_value (run, r0 + r, head, x);
+          eng_cpu_store_value (run, r0 + r, head, x);
           continue;
         }
       if (part == PART_GATE)

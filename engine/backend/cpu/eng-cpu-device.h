@@ -23,7 +23,7 @@ extern "C" {
  * What a block's content is (read_block, write_block), for each layer of the group in turn:
  *   keys   [n_kv_head][ENG_KV_BLOCK][k_width] of k_type,
  *   values [n_kv_head][ENG_KV_BLOCK][v_width] of v_type,
- * whatever the layout in memory. Supported types: F32, F16.
+ * whatever the layout in memory; with keys of Q8_0, as it stands in memory (eng-cpu-kv.c). Supported types: F32, F16, Q8_0.
  *
  * A batch that breaks its contract (a token, block id or position out of range, more rows than
  * max_rows) is refused with ENG_ERR_ARGUMENT before anything is written. */

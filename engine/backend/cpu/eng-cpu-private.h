@@ -57,9 +57,7 @@ struct EngBound
   uint32_t n_writing; /* steps of the program up to the last one that writes state */
 };
 
-/* Keys of a block stand so that one vector register holds the same component of neighbouring
- * positions: [ENG_KV_BLOCK / ENG_CPU_KEY_GROUP][k_width][ENG_CPU_KEY_GROUP]. Scores then need no sums
- * across a register. Values stand row by row: [ENG_KV_BLOCK][v_width]. */
+/* Neighbouring positions whose keys stand together, eng-cpu-kv.c. */
 #define ENG_CPU_KEY_GROUP 16u
 
 typedef struct
@@ -69,6 +67,7 @@ typedef struct
   uint64_t block_bytes;  /* all layers */
   uint64_t layer_bytes;  /* keys of all heads, then values of all heads */
   uint64_t k_head_bytes, v_head_bytes;
+  EngType k_type, v_type;
 } EngCpuGroup;
 
 typedef struct
@@ -265,9 +264,28 @@ uint64_t eng_cpu_quant_bytes (uint64_t rows, uint32_t width, bool wants_q16);
 
 /* RoPE of row @r of the batch on x[0 .. rope->n_rot). */
 void eng_cpu_rotate (const EngCpuRun *run, const EngRope *rope, uint32_t r, float *x);
+
+/* eng-cpu-kv.c */
+
 /* The key @x of row @r into the state of its sequence. */
-void eng_cpu_store_key (const EngCpuRun *run, EngGroupId group, uint32_t i_layer, uint32_t r, uint32_t head,
-                        const float *x);
+void eng_cpu_store_key (const EngCpuRun *run, EngGroupId group, uint32_t i_layer, uint32_t r, uint32_t head, const float *x);
+/* …row @r's value of @head of the step, which is of kind QKV. */
+void eng_cpu_store_value (const EngCpuRun *run, uint32_t r, uint32_t head, const float *x);
+/* The first @n numbers of the key, and all of the value, at place @p of a head's block; the value is written to @v or borrowed. */
+void eng_cpu_read_key (const EngCpuRun *run, const EngCpuGroup *g, const uint8_t *keys, uint32_t width, uint32_t p, uint32_t n,
+                       float *k);
+const float *eng_cpu_read_value (const EngCpuRun *run, const EngCpuGroup *g, const uint8_t *values, uint32_t width, uint32_t p,
+                                 float *v);
+/* Bytes of a head's keys, or values, of a block; 0: they are not kept in this type. */
+uint64_t eng_cpu_kv_bytes (EngType type, uint32_t width);
+/* Q8_0: the keys of @p's group of positions, or the values from place @p on, and their scales. */
+typedef struct
+{
+  const int8_t *codes;
+  const uint16_t *scales;
+} EngCpuCodes;
+EngCpuCodes eng_cpu_key_codes (const uint8_t *keys, uint32_t width, uint32_t p);
+EngCpuCodes eng_cpu_value_codes (const uint8_t *values, uint32_t width, uint32_t p);
 
 /* eng-cpu-attention.c: queries that one chunk of attention takes at most: neighbouring rows (up to
  * ENG_CPU_GROUP_ROWS) times heads that share keys. */

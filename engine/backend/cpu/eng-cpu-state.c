@@ -15,12 +15,6 @@ no_memory (EngError *error, uint64_t bytes)
                                 (unsigned long long) bytes);
 }
 
-static uint32_t
-kv_element_bytes (EngType type)
-{
-  return type == ENG_TYPE_F32 ? 4 : type == ENG_TYPE_F16 ? 2 : 0;
-}
-
 static EngStatus
 group_layout (const EngGroupDesc *desc, const EngStateOptions *options, uint32_t i_group,
               EngCpuGroup *group, EngError *error)
@@ -35,13 +29,15 @@ group_layout (const EngGroupDesc *desc, const EngStateOptions *options, uint32_t
         return no_memory (error, UINT64_MAX);
       return ENG_OK;
     }
-  uint32_t k_bytes = kv_element_bytes (options->k_type), v_bytes = kv_element_bytes (options->v_type);
-  if (k_bytes == 0 || v_bytes == 0)
+  if (eng_cpu_kv_bytes (options->k_type, 1) == 0 || eng_cpu_kv_bytes (options->v_type, 1) == 0)
     return eng_error_set (error, ENG_ERR_UNSUPPORTED, "kv", ENG_OFFSET_NONE,
-                          "keys of %s and values of %s do not run on this device; F16 and F32 do",
+                          "keys of %s and values of %s do not run on this device; F16, F32 and Q8_0 do",
                           eng_type_get_name (options->k_type), eng_type_get_name (options->v_type));
-  group->k_head_bytes = (uint64_t) ENG_KV_BLOCK * desc->k_width * k_bytes;
-  group->v_head_bytes = (uint64_t) ENG_KV_BLOCK * desc->v_width * v_bytes;
+  /* Latents are both keys and values, and small as they are. */
+  group->k_type = desc->v_width == 0 && options->k_type == ENG_TYPE_Q8_0 ? ENG_TYPE_F16 : options->k_type;
+  group->v_type = options->v_type;
+  group->k_head_bytes = eng_cpu_kv_bytes (group->k_type, desc->k_width);
+  group->v_head_bytes = eng_cpu_kv_bytes (group->v_type, desc->v_width);
   uint64_t head = group->k_head_bytes + group->v_head_bytes;
   if (!eng_checked_mul (head, desc->n_kv_head, &group->layer_bytes)
       || !eng_checked_mul (group->layer_bytes, desc->n_layers, &group->block_bytes)
@@ -457,9 +453,9 @@ move_layer (EngState *state, uint32_t group, uint32_t block, uint32_t layer, uin
 {
   const EngGroupDesc *desc = &state->bound->program->groups[group];
   EngCpuGroup *g = &state->groups[group];
-  uint32_t size = kv_element_bytes (state->options.k_type);
+  uint32_t size = g->k_type == ENG_TYPE_F32 ? 4 : 2;
   uint8_t *memory = g->data + block * g->block_bytes + layer * g->layer_bytes;
-  if (desc->kind == ENG_STATE_RECURRENT)
+  if (desc->kind == ENG_STATE_RECURRENT || g->k_type == ENG_TYPE_Q8_0)
     {
       memcpy (to_data ? data : memory, to_data ? memory : data, g->layer_bytes);
       return;

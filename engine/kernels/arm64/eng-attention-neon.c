@@ -1,35 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Products of floats: attention over half-precision keys and values, and weights of F32, F16 and BF16. */
+#include <stdbool.h>
 #include <string.h>
 
 #include "eng-kernels.h"
 #include "eng-simd-neon.h"
 #include "eng-tiers.h"
 
+/* Keys or values: halves, or codes with their scales. What is_codes says is known where this is inlined. */
+typedef struct
+{
+  bool is_codes;
+  const uint16_t *halves;
+  const int8_t *codes;
+  const uint16_t *scales;
+} Numbers;
+
+/* Four of them from @at on, @scale being that of codes. */
+INLINE float32x4_t
+load_numbers (Numbers x, size_t at, float32x4_t scale)
+{
+  if (!x.is_codes)
+    return load_half4 (x.halves + at);
+  uint32_t four;
+  memcpy (&four, x.codes + at, 4);
+  int16x4_t wide = vget_low_s16 (vmovl_s8 (vreinterpret_s8_u32 (vdup_n_u32 (four))));
+  return vmulq_f32 (vcvtq_f32_s32 (vmovl_s16 (wide)), scale);
+}
+
 /* Scores of @n <= 4 queries: sixteen sums of four. */
 INLINE void
-score_tile (const uint16_t *keys, size_t width, const float *q, size_t q_stride, int n, float *scores,
-            size_t s_stride)
+score_tile (Numbers keys, size_t width, const float *q, size_t q_stride, int n, float *scores, size_t s_stride)
 {
-  float32x4_t s[4][4];
+  float32x4_t s[4][4], scale[4] = { vdupq_n_f32 (0), vdupq_n_f32 (0), vdupq_n_f32 (0), vdupq_n_f32 (0) };
   for (int i = 0; i < n; i++)
     for (int j = 0; j < 4; j++)
       s[i][j] = vdupq_n_f32 (0);
   for (size_t c = 0; c < width; c++)
-    for (int j = 0; j < 4; j++)
-      {
-        float32x4_t a = load_half4 (keys + c * ENG_KEY_GROUP + 4 * (size_t) j);
-        for (int i = 0; i < n; i++)
-          s[i][j] = vfmaq_n_f32 (s[i][j], a, q[(size_t) i * q_stride + c]);
-      }
+    {
+      for (int j = 0; keys.is_codes && c % 32 == 0 && j < 4; j++)
+        scale[j] = load_half4 (keys.scales + c / 32 * ENG_KEY_GROUP + 4 * (size_t) j);
+      for (int j = 0; j < 4; j++)
+        {
+          float32x4_t a = load_numbers (keys, c * ENG_KEY_GROUP + 4 * (size_t) j, scale[j]);
+          for (int i = 0; i < n; i++)
+            s[i][j] = vfmaq_n_f32 (s[i][j], a, q[(size_t) i * q_stride + c]);
+        }
+    }
   for (int i = 0; i < n; i++)
     for (int j = 0; j < 4; j++)
       vst1q_f32 (scores + (size_t) i * s_stride + 4 * j, s[i][j]);
 }
 
-static void
-score (const uint16_t *keys, size_t width, const float *q, size_t q_stride, size_t n_q, float *scores,
-       size_t s_stride)
+INLINE void
+score_numbers (Numbers keys, size_t width, const float *q, size_t q_stride, size_t n_q, float *scores, size_t s_stride)
 {
   for (; n_q >= 4; n_q -= 4, q += 4 * q_stride, scores += 4 * s_stride)
     score_tile (keys, width, q, q_stride, 4, scores, s_stride);
@@ -37,25 +61,18 @@ score (const uint16_t *keys, size_t width, const float *q, size_t q_stride, size
     score_tile (keys, width, q, q_stride, 1, scores, s_stride);
 }
 
-/* @n queries and 4 @m columns. */
-INLINE void
-mix_tile (const uint16_t *values, size_t width, size_t n_positions, const float *weights,
-          size_t w_stride, int n, int m, float *out, size_t o_stride)
+static void
+score (const uint16_t *keys, size_t width, const float *q, size_t q_stride, size_t n_q, float *scores,
+       size_t s_stride)
 {
-  float32x4_t s[4][4];
-  for (int i = 0; i < n; i++)
-    for (int j = 0; j < m; j++)
-      s[i][j] = vld1q_f32 (out + (size_t) i * o_stride + 4 * j);
-  for (size_t p = 0; p < n_positions; p++)
-    for (int j = 0; j < m; j++)
-      {
-        float32x4_t v = load_half4 (values + p * width + 4 * (size_t) j);
-        for (int i = 0; i < n; i++)
-          s[i][j] = vfmaq_n_f32 (s[i][j], v, weights[(size_t) i * w_stride + p]);
-      }
-  for (int i = 0; i < n; i++)
-    for (int j = 0; j < m; j++)
-      vst1q_f32 (out + (size_t) i * o_stride + 4 * j, s[i][j]);
+  score_numbers ((Numbers) { .halves = keys }, width, q, q_stride, n_q, scores, s_stride);
+}
+
+static void
+score_codes (const int8_t *codes, const uint16_t *scales, size_t width, const float *q, size_t q_stride, size_t n_q,
+             float *scores, size_t s_stride)
+{
+  score_numbers ((Numbers) { true, .codes = codes, .scales = scales }, width, q, q_stride, n_q, scores, s_stride);
 }
 
 INLINE float
@@ -64,33 +81,79 @@ half_at (const uint16_t *p)
   return vgetq_lane_f32 (vcvt_f32_f16 (vreinterpret_f16_u16 (vdup_n_u16 (*p))), 0);
 }
 
+INLINE float
+value_scale (Numbers values, size_t p, size_t width, size_t c)
+{
+  return values.is_codes ? half_at (values.scales + p * ENG_KV_SCALES (width) + c / 32) : 1;
+}
+
+/* @n queries and 4 @m columns from @c on. */
 INLINE void
-mix_rows (const uint16_t *values, size_t width, size_t n_positions, const float *weights,
-          size_t w_stride, int n, float *out, size_t o_stride)
+mix_tile (Numbers values, size_t c, size_t width, size_t n_positions, const float *weights, size_t w_stride, int n, int m,
+          float *out, size_t o_stride)
+{
+  float32x4_t s[4][4];
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < m; j++)
+      s[i][j] = vld1q_f32 (out + (size_t) i * o_stride + 4 * j);
+  for (size_t p = 0; p < n_positions; p++)
+    for (int j = 0; j < m; j++)
+      {
+        size_t at = c + 4 * (size_t) j;
+        float32x4_t v = load_numbers (values, p * width + at, vdupq_n_f32 (value_scale (values, p, width, at)));
+        for (int i = 0; i < n; i++)
+          s[i][j] = vfmaq_n_f32 (s[i][j], v, weights[(size_t) i * w_stride + p]);
+      }
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < m; j++)
+      vst1q_f32 (out + (size_t) i * o_stride + 4 * j, s[i][j]);
+}
+
+INLINE void
+mix_rows (Numbers values, size_t width, size_t n_positions, const float *weights, size_t w_stride, int n, float *out,
+          size_t o_stride)
 {
   size_t c = 0;
   for (; c + 16 <= width; c += 16)
-    mix_tile (values + c, width, n_positions, weights, w_stride, n, 4, out + c, o_stride);
+    mix_tile (values, c, width, n_positions, weights, w_stride, n, 4, out + c, o_stride);
   for (; c + 4 <= width; c += 4)
-    mix_tile (values + c, width, n_positions, weights, w_stride, n, 1, out + c, o_stride);
+    mix_tile (values, c, width, n_positions, weights, w_stride, n, 1, out + c, o_stride);
   for (; c < width; c++)
     for (int i = 0; i < n; i++)
       {
         float s = out[(size_t) i * o_stride + c];
         for (size_t p = 0; p < n_positions; p++)
-          s += weights[(size_t) i * w_stride + p] * half_at (values + p * width + c);
+          {
+            size_t at = p * width + c;
+            s += weights[(size_t) i * w_stride + p] * value_scale (values, p, width, c)
+                 * (values.is_codes ? (float) values.codes[at] : half_at (values.halves + at));
+          }
         out[(size_t) i * o_stride + c] = s;
       }
+}
+
+INLINE void
+mix_numbers (Numbers values, size_t width, size_t n_positions, const float *weights, size_t w_stride, size_t n_q, float *out,
+             size_t o_stride)
+{
+  for (; n_q >= 4; n_q -= 4, weights += 4 * w_stride, out += 4 * o_stride)
+    mix_rows (values, width, n_positions, weights, w_stride, 4, out, o_stride);
+  for (; n_q > 0; n_q--, weights += w_stride, out += o_stride)
+    mix_rows (values, width, n_positions, weights, w_stride, 1, out, o_stride);
 }
 
 static void
 mix (const uint16_t *values, size_t width, size_t n_positions, const float *weights, size_t w_stride,
      size_t n_q, float *out, size_t o_stride)
 {
-  for (; n_q >= 4; n_q -= 4, weights += 4 * w_stride, out += 4 * o_stride)
-    mix_rows (values, width, n_positions, weights, w_stride, 4, out, o_stride);
-  for (; n_q > 0; n_q--, weights += w_stride, out += o_stride)
-    mix_rows (values, width, n_positions, weights, w_stride, 1, out, o_stride);
+  mix_numbers ((Numbers) { .halves = values }, width, n_positions, weights, w_stride, n_q, out, o_stride);
+}
+
+static void
+mix_codes (const int8_t *codes, const uint16_t *scales, size_t width, size_t n_positions, const float *weights, size_t w_stride,
+           size_t n_q, float *out, size_t o_stride)
+{
+  mix_numbers ((Numbers) { true, .codes = codes, .scales = scales }, width, n_positions, weights, w_stride, n_q, out, o_stride);
 }
 
 /* --- float weights --- */
@@ -195,6 +258,8 @@ eng_attention_init_neon (EngKernels *k)
 {
   k->score = score;
   k->mix = mix;
+  k->score_codes = score_codes;
+  k->mix_codes = mix_codes;
   k->product_float[ENG_FLOAT_F32] = product_F32;
   k->product_float[ENG_FLOAT_F16] = product_F16;
   k->product_float[ENG_FLOAT_BF16] = product_BF16;

@@ -161,6 +161,36 @@ ref_mix (const uint16_t *values, size_t width, size_t n_positions, const float *
 }
 
 static void
+ref_score_codes (const int8_t *codes, const uint16_t *scales, size_t width, const float *q, size_t q_stride, size_t n_q,
+                 float *scores, size_t s_stride)
+{
+  for (size_t i = 0; i < n_q; i++)
+    for (size_t p = 0; p < ENG_KEY_GROUP; p++)
+      {
+        double sum = 0;
+        for (size_t c = 0; c < width; c++)
+          sum += (double) q[i * q_stride + c] * codes[c * ENG_KEY_GROUP + p]
+                 * eng_f16_to_f32 (scales[c / 32 * ENG_KEY_GROUP + p]);
+        scores[i * s_stride + p] = (float) sum;
+      }
+}
+
+static void
+ref_mix_codes (const int8_t *codes, const uint16_t *scales, size_t width, size_t n_positions, const float *weights,
+               size_t w_stride, size_t n_q, float *out, size_t o_stride)
+{
+  for (size_t i = 0; i < n_q; i++)
+    for (size_t c = 0; c < width; c++)
+      {
+        double sum = out[i * o_stride + c];
+        for (size_t p = 0; p < n_positions; p++)
+          sum += (double) weights[i * w_stride + p] * codes[p * width + c]
+                 * eng_f16_to_f32 (scales[p * ENG_KV_SCALES (width) + c / 32]);
+        out[i * o_stride + c] = (float) sum;
+      }
+}
+
+static void
 ref_turn_keys (const uint16_t *keys, size_t n, uint16_t *rows, size_t stride)
 {
   for (size_t p = 0; p < ENG_KEY_GROUP; p++)
@@ -193,5 +223,7 @@ eng_ref_init_product (EngKernels *k)
   k->rounds_to_bf16 = false;
   k->score = ref_score;
   k->mix = ref_mix;
+  k->score_codes = ref_score_codes;
+  k->mix_codes = ref_mix_codes;
   k->turn_keys = ref_turn_keys;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Products of floats: attention over half-precision keys and values, and weights of F32, F16 and BF16. */
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -16,17 +17,38 @@ load_half (const uint16_t *p)
 
 /* --- attention --- */
 
+/* Keys or values: halves, or codes with their scales. What is_codes says is known where this is inlined. */
+typedef struct
+{
+  bool is_codes;
+  const uint16_t *halves;
+  const int8_t *codes;
+  const uint16_t *scales;
+} Numbers;
+
+/* Eight of them from @at on, @scale being that of codes. */
+INLINE __m256
+load_numbers (Numbers x, size_t at, __m256 scale)
+{
+  if (!x.is_codes)
+    return load_half (x.halves + at);
+  __m256i codes = _mm256_cvtepi8_epi32 (_mm_loadl_epi64 ((const __m128i *) (x.codes + at)));
+  return _mm256_mul_ps (_mm256_cvtepi32_ps (codes), scale);
+}
+
 /* Scores of @n <= 6 queries: twelve sums keep both multipliers busy over their latency. */
 INLINE void
-score_tile (const uint16_t *keys, size_t width, const float *q, size_t q_stride, int n, float *scores,
-            size_t s_stride)
+score_tile (Numbers keys, size_t width, const float *q, size_t q_stride, int n, float *scores, size_t s_stride)
 {
-  __m256 s[6][2];
+  __m256 s[6][2], scale[2] = { _mm256_setzero_ps (), _mm256_setzero_ps () };
   for (int i = 0; i < n; i++)
     s[i][0] = s[i][1] = _mm256_setzero_ps ();
   for (size_t c = 0; c < width; c++)
     {
-      __m256 a = load_half (keys + c * ENG_KEY_GROUP), b = load_half (keys + c * ENG_KEY_GROUP + 8);
+      for (int j = 0; keys.is_codes && c % 32 == 0 && j < 2; j++)
+        scale[j] = load_half (keys.scales + c / 32 * ENG_KEY_GROUP + 8 * (size_t) j);
+      __m256 a = load_numbers (keys, c * ENG_KEY_GROUP, scale[0]);
+      __m256 b = load_numbers (keys, c * ENG_KEY_GROUP + 8, scale[1]);
       for (int i = 0; i < n; i++)
         {
           __m256 x = _mm256_broadcast_ss (q + (size_t) i * q_stride + c);
@@ -41,9 +63,8 @@ score_tile (const uint16_t *keys, size_t width, const float *q, size_t q_stride,
     }
 }
 
-static void
-score (const uint16_t *keys, size_t width, const float *q, size_t q_stride, size_t n_q, float *scores,
-       size_t s_stride)
+INLINE void
+score_numbers (Numbers keys, size_t width, const float *q, size_t q_stride, size_t n_q, float *scores, size_t s_stride)
 {
   for (; n_q >= 6; n_q -= 6, q += 6 * q_stride, scores += 6 * s_stride)
     score_tile (keys, width, q, q_stride, 6, scores, s_stride);
@@ -69,10 +90,30 @@ score (const uint16_t *keys, size_t width, const float *q, size_t q_stride, size
     }
 }
 
-/* @n queries and 8 @m columns. */
+static void
+score (const uint16_t *keys, size_t width, const float *q, size_t q_stride, size_t n_q, float *scores,
+       size_t s_stride)
+{
+  score_numbers ((Numbers) { .halves = keys }, width, q, q_stride, n_q, scores, s_stride);
+}
+
+static void
+score_codes (const int8_t *codes, const uint16_t *scales, size_t width, const float *q, size_t q_stride, size_t n_q,
+             float *scores, size_t s_stride)
+{
+  score_numbers ((Numbers) { true, .codes = codes, .scales = scales }, width, q, q_stride, n_q, scores, s_stride);
+}
+
+INLINE float
+value_scale (Numbers values, size_t p, size_t width, size_t c)
+{
+  return values.is_codes ? _cvtsh_ss (values.scales[p * ENG_KV_SCALES (width) + c / 32]) : 1;
+}
+
+/* @n queries and 8 @m columns from @c on. */
 INLINE void
-mix_tile (const uint16_t *values, size_t width, size_t n_positions, const float *weights,
-          size_t w_stride, int n, int m, float *out, size_t o_stride)
+mix_tile (Numbers values, size_t c, size_t width, size_t n_positions, const float *weights, size_t w_stride, int n, int m,
+          float *out, size_t o_stride)
 {
   __m256 s[6][4];
   for (int i = 0; i < n; i++)
@@ -82,7 +123,10 @@ mix_tile (const uint16_t *values, size_t width, size_t n_positions, const float 
     {
       __m256 v[4];
       for (int j = 0; j < m; j++)
-        v[j] = load_half (values + p * width + 8 * j);
+        {
+          size_t at = c + 8 * (size_t) j;
+          v[j] = load_numbers (values, p * width + at, _mm256_set1_ps (value_scale (values, p, width, at)));
+        }
       for (int i = 0; i < n; i++)
         {
           __m256 x = _mm256_broadcast_ss (weights + (size_t) i * w_stride + p);
@@ -95,22 +139,26 @@ mix_tile (const uint16_t *values, size_t width, size_t n_positions, const float 
       _mm256_storeu_ps (out + (size_t) i * o_stride + 8 * j, s[i][j]);
 }
 
-static void
-mix_tail (const uint16_t *values, size_t width, size_t n_positions, const float *weights,
-          size_t w_stride, size_t n_q, float *out, size_t o_stride, size_t c)
+INLINE void
+mix_tail (Numbers values, size_t width, size_t n_positions, const float *weights, size_t w_stride, size_t n_q, float *out,
+          size_t o_stride, size_t c)
 {
   for (size_t i = 0; i < n_q; i++)
     {
       float s = out[i * o_stride + c];
       for (size_t p = 0; p < n_positions; p++)
-        s += weights[i * w_stride + p] * _cvtsh_ss (values[p * width + c]);
+        {
+          size_t at = p * width + c;
+          s += weights[i * w_stride + p] * value_scale (values, p, width, c)
+               * (values.is_codes ? (float) values.codes[at] : _cvtsh_ss (values.halves[at]));
+        }
       out[i * o_stride + c] = s;
     }
 }
 
-static void
-mix (const uint16_t *values, size_t width, size_t n_positions, const float *weights, size_t w_stride,
-     size_t n_q, float *out, size_t o_stride)
+INLINE void
+mix_numbers (Numbers values, size_t width, size_t n_positions, const float *weights, size_t w_stride, size_t n_q, float *out,
+             size_t o_stride)
 {
   size_t c;
   for (c = width / 8 * 8; c < width; c++)
@@ -121,21 +169,35 @@ mix (const uint16_t *values, size_t width, size_t n_positions, const float *weig
       c = 0;
       if (n == 6)
         for (; c + 16 <= width; c += 16)
-          mix_tile (values + c, width, n_positions, weights, w_stride, 6, 2, out + c, o_stride);
+          mix_tile (values, c, width, n_positions, weights, w_stride, 6, 2, out + c, o_stride);
       else if (n == 3)
         for (; c + 32 <= width; c += 32)
-          mix_tile (values + c, width, n_positions, weights, w_stride, 3, 4, out + c, o_stride);
+          mix_tile (values, c, width, n_positions, weights, w_stride, 3, 4, out + c, o_stride);
       else
         for (; c + 32 <= width; c += 32)
-          mix_tile (values + c, width, n_positions, weights, w_stride, 1, 4, out + c, o_stride);
+          mix_tile (values, c, width, n_positions, weights, w_stride, 1, 4, out + c, o_stride);
       for (; c + 8 <= width; c += 8)
         for (int i = 0; i < n; i++)
-          mix_tile (values + c, width, n_positions, weights + (size_t) i * w_stride, w_stride, 1, 1,
+          mix_tile (values, c, width, n_positions, weights + (size_t) i * w_stride, w_stride, 1, 1,
                     out + (size_t) i * o_stride + c, o_stride);
       n_q -= (size_t) n;
       weights += (size_t) n * w_stride;
       out += (size_t) n * o_stride;
     }
+}
+
+static void
+mix (const uint16_t *values, size_t width, size_t n_positions, const float *weights, size_t w_stride,
+     size_t n_q, float *out, size_t o_stride)
+{
+  mix_numbers ((Numbers) { .halves = values }, width, n_positions, weights, w_stride, n_q, out, o_stride);
+}
+
+static void
+mix_codes (const int8_t *codes, const uint16_t *scales, size_t width, size_t n_positions, const float *weights, size_t w_stride,
+           size_t n_q, float *out, size_t o_stride)
+{
+  mix_numbers ((Numbers) { true, .codes = codes, .scales = scales }, width, n_positions, weights, w_stride, n_q, out, o_stride);
 }
 
 /* Eight numbers of eight positions: rows of @from become columns of @to. */
@@ -343,6 +405,8 @@ eng_attention_init_avx2 (EngKernels *k)
 {
   k->score = score;
   k->mix = mix;
+  k->score_codes = score_codes;
+  k->mix_codes = mix_codes;
   k->turn_keys = turn_keys;
   product_float_init (k);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attention of eng-attention-avx2.c with registers of 16 floats: one holds the keys of a group. */
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "eng-kernels.h"
@@ -14,16 +15,36 @@ load_half (const uint16_t *p)
   return _mm512_cvtph_ps (_mm256_loadu_si256 ((const __m256i *) p));
 }
 
-INLINE void
-score_tile (const uint16_t *keys, size_t width, const float *q, size_t q_stride, int n, float *scores,
-            size_t s_stride)
+/* Keys or values: halves, or codes with their scales. What is_codes says is known where this is inlined. */
+typedef struct
 {
-  __m512 s[12];
+  bool is_codes;
+  const uint16_t *halves;
+  const int8_t *codes;
+  const uint16_t *scales;
+} Numbers;
+
+/* 16 of them from @at on, @scale being that of codes. */
+INLINE __m512
+load (Numbers x, size_t at, __mmask16 mask, __m512 scale)
+{
+  if (!x.is_codes)
+    return _mm512_cvtph_ps (_mm256_maskz_loadu_epi16 (mask, x.halves + at));
+  __m512i codes = _mm512_cvtepi8_epi32 (_mm_maskz_loadu_epi8 (mask, x.codes + at));
+  return _mm512_mul_ps (_mm512_cvtepi32_ps (codes), scale);
+}
+
+INLINE void
+score_tile (Numbers keys, size_t width, const float *q, size_t q_stride, int n, float *scores, size_t s_stride)
+{
+  __m512 s[12], scale = _mm512_setzero_ps ();
   for (int i = 0; i < n; i++)
     s[i] = _mm512_setzero_ps ();
   for (size_t c = 0; c < width; c++)
     {
-      __m512 a = load_half (keys + c * ENG_KEY_GROUP);
+      if (keys.is_codes && c % 32 == 0)
+        scale = load_half (keys.scales + c / 32 * ENG_KEY_GROUP);
+      __m512 a = load (keys, c * ENG_KEY_GROUP, 0xffff, scale);
       for (int i = 0; i < n; i++)
         s[i] = _mm512_fmadd_ps (a, _mm512_set1_ps (q[(size_t) i * q_stride + c]), s[i]);
     }
@@ -31,9 +52,8 @@ score_tile (const uint16_t *keys, size_t width, const float *q, size_t q_stride,
     _mm512_storeu_ps (scores + (size_t) i * s_stride, s[i]);
 }
 
-static void
-score (const uint16_t *keys, size_t width, const float *q, size_t q_stride, size_t n_q, float *scores,
-       size_t s_stride)
+INLINE void
+score_numbers (Numbers keys, size_t width, const float *q, size_t q_stride, size_t n_q, float *scores, size_t s_stride)
 {
   for (; n_q >= 12; n_q -= 12, q += 12 * q_stride, scores += 12 * s_stride)
     score_tile (keys, width, q, q_stride, 12, scores, s_stride);
@@ -45,20 +65,40 @@ score (const uint16_t *keys, size_t width, const float *q, size_t q_stride, size
     score_tile (keys, width, q, q_stride, 1, scores, s_stride);
 }
 
-/* @n queries and 16 @m columns, the last of them cut to @mask. */
+static void
+score (const uint16_t *keys, size_t width, const float *q, size_t q_stride, size_t n_q, float *scores,
+       size_t s_stride)
+{
+  score_numbers ((Numbers) { .halves = keys }, width, q, q_stride, n_q, scores, s_stride);
+}
+
+static void
+score_codes (const int8_t *codes, const uint16_t *scales, size_t width, const float *q, size_t q_stride, size_t n_q,
+             float *scores, size_t s_stride)
+{
+  score_numbers ((Numbers) { true, .codes = codes, .scales = scales }, width, q, q_stride, n_q, scores, s_stride);
+}
+
+/* @n queries and 16 @m columns from @c on, the last of them cut to @mask. */
 INLINE void
-mix_tile (const uint16_t *values, size_t width, size_t n_positions, const float *weights,
-          size_t w_stride, int n, int m, __mmask16 mask, float *out, size_t o_stride)
+mix_tile (Numbers values, size_t c, size_t width, size_t n_positions, const float *weights, size_t w_stride, int n, int m,
+          __mmask16 mask, float *out, size_t o_stride)
 {
   __m512 s[6][4];
   for (int i = 0; i < n; i++)
     for (int j = 0; j < m; j++)
-      s[i][j] = _mm512_maskz_loadu_ps (mask, out + (size_t) i * o_stride + 16 * j);
+      s[i][j] = _mm512_maskz_loadu_ps (mask, out + (size_t) i * o_stride + c + 16 * (size_t) j);
   for (size_t p = 0; p < n_positions; p++)
     {
       __m512 v[4];
       for (int j = 0; j < m; j++)
-        v[j] = _mm512_cvtph_ps (_mm256_maskz_loadu_epi16 (mask, values + p * width + 16 * j));
+        {
+          size_t at = c + 16 * (size_t) j;
+          __m512 scale = values.is_codes
+                             ? _mm512_set1_ps (_cvtsh_ss (values.scales[p * ENG_KV_SCALES (width) + at / 32]))
+                             : _mm512_setzero_ps ();
+          v[j] = load (values, p * width + at, mask, scale);
+        }
       for (int i = 0; i < n; i++)
         {
           __m512 x = _mm512_set1_ps (weights[(size_t) i * w_stride + p]);
@@ -68,27 +108,26 @@ mix_tile (const uint16_t *values, size_t width, size_t n_positions, const float 
     }
   for (int i = 0; i < n; i++)
     for (int j = 0; j < m; j++)
-      _mm512_mask_storeu_ps (out + (size_t) i * o_stride + 16 * j, mask, s[i][j]);
+      _mm512_mask_storeu_ps (out + (size_t) i * o_stride + c + 16 * (size_t) j, mask, s[i][j]);
 }
 
 INLINE void
-mix_rows (const uint16_t *values, size_t width, size_t n_positions, const float *weights,
-          size_t w_stride, int n, float *out, size_t o_stride)
+mix_rows (Numbers values, size_t width, size_t n_positions, const float *weights, size_t w_stride, int n, float *out,
+          size_t o_stride)
 {
   const __mmask16 all = 0xffff;
   size_t c = 0;
   for (; c + 64 <= width; c += 64)
-    mix_tile (values + c, width, n_positions, weights, w_stride, n, 4, all, out + c, o_stride);
+    mix_tile (values, c, width, n_positions, weights, w_stride, n, 4, all, out, o_stride);
   for (; c + 16 <= width; c += 16)
-    mix_tile (values + c, width, n_positions, weights, w_stride, n, 1, all, out + c, o_stride);
+    mix_tile (values, c, width, n_positions, weights, w_stride, n, 1, all, out, o_stride);
   if (c < width)
-    mix_tile (values + c, width, n_positions, weights, w_stride, n, 1,
-              (__mmask16) ((1u << (width - c)) - 1u), out + c, o_stride);
+    mix_tile (values, c, width, n_positions, weights, w_stride, n, 1, (__mmask16) ((1u << (width - c)) - 1u), out, o_stride);
 }
 
-static void
-mix (const uint16_t *values, size_t width, size_t n_positions, const float *weights, size_t w_stride,
-     size_t n_q, float *out, size_t o_stride)
+INLINE void
+mix_numbers (Numbers values, size_t width, size_t n_positions, const float *weights, size_t w_stride, size_t n_q, float *out,
+             size_t o_stride)
 {
   for (; n_q >= 6; n_q -= 6, weights += 6 * w_stride, out += 6 * o_stride)
     mix_rows (values, width, n_positions, weights, w_stride, 6, out, o_stride);
@@ -98,9 +137,25 @@ mix (const uint16_t *values, size_t width, size_t n_positions, const float *weig
     mix_rows (values, width, n_positions, weights, w_stride, 1, out, o_stride);
 }
 
+static void
+mix (const uint16_t *values, size_t width, size_t n_positions, const float *weights, size_t w_stride,
+     size_t n_q, float *out, size_t o_stride)
+{
+  mix_numbers ((Numbers) { .halves = values }, width, n_positions, weights, w_stride, n_q, out, o_stride);
+}
+
+static void
+mix_codes (const int8_t *codes, const uint16_t *scales, size_t width, size_t n_positions, const float *weights, size_t w_stride,
+           size_t n_q, float *out, size_t o_stride)
+{
+  mix_numbers ((Numbers) { true, .codes = codes, .scales = scales }, width, n_positions, weights, w_stride, n_q, out, o_stride);
+}
+
 void
 eng_attention_init_avx512 (EngKernels *k)
 {
   k->score = score;
   k->mix = mix;
+  k->score_codes = score_codes;
+  k->mix_codes = mix_codes;
 }

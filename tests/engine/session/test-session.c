@@ -15,7 +15,7 @@
 static EngRuntime *runtime;
 
 static EngSession *
-open_session (uint64_t n_ctx, bool exact)
+open_session_as (uint64_t n_ctx, bool exact, EngType kv)
 {
   EngSessionOptions options;
   EngError error;
@@ -25,6 +25,7 @@ open_session (uint64_t n_ctx, bool exact)
   options.n_ctx = n_ctx;
   options.n_threads = 2;
   options.exact = exact;
+  options.k_type = options.v_type = kv;
   options.max_rows = 48;
   options.max_outputs = 48;
   options.all_full = true;
@@ -32,6 +33,12 @@ open_session (uint64_t n_ctx, bool exact)
   if (status != ENG_OK)
     g_error ("%s", error.text);
   return session;
+}
+
+static EngSession *
+open_session (uint64_t n_ctx, bool exact)
+{
+  return open_session_as (n_ctx, exact, ENG_TYPE_NONE);
 }
 
 static void
@@ -490,6 +497,44 @@ test_out_of_memory (void)
     }
 }
 
+/* Keys and values of 8 bits: half of the memory and a scale for 32 numbers, logits near those of half precision, and a fork
+ * that goes on from copied blocks as if computed afresh. */
+static void
+test_eight_bits (gconstpointer data)
+{
+  bool exact = GPOINTER_TO_INT (data);
+  EngSession *session = open_session_as (256, exact, ENG_TYPE_Q8_0), *halves = open_session_as (256, exact, ENG_TYPE_F16);
+  EngRunner *runner = eng_session_get_runner (session);
+  EngKvCache *cache = eng_runner_get_cache (runner);
+  uint32_t n_vocab = eng_runner_get_program (runner)->n_vocab, a, b;
+  int32_t tokens[150];
+  make_tokens (tokens, 150, 11);
+  g_autofree float *got = fresh_logits (session, tokens, 150, 0), *by_one = fresh_logits (session, tokens, 150, 1);
+  g_autofree float *want = fresh_logits (halves, tokens, 150, 0);
+  double error = test_relative_error (got, want, n_vocab);
+  g_test_message ("relative error of keys and values of 8 bits: %.1e", error);
+  g_assert_cmpfloat (error, <, 3e-2);
+  g_assert_cmpfloat (error, >, 0); /* they are used */
+  g_assert_cmpfloat (test_relative_error (by_one, got, n_vocab), <, exact ? 1e-3 : 3e-2);
+  g_assert_cmpint (eng_kv_cache_add (cache, &a, NULL), ==, ENG_OK);
+  g_assert_cmpint (eng_runner_prefill (runner, a, tokens, 150, 0, NULL, NULL, NULL, NULL), ==, ENG_OK);
+  g_assert_cmpint (eng_kv_cache_fork (cache, a, 100, &b, NULL), ==, ENG_OK);
+  g_assert_cmpint (eng_runner_prefill (runner, b, tokens + 100, 50, 0, NULL, NULL, NULL, NULL), ==, ENG_OK);
+  g_assert_cmpfloat (test_relative_error (eng_runner_get_output (runner, 0), got, n_vocab), <, exact ? 1e-3 : 3e-2);
+  eng_session_free (&session);
+  eng_session_free (&halves);
+
+  EngSessionOptions options;
+  EngSessionPlan small, large;
+  eng_session_options_init (&options);
+  options.device = "cpu";
+  options.n_ctx = 256;
+  g_assert_cmpint (eng_session_plan (runtime, TINY_MODEL, &options, &large, NULL, NULL), ==, ENG_OK);
+  options.k_type = options.v_type = ENG_TYPE_Q8_0;
+  g_assert_cmpint (eng_session_plan (runtime, TINY_MODEL, &options, &small, NULL, NULL), ==, ENG_OK);
+  g_assert_cmpuint (small.kv_bytes, <=, large.kv_bytes * 9 / 16);
+}
+
 static void
 test_too_large (void)
 {
@@ -592,6 +637,8 @@ main (int argc, char **argv)
   g_test_add_func ("/session/cancel", test_cancel);
   g_test_add_func ("/session/no-allocation", test_no_allocation);
   g_test_add_func ("/session/out-of-memory", test_out_of_memory);
+  g_test_add_data_func ("/session/eight-bits/exact", GINT_TO_POINTER (1), test_eight_bits);
+  g_test_add_data_func ("/session/eight-bits/fast", GINT_TO_POINTER (0), test_eight_bits);
   g_test_add_func ("/session/too-large", test_too_large);
   g_test_add_func ("/session/memory", test_memory);
   g_test_add_func ("/session/not-finite", test_not_finite);
