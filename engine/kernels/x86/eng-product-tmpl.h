@@ -435,12 +435,16 @@ wide_rows (EngPack pack, const Wide *wide, const Scales *s, const int16_t *x, co
   VI sum[ROWS];
 #pragma GCC unroll 16
   for (int v = 0; v < 16; v++)
-    for (int r = 0; r < n; r++)
-      {
-        VI pairs = vi_madd (vi_load (&wide->w[v]), vi_repeat4 (x + 32 * r + 2 * v));
-        sum[r] = v == 0 ? pairs : vi_add32 (sum[r], pairs);
-        ENG_IN_ORDER (sum[r]);
-      }
+    {
+      VI weights = vi_load (&wide->w[v]);
+      ENG_IN_ORDER (weights);
+      for (int r = 0; r < n; r++)
+        {
+          VI pairs = vi_madd (weights, vi_repeat4 (x + 32 * r + 2 * v));
+          sum[r] = v == 0 ? pairs : vi_add32 (sum[r], pairs);
+          ENG_IN_ORDER (sum[r]);
+        }
+    }
   for (int r = 0; r < n; r++, y += ENG_P)
     vf_store (y, add_scaled (pack, sum[r], vi_zero (), s, meta + r, t, vf_load (y)));
 }
