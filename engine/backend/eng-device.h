@@ -124,8 +124,8 @@ typedef struct
   float *data;
 } EngBufferIo;
 
-/* State that another device keeps: @bytes is [n_blocks] parts of a block, those of the layer that step @i_step (QKV, DELTA
- * or CONV) writes, each as read_block gives it. @to_owner: from @bytes to the device that keeps them. */
+/* State that another device keeps: @bytes is [n_blocks] parts of a block, those of the layer that step @i_step (QKV, LATENT,
+ * DELTA or CONV) writes or reads, each as read_block gives it. @to_owner: from @bytes to the device that keeps them. */
 typedef struct
 {
   EngStatus (*move) (void *data, uint32_t i_step, const uint32_t *blocks, uint32_t n_blocks, void *bytes,

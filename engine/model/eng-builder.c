@@ -216,7 +216,8 @@ eng_builder_heads (EngBuilder *b, uint32_t layer, const char *name, EngWeightUse
   if (!t || !shape_is (b, t, n_cols, slices ? n_total : n_total * n_heads, slices ? n_heads : 1))
     return ENG_WEIGHT_NONE;
   return bind (b, t, layer, use,
-               (EngWeightDesc) { .n_slices = (uint32_t) n_heads, .n_cols = n_cols, .n_rows = n_rows, .first_row = first });
+               (EngWeightDesc) { .n_slices = (uint32_t) n_heads, .n_cols = n_cols, .n_rows = n_rows, .first_row = first,
+                                 .slice_rows = n_total != n_rows ? n_total : 0 });
 }
 
 EngWeightId

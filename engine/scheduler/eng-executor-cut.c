@@ -204,6 +204,19 @@ find_owner (const EngProgram *program, uint32_t i_step)
   return NULL;
 }
 
+uint32_t
+eng_executor_get_least_layers (const EngProgram *program)
+{
+  uint32_t least = 1;
+  for (uint32_t i = 0; i < program->n_steps; i++)
+    {
+      const EngStep *owner = find_owner (program, i);
+      if (owner && program->n_layers - owner->layer > least)
+        least = program->n_layers - owner->layer;
+    }
+  return least;
+}
+
 EngStatus
 eng_executor_check_placement (const EngProgram *program, const EngExecutorOptions *o, EngError *error)
 {

@@ -325,10 +325,14 @@ move_keys (void *data, uint32_t i_step, const uint32_t *blocks, uint32_t n_block
   for (uint32_t i = 1; i < e->n_devices; i++)
     if (e->parts[i].bound && !e->parts[i].elsewhere[i_step] && e->devices[i].api->move_keys)
       {
-        bool kv = step->kind == ENG_STEP_QKV;
-        return e->devices[i].api->move_keys (e->parts[i].bound, s->states[i], kv ? step->u.qkv.group : step->u.delta.group,
-                                             kv ? step->u.qkv.i_layer_in_group : step->u.delta.i_layer_in_group, blocks,
-                                             n_blocks, bytes, to_owner, error);
+        EngGroupId group = step->u.delta.group;
+        uint16_t layer = step->u.delta.i_layer_in_group;
+        if (step->kind == ENG_STEP_QKV)
+          group = step->u.qkv.group, layer = step->u.qkv.i_layer_in_group;
+        else if (step->kind == ENG_STEP_LATENT)
+          group = step->u.latent.group, layer = step->u.latent.i_layer_in_group;
+        return e->devices[i].api->move_keys (e->parts[i].bound, s->states[i], group, layer, blocks, n_blocks, bytes, to_owner,
+                                             error);
       }
   return eng_error_set (error, ENG_ERR_UNSUPPORTED, "keys", ENG_OFFSET_NONE, "nobody moves the keys of step %u", i_step);
 }

@@ -40,6 +40,10 @@ EngStatus eng_executor_new (const EngProgram *program, const EngWeightSource *so
                             EngError *error);
 void eng_executor_free (EngExecutor **executor);
 
+/* How few of the last layers can be on another device than the first ones: more than one where layers read the keys of
+ * earlier layers, which are then on the same device. */
+uint32_t eng_executor_get_least_layers (const EngProgram *program);
+
 /* What eng_executor_new and eng_executor_state_new would take, summed over the pieces of each device:
  * plans [n_devices]. */
 EngStatus eng_executor_plan (const EngProgram *program, const EngExecutorOptions *options,

@@ -204,10 +204,13 @@ choose_split (Loading *l, EngError *error)
           return ENG_OK;
         }
     }
-  uint32_t most = 0, too_many = n + 1;
+  uint32_t most = 0, too_many = n + 1, least = eng_executor_get_least_layers (l->program);
   while (most + 1 < too_many)
     {
       uint32_t middle = most + (too_many - most) / 2;
+      middle = middle < least ? least : middle;
+      if (middle >= too_many)
+        break;
       status = fits (l, room, middle, experts, &ok, error);
       if (status != ENG_OK)
         return status;

@@ -356,6 +356,7 @@ test_shared_keys_apart (void)
   const EngWeightSource source = { eng_model_map_weight, model };
   for (int i = 0; i < 2; i++)
     g_assert_cmpint (api->open (0, &one_thread, &devices[i].device, NULL), ==, ENG_OK);
+  g_assert_cmpuint (eng_executor_get_least_layers (eng_model_get_program (model)), ==, 4);
   EngExecutorOptions options = { .devices = devices, .n_devices = 2, .layer_devices = together, .bind = { .exact = true } };
   g_assert_cmpint (eng_executor_new (eng_model_get_program (model), &source, &options, &executor, &error), ==, ENG_OK);
   eng_executor_free (&executor);

@@ -45,11 +45,11 @@ move_all (EngBound *bound, EngState *state, const EngBatch *batch, const EngKeyM
   for (uint32_t i = 0; i < seen.program->n_steps && status == ENG_OK; i++)
     {
       const EngStep *s = &seen.program->steps[i];
-      bool kv = s->kind == ENG_STEP_QKV;
+      bool latent = s->kind == ENG_STEP_LATENT, kv = latent || s->kind == ENG_STEP_QKV;
       if (!seen.streamed[i] || (!kv && s->kind != ENG_STEP_DELTA && s->kind != ENG_STEP_CONV))
         continue;
-      uint32_t group = kv ? s->u.qkv.group : s->u.delta.group;
-      uint32_t layer = kv ? s->u.qkv.i_layer_in_group : s->u.delta.i_layer_in_group;
+      uint32_t group = latent ? s->u.latent.group : kv ? s->u.qkv.group : s->u.delta.group;
+      uint32_t layer = latent ? s->u.latent.i_layer_in_group : kv ? s->u.qkv.i_layer_in_group : s->u.delta.i_layer_in_group;
       const EngGroupDesc *g = &seen.program->groups[group];
       uint32_t all = (batch->sequences[0].n_positions + ENG_KV_BLOCK - 1) / ENG_KV_BLOCK, n = 0, blocks[8];
       g_assert_cmpuint (all, <=, G_N_ELEMENTS (blocks));
@@ -173,9 +173,10 @@ main (int argc, char **argv)
     { EXPERTS_MODEL, { 1, 0, 0 }, { 1, 1, 0 }, 24, 3, false },
     { DELTA_MODEL, { 1, 1 }, { 1, 1 }, 24, 3, false },
     { CONVOLUTION_MODEL, { 1, 1 }, { 1, 1 }, 24, 3, false },
+    { LATENT_MODEL, { 1, 1, 0 }, { 1, 1, 0 }, 24, 3, false },
   };
   static const char *const names[] = { "layer", "longer-only", "refused", "no-head", "nothing", "experts", "layer-and-experts", "delta",
-                                       "convolution" };
+                                       "convolution", "latent" };
   g_test_init (&argc, &argv, NULL);
   for (size_t i = 0; i < G_N_ELEMENTS (cases); i++)
     {
