@@ -116,10 +116,11 @@ check_weight (const EngWeightDesc *d, EngError *error)
   if (cu_file_row_bytes (d->type, d->n_cols) == 0)
     return cu_error (error, ENG_ERR_UNSUPPORTED, "weight", 0, 0,
                      "weights of type %d cannot be used on the GPU", (int) d->type);
-  if (d->slice_rows)
-    return cu_error (error, ENG_ERR_UNSUPPORTED, "weight", 0, 0,
-                     "experts whose gate and up stand in one tensor cannot be used on the GPU");
-  const uint64_t unit = is_float (d->type) ? 8 : 64;
+  // products a head read four numbers at a time, experts eight; other products do without (cu_gemv_plain ())
+  const uint64_t unit = !is_float (d->type)                                      ? 64
+                        : d->use == ENG_WEIGHT_EXPERTS                           ? 8
+                        : d->use == ENG_WEIGHT_TURNED || d->n_slices > 1         ? 4
+                                                                                 : 1;
   if (d->use != ENG_WEIGHT_VECTOR
       && (d->n_cols % unit != 0 || d->n_rows * d->n_slices > UINT32_MAX || d->n_cols > UINT32_MAX))
     return cu_error (error, ENG_ERR_UNSUPPORTED, "weight", 0, 0,
@@ -231,7 +232,8 @@ plan_steps (EngBound *b)
     {
       const EngStep *n = &p->steps[i];
       if (!cu_is_here (b, i) || n->kind != ENG_STEP_NORM || n->u.norm.kind != ENG_NORM_RMS || n->flags & 3
-          || n->w[1] != ENG_WEIGHT_NONE || n->dst == n->src)
+          || n->w[1] != ENG_WEIGHT_NONE || n->w[2] != ENG_WEIGHT_NONE || n->u.norm.scale != 1.f || n->u.norm.n_parts > 1
+          || n->dst == n->src)
         continue;
       bool ok = true, rewritten = false, source_changed = false;
       int n_readers = 0;
@@ -270,30 +272,24 @@ what_is_missing (const EngStep *s)
 {
   if (s->kind >= ENG_STEP_N_KINDS)
     return "steps of this kind";
-  if ((s->kind == ENG_STEP_DELTA && (s->u.delta.k_width > ENG_CUDA_HEAD_MAX || s->u.delta.v_width > ENG_CUDA_HEAD_MAX))
+  if ((s->kind == ENG_STEP_DELTA && (s->u.delta.k_width > ENG_CUDA_DELTA_MAX || s->u.delta.v_width > ENG_CUDA_DELTA_MAX))
       || ((s->kind == ENG_STEP_DELTA || s->kind == ENG_STEP_CONV) && s->u.delta.n_conv > ENG_CUDA_MAX_TAPS))
     return "recurrent states of this width";
-  if (s->kind == ENG_STEP_LATENT || s->kind == ENG_STEP_HEADS)
-    return "multi-head latent attention";
+  if (s->kind == ENG_STEP_LATENT
+      && (s->u.latent.n_latent > ENG_CUDA_HEAD_MAX || (s->u.latent.n_latent | s->u.latent.n_plain | s->u.latent.n_rot) % 4))
+    return "latents of this width";
+  if (s->kind == ENG_STEP_ATTENTION && !s->u.attention.causal && s->u.attention.window
+      && (s->u.attention.k_width > CU_WINDOW_HEAD_MAX || s->u.attention.v_width > CU_WINDOW_HEAD_MAX))
+    return "windows of heads of this width";
   if (s->kind == ENG_STEP_QKV
       && (s->u.qkv.k_width > ENG_CUDA_HEAD_MAX || s->u.qkv.v_width > ENG_CUDA_HEAD_MAX))
     return "heads of this width";
   if (s->kind == ENG_STEP_QKV && s->u.qkv.head_norm_after_rope)
     return "head norms behind RoPE";
-  if (s->kind == ENG_STEP_ROUTE && s->u.route.n_groups > 1)
-    return "grouped routing";
-  if (s->kind == ENG_STEP_ROUTE && s->w[3] != ENG_WEIGHT_NONE)
-    return "a factor of each expert";
-  if (s->kind == ENG_STEP_EMBED && s->dst != ENG_BUFFER_RESIDUAL)
-    return "an embedding for every layer";
-  if (s->kind == ENG_STEP_QKV && s->w[1] == ENG_WEIGHT_NONE)
-    return "layers that share keys and values";
-  if (s->kind == ENG_STEP_QKV && s->u.qkv.value_norm != ENG_NORM_NONE)
-    return "norms of values";
-  if (s->kind == ENG_STEP_NORM
-      && (s->u.norm.n_parts > 1 || s->w[2] != ENG_WEIGHT_NONE
-          || (s->u.norm.scale != 1.0f && !(s->flags & ENG_STEP_ADD_AFTER))))
-    return "norms with a factor or over parts of a row";
+  if (s->kind == ENG_STEP_QKV && s->u.qkv.value_norm == ENG_NORM_LAYER)
+    return "layer norms of values";
+  if (s->kind == ENG_STEP_ROUTE && s->u.route.n_groups > CU_MAX_EXPERT_GROUPS)
+    return "so many groups of experts";
   return NULL;
 }
 
@@ -322,7 +318,8 @@ can_stream (const EngBound *b)
     {
       if (!cu_is_streamed (b, i))
         continue;
-      if (what_is_missing (&p->steps[i]))
+      // another layer's keys would have to come with what this run added to them
+      if (what_is_missing (&p->steps[i]) || cu_shares_keys (&p->steps[i]))
         return false;
       for (int k = 0; k < 8; k++)
         if (p->steps[i].w[k] != ENG_WEIGHT_NONE && check_weight (&p->weights[p->steps[i].w[k]], NULL) != ENG_OK)
@@ -366,13 +363,13 @@ send_matrix (Upload *u, Lane *l, uint32_t i, const uint8_t *data)
   const uint64_t at_once = STAGE_BYTES / row ? STAGE_BYTES / row : 1;
   cudaError_t e = cudaSuccess;
   int k = 0;
-  for (uint64_t r = 0; r < rows && e == cudaSuccess && !__atomic_load_n (&u->cancelled, __ATOMIC_ACQUIRE); r += at_once, k ^= 1)
+  for (uint64_t r = 0, n; r < rows && e == cudaSuccess && !__atomic_load_n (&u->cancelled, __ATOMIC_ACQUIRE); r += n, k ^= 1)
     {
-      const uint64_t n = rows - r < at_once ? rows - r : at_once;
+      n = cu_rows_together (d, r) < at_once ? cu_rows_together (d, r) : at_once;
       e = cudaEventSynchronize (l->free_again[k]);
       if (e != cudaSuccess)
         break;
-      memcpy (l->host[k], data + r * row, n * row);
+      memcpy (l->host[k], data + cu_file_row (d, r) * row, n * row);
       uint8_t *to = w->q_bytes ? l->raw[k] : (uint8_t *) w->q + r * row;
       e = cudaMemcpyAsync (to, l->host[k], n * row, cudaMemcpyHostToDevice, l->stream);
       if (e == cudaSuccess && w->q_bytes)
@@ -457,7 +454,7 @@ upload_thread (void *data)
       const uint64_t skip = d->use == ENG_WEIGHT_VECTOR && d->n_rows == 1
                                 ? d->first_row * (row / (d->n_cols ? d->n_cols : 1))
                                 : d->first_row * row;
-      const uint64_t need = d->n_rows * d->n_slices * row;
+      const uint64_t need = (cu_file_row (d, d->n_rows * d->n_slices - 1) + 1) * row;
       if (!from || skip > n_bytes || need > n_bytes - skip || row > STAGE_BYTES)
         {
           u->bad_weight = i;

@@ -19,6 +19,10 @@ struct CuBlas
                           const void *, const void *, cudaDataType, int, const void *,
                           cudaDataType, int, const void *, void *, cudaDataType, int,
                           cublasComputeType_t, cublasGemmAlgo_t);
+  cublasStatus_t (*gemm_heads) (cublasHandle_t, cublasOperation_t, cublasOperation_t, int, int, int, const void *,
+                                const void *, cudaDataType, int, long long, const void *, cudaDataType, int, long long,
+                                const void *, void *, cudaDataType, int, long long, int, cublasComputeType_t,
+                                cublasGemmAlgo_t);
 };
 
 #define STRING_(x) #x
@@ -45,7 +49,8 @@ cu_blas_open (void)
       *(void **) &b->set_stream = dlsym (library, "cublasSetStream_v2");
       *(void **) &b->set_workspace = dlsym (library, "cublasSetWorkspace_v2");
       *(void **) &b->gemm = dlsym (library, "cublasGemmEx");
-      if (b->create && b->destroy && b->set_stream && b->set_workspace && b->gemm
+      *(void **) &b->gemm_heads = dlsym (library, "cublasGemmStridedBatchedEx");
+      if (b->create && b->destroy && b->set_stream && b->set_workspace && b->gemm && b->gemm_heads
           && b->create (&b->handle) == CUBLAS_STATUS_SUCCESS)
         return b;
       free (b);
@@ -92,4 +97,19 @@ cu_blas_product_f32 (CuBlas *blas, CuStream s, int m, int n, int k, const float 
                      float *y, int ldy, float beta, void *workspace, size_t workspace_bytes)
 {
   return product (blas, s, m, n, k, x, w, CUDA_R_32F, y, ldy, beta, workspace, workspace_bytes);
+}
+
+int
+cu_blas_heads (CuBlas *blas, CuStream s, const CuHeadProducts *p, void *workspace, size_t workspace_bytes)
+{
+  const float one = 1.f, zero = 0.f;
+  const cudaDataType type = (cudaDataType) p->type;
+  cublasStatus_t e = blas->set_stream (blas->handle, s);
+  if (e == CUBLAS_STATUS_SUCCESS)
+    e = blas->set_workspace (blas->handle, workspace, workspace_bytes);
+  if (e == CUBLAS_STATUS_SUCCESS)
+    e = blas->gemm_heads (blas->handle, p->turned ? CUBLAS_OP_N : CUBLAS_OP_T, CUBLAS_OP_N, p->n, p->m, p->k, &one, p->w, type,
+                          p->turned ? p->n : p->k, (long long) p->n * p->k, p->x, type, p->ldx, p->x_head, &zero, p->y,
+                          CUDA_R_32F, p->ldy, p->y_head, p->n_heads, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
+  return (int) e;
 }

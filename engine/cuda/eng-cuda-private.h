@@ -18,6 +18,17 @@ int cu_blas_product (CuBlas *blas, CuStream s, int m, int n, int k, const __nv_b
 int cu_blas_product_f32 (CuBlas *blas, CuStream s, int m, int n, int k, const float *x,
                          const float *w, float *y, int ldy, float beta, void *workspace,
                          size_t workspace_bytes);
+/* A product for each of @n_heads matrices w[h], of which x[r][h] and y[r][h] stand @x_head and @y_head apart within rows of
+ * @ldx and @ldy: [n][k], or with @turned [k][n]. @type: of x and w, CUDA_R_16BF or CUDA_R_32F. */
+typedef struct
+{
+  int n_heads, m, n, k, ldx, x_head, ldy, y_head;
+  bool turned;
+  const void *x, *w;
+  int type;
+  float *y;
+} CuHeadProducts;
+int cu_blas_heads (CuBlas *blas, CuStream s, const CuHeadProducts *p, void *workspace, size_t workspace_bytes);
 #define CU_BLAS_WORKSPACE_BYTES ((size_t) 64 << 20)
 
 /* As EngProducts names it. */
@@ -159,12 +170,31 @@ cu_recurrent_floats (const EngGroupDesc *g)
 static inline bool
 cu_state_of (const EngStep *s, uint32_t *group, uint32_t *layer)
 {
-  const bool kv = s->kind == ENG_STEP_QKV;
-  if (!kv && s->kind != ENG_STEP_DELTA && s->kind != ENG_STEP_CONV)
-    return false;
-  *group = kv ? s->u.qkv.group : s->u.delta.group;
-  *layer = kv ? s->u.qkv.i_layer_in_group : s->u.delta.i_layer_in_group;
-  return true;
+  switch (s->kind)
+    {
+    case ENG_STEP_QKV:
+      *group = s->u.qkv.group;
+      *layer = s->u.qkv.i_layer_in_group;
+      return true;
+    case ENG_STEP_LATENT:
+      *group = s->u.latent.group;
+      *layer = s->u.latent.i_layer_in_group;
+      return true;
+    case ENG_STEP_DELTA:
+    case ENG_STEP_CONV:
+      *group = s->u.delta.group;
+      *layer = s->u.delta.i_layer_in_group;
+      return true;
+    default:
+      return false;
+    }
+}
+
+/* Whether the layer of a QKV step reads another layer's keys and values. */
+static inline bool
+cu_shares_keys (const EngStep *s)
+{
+  return s->kind == ENG_STEP_QKV && s->w[1] == ENG_WEIGHT_NONE;
 }
 
 static inline uint64_t
@@ -191,6 +221,19 @@ EngStatus cu_fail (EngDevice *device, cudaError_t e, const char *what, EngError 
 EngStatus cu_error (EngError *error, EngStatus code, const char *field, uint64_t needed,
                     uint64_t available, const char *format, ...)
     __attribute__ ((format (printf, 6, 7)));
+
+/* Rows of a weight, slices counted through: where row @r stands in the file behind the first one, and how many stand there
+ * together from it on. */
+static inline uint64_t
+cu_file_row (const EngWeightDesc *d, uint64_t r)
+{
+  return d->slice_rows ? r / d->n_rows * d->slice_rows + r % d->n_rows : r;
+}
+static inline uint64_t
+cu_rows_together (const EngWeightDesc *d, uint64_t r)
+{
+  return d->slice_rows ? d->n_rows - r % d->n_rows : d->n_rows * d->n_slices - r;
+}
 
 /* Bytes of a row in the file; 0: no type for a GPU. */
 uint64_t cu_file_row_bytes (int type, uint64_t n_cols);

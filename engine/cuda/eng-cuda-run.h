@@ -56,6 +56,9 @@ CuAttention cu_attention_arguments (const CuRun *, const EngStep *);
 cudaError_t cu_run_qkv_finish (const CuRun *, const EngStep *);
 cudaError_t cu_run_norm (const CuRun *, const EngStep *, float *y, __nv_bfloat16 *y16);
 cudaError_t cu_run_embed (const CuRun *, const EngStep *);
+CuChoice cu_choice_of (const CuRun *, const EngStep *);
+CuHeads cu_heads_arguments (const CuRun *, const EngStep *);
+cudaError_t cu_run_latent (const CuRun *, const EngStep *);
 /* The queries' product of a gated QKV step, [rows, n_head, 2, k_width] at glu_rows, to where both halves belong. */
 cudaError_t cu_run_split_gate (const CuRun *, const EngStep *);
 cudaError_t cu_run_delta (const CuRun *, const EngStep *);
@@ -72,7 +75,7 @@ cudaError_t cu_step_few (const CuRun *, uint32_t i);
 /* eng-cuda-step-many.cu: for many, through large products. */
 cudaError_t cu_step_many (CuRun *, uint32_t i);
 
-/* eng-cuda-guest.cu: state of the streamed step @i (QKV, DELTA, CONV), before it and after it, and when the run ends. */
+/* eng-cuda-guest.cu: state of the streamed step @i (QKV, LATENT, DELTA, CONV), before it and after it, and when the run ends. */
 cudaError_t cu_guest_enter (CuRun *, uint32_t i);
 cudaError_t cu_guest_leave (CuRun *, uint32_t i);
 cudaError_t cu_guest_finish (CuRun *);

@@ -28,7 +28,7 @@ carve (Carver *c, uint64_t n)
 
 typedef struct
 {
-  uint64_t kv_row, glu_row, x16, scores, heads, head_width, heads_kv, routes;
+  uint64_t kv_row, glu_row, x16, scores, heads, head_width, merges, routes;
   uint64_t slots, slot_in, slot_ff, slot_out; // experts: choices a row, widths
   uint64_t pooled;
 } Widths;
@@ -41,12 +41,16 @@ widest (const EngProgram *p)
   for (uint32_t i = 0; i < p->n_steps; i++)
     {
       const EngStep *s = &p->steps[i];
+      if (s->kind == ENG_STEP_ATTENTION)
+        {
+          grow (&w.heads, s->u.attention.n_head);
+          // a row's blocks that merge: one for each key head and 16 of its queries' heads
+          grow (&w.merges, s->u.attention.n_head_kv * ((s->u.attention.n_head / s->u.attention.n_head_kv + 15) / 16));
+          grow (&w.head_width, s->u.attention.v_width);
+        }
       if (s->kind == ENG_STEP_QKV)
         {
           grow (&w.kv_row, (uint64_t) s->u.qkv.n_head_kv * (s->u.qkv.k_width + s->u.qkv.v_width));
-          grow (&w.heads, s->u.qkv.n_head);
-          grow (&w.heads_kv, s->u.qkv.n_head_kv);
-          grow (&w.head_width, s->u.qkv.v_width);
           if (s->u.qkv.gate)
             grow (&w.glu_row, 2 * (uint64_t) s->u.qkv.n_head * s->u.qkv.k_width);
         }
@@ -189,7 +193,7 @@ lay_out (const EngBound *b, const EngStateOptions *o, EngState *s, Carver *c, En
     s->pooled[k] = carve<float> (c, o->max_sequences * w.pooled);
   s->partial = carve<float> (
       c, cu_attention_scratch ((int) rows, (int) w.heads, (int) w.head_width) / 4 + 1);
-  s->counters = carve<int> (c, ENG_CUDA_GEMV_ROWS * (w.heads_kv + 1));
+  s->counters = carve<int> (c, ENG_CUDA_GEMV_ROWS * (w.merges + 1));
   s->route_counters = carve<int> (c, ENG_CUDA_GEMV_ROWS);
   if (p->causal && p->n_vocab <= CU_SAMPLE_VOCAB)
     {

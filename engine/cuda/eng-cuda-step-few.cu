@@ -26,6 +26,8 @@ set_input (const CuRun *r, uint32_t i, CuGemv *g)
 static cudaError_t
 gemv (const CuRun *r, const CuGemv *g, int n_rows)
 {
+  if (g->segment[0].w.q_bytes == 0 && g->n_cols % 8)
+    return cu_gemv_plain (r->stream, g, n_rows, r->pdl);
   // segments of one launch are all planes or all floats
   CuGemv part = *g;
   for (int first = 0; first < g->n_segments;)
@@ -61,7 +63,8 @@ attention_finishes (const CuRun *r, uint32_t i)
   if (i + 1 >= r->end || r->max_rows_of_sequence != 1)
     return false;
   const EngStep *s = &r->p->steps[i], *next = s + 1;
-  if (s->kind != ENG_STEP_QKV || next->kind != ENG_STEP_ATTENTION || next->src != s->dst)
+  // another layer's keys were written by this run: only behind the wait for them can they be read
+  if (s->kind != ENG_STEP_QKV || next->kind != ENG_STEP_ATTENTION || next->src != s->dst || cu_shares_keys (s))
     return false;
   const CuAttention a = cu_attention_arguments (r, next);
   return cu_attention_token_fits (&a);
@@ -153,13 +156,15 @@ cu_step_few (const CuRun *r, uint32_t i)
         const uint32_t nk = s->u.qkv.n_head_kv * s->u.qkv.k_width;
         const uint32_t nv = s->u.qkv.n_head_kv * s->u.qkv.v_width;
         set_input (r, i, &g);
-        g.n_segments = 3;
+        g.n_segments = cu_shares_keys (s) ? 1 : s->w[2] == s->w[1] ? 2 : 3;
         const bool gated = s->u.qkv.gate != 0;
         g.segment[0] = gated ? segment (r, s->w[0], s->w[3], r->s->glu_rows, 2 * s->u.qkv.n_head * s->u.qkv.k_width)
                              : segment (r, s->w[0], s->w[3], buf[s->dst], r->p->buffers[s->dst].width);
-        g.segment[1] = segment (r, s->w[1], s->w[4], r->s->kv_rows, nk);
-        g.segment[2] = segment (r, s->w[2], s->w[5],
-                                r->s->kv_rows + (uint64_t) r->s->options.max_rows * nk, nv);
+        if (g.n_segments > 1)
+          g.segment[1] = segment (r, s->w[1], s->w[4], r->s->kv_rows, nk);
+        if (g.n_segments > 2)
+          g.segment[2] = segment (r, s->w[2], s->w[5],
+                                  r->s->kv_rows + (uint64_t) r->s->options.max_rows * nk, nv);
         TRY (gemv (r, &g, r->n_rows));
         if (gated)
           TRY (cu_run_split_gate (r, s));
@@ -216,7 +221,7 @@ cu_step_few (const CuRun *r, uint32_t i)
       return cu_run_gate_rows (r, s, buf[s->dst], NULL);
     case ENG_STEP_ROUTE:
       set_input (r, i, &g);
-      if (r->b->weights[s->w[0]].type == ENG_TYPE_F32 && r->n_rows <= ENG_CUDA_GEMV_ROWS)
+      if (r->b->weights[s->w[0]].type == ENG_TYPE_F32 && r->n_rows <= ENG_CUDA_GEMV_ROWS && g.n_cols % 4 == 0)
         {
           CuRouter a = {};
           a.x = g.x;
@@ -224,14 +229,9 @@ cu_step_few (const CuRun *r, uint32_t i)
           a.has_norm = g.has_norm;
           a.norm = g.norm;
           a.eps = g.eps;
-          a.selection = cu_vector_of (r, s->w[1]);
+          a.choice = cu_choice_of (r, s);
           a.bias = cu_vector_of (r, s->w[2]);
           a.n_cols = (int) g.n_cols;
-          a.n_expert = (int) s->u.route.n_expert;
-          a.n_used = (int) s->u.route.n_used;
-          a.gating = s->u.route.gating;
-          a.normalize = s->u.route.normalize;
-          a.scale = s->u.route.scale;
           a.scores = r->s->scores;
           a.y = buf[s->dst];
           a.counters = r->s->route_counters;
@@ -240,9 +240,10 @@ cu_step_few (const CuRun *r, uint32_t i)
       g.n_segments = 1;
       g.segment[0] = segment (r, s->w[0], s->w[2], r->s->scores, s->u.route.n_expert);
       TRY (gemv (r, &g, r->n_rows));
-      return cu_route (r->stream, r->s->scores, cu_vector_of (r, s->w[1]), r->n_rows,
-                       s->u.route.n_expert, s->u.route.n_used, s->u.route.gating,
-                       s->u.route.normalize, s->u.route.scale, buf[s->dst], r->pdl);
+      {
+        const CuChoice choice = cu_choice_of (r, s);
+        return cu_route (r->stream, r->s->scores, &choice, r->n_rows, buf[s->dst], r->pdl);
+      }
     case ENG_STEP_EXPERTS:
       return experts_few (r, i);
     case ENG_STEP_DELTA:
@@ -251,6 +252,14 @@ cu_step_few (const CuRun *r, uint32_t i)
       return cu_run_conv (r, s);
     case ENG_STEP_GATE:
       return cu_run_gate (r, s, NULL);
+    case ENG_STEP_LATENT:
+    case ENG_STEP_HEADS:
+      {
+        CuHeads h = cu_heads_arguments (r, s);
+        h.w = r->b->weights[s->w[s->kind == ENG_STEP_LATENT ? 1 : 0]];
+        TRY (cu_heads (r->stream, &h, r->n_rows, r->pdl));
+        return s->kind == ENG_STEP_LATENT ? cu_run_latent (r, s) : cudaSuccess;
+      }
     case ENG_STEP_POOL:
       return cu_run_pool (r, s);
     case ENG_STEP_OUTPUT:

@@ -232,11 +232,74 @@ experts_many (CuRun *r, uint32_t i)
                          st->buffers[s->dst], 0);
 }
 
+// The products a head of step @i with its weight @id, as many heads at a time as fit the room for expanded weights.
+static cudaError_t
+heads_many (CuRun *r, uint32_t i, EngWeightId id)
+{
+  const EngStep *s = &r->p->steps[i];
+  const CuHeads h = cu_heads_arguments (r, s);
+  CuWeight w;
+  TRY (take (r, i, id, &w));
+  const bool f32 = w.type == ENG_TYPE_F32;
+  const int n_heads = (int) w.n_slices;
+  const uint64_t matrix = (uint64_t) w.n_rows * w.n_cols;
+  const int at_once = f32 ? n_heads : (int) (r->s->w16_elements / matrix);
+  if (!f32)
+    TRY (need_x16 (r, s->src));
+  r->products->library = CU_LIBRARY;
+  for (int first = 0; first < n_heads; first += at_once)
+    {
+      const int n = n_heads - first < at_once ? n_heads - first : at_once;
+      CuHeadProducts p = {};
+      p.n_heads = n;
+      p.m = r->n_rows;
+      p.n = (int) (h.turned ? w.n_cols : w.n_rows);
+      p.k = (int) (h.turned ? w.n_rows : w.n_cols);
+      p.turned = h.turned;
+      p.ldx = (int) h.x_stride;
+      p.x_head = (int) h.x_head;
+      p.ldy = (int) h.y_stride;
+      p.y_head = (int) h.y_head;
+      p.y = h.y + (size_t) first * h.y_head;
+      p.type = f32 ? CUDA_R_32F : CUDA_R_16BF;
+      if (f32)
+        {
+          p.x = h.x + (size_t) first * h.x_head;
+          p.w = (const float *) w.q + first * matrix;
+        }
+      else
+        {
+          p.x = r->s->x16 + (size_t) first * h.x_head;
+          p.w = r->s->w16;
+          TRY (cu_expand_bf16 (r->stream, &w, (uint64_t) first * w.n_rows, (uint64_t) n * w.n_rows, r->s->w16));
+        }
+      r->blas_error = cu_blas_heads (r->b->device->blas, r->stream, &p, r->s->workspace, CU_BLAS_WORKSPACE_BYTES);
+      if (r->blas_error)
+        return cudaErrorUnknown;
+    }
+  if (r->in_x16 == s->dst)
+    r->in_x16 = ENG_BUFFER_NONE;
+  return give_back (r, i);
+}
+
+static cudaError_t
+latent_many (CuRun *r, uint32_t i)
+{
+  const EngStep *s = &r->p->steps[i];
+  const bool guest = cu_is_streamed (r->b, i);
+  if (guest)
+    TRY (cu_guest_enter (r, i));
+  TRY (heads_many (r, i, s->w[1]));
+  TRY (cu_run_latent (r, s));
+  return guest ? cu_guest_leave (r, i) : cudaSuccess;
+}
+
 static cudaError_t
 qkv_many (CuRun *r, uint32_t i)
 {
   const EngStep *s = &r->p->steps[i];
   const bool gated = s->u.qkv.gate != 0;
+  const int n_products = cu_shares_keys (s) ? 1 : s->w[2] == s->w[1] ? 2 : 3;
   const uint32_t nq = gated ? 2 * s->u.qkv.n_head * s->u.qkv.k_width : r->p->buffers[s->dst].width;
   const uint32_t nk = s->u.qkv.n_head_kv * s->u.qkv.k_width;
   const uint32_t nv = s->u.qkv.n_head_kv * s->u.qkv.v_width;
@@ -245,7 +308,7 @@ qkv_many (CuRun *r, uint32_t i)
   const uint32_t n[3] = { nq, nk, nv };
   if (cu_is_streamed (r->b, i))
     TRY (cu_guest_enter (r, i));
-  for (int k = 0; k < 3; k++)
+  for (int k = 0; k < n_products; k++)
     {
       TRY (product_of (r, i, s->w[k], y[k], (int) n[k], 0.f));
       if (s->w[3 + k] != ENG_WEIGHT_NONE)
@@ -338,9 +401,8 @@ cu_step_many (CuRun *r, uint32_t i)
         if (s->w[2] != ENG_WEIGHT_NONE)
           TRY (cu_epilogue (r->stream, st->scores, cu_vector_of (r, s->w[2]), NULL, ENG_ACT_NONE, 1.f, 0.f, r->n_rows,
                             (int) w->n_rows));
-        return cu_route (r->stream, st->scores, cu_vector_of (r, s->w[1]), r->n_rows, s->u.route.n_expert,
-                         s->u.route.n_used, s->u.route.gating, s->u.route.normalize, s->u.route.scale,
-                         buf[s->dst], 0);
+        const CuChoice choice = cu_choice_of (r, s);
+        return cu_route (r->stream, st->scores, &choice, r->n_rows, buf[s->dst], 0);
       }
     case ENG_STEP_DELTA:
     case ENG_STEP_CONV:
@@ -348,6 +410,10 @@ cu_step_many (CuRun *r, uint32_t i)
     case ENG_STEP_GATE:
       r->in_x16 = s->dst;
       return cu_run_gate (r, s, st->x16);
+    case ENG_STEP_LATENT:
+      return latent_many (r, i);
+    case ENG_STEP_HEADS:
+      return heads_many (r, i, s->w[0]);
     case ENG_STEP_POOL:
       return cu_run_pool (r, s);
     case ENG_STEP_EXPERTS:

@@ -10,7 +10,8 @@ keys_of (const CuRun *r, const EngStep *s, uint32_t group, uint32_t i_layer, __h
   const uint64_t heads = (uint64_t) g->n_kv_head * ENG_KV_BLOCK * r->s->options.n_blocks[group];
   const bool guest = cu_is_streamed (r->b, (uint32_t) (s - r->p->steps));
   *k = guest ? r->s->guest_k[r->guest] : r->s->k[group] + i_layer * heads * g->k_width;
-  *v = guest ? r->s->guest_v[r->guest] : r->s->v[group] + i_layer * heads * g->v_width;
+  // latents: values are the first numbers of the keys
+  *v = g->v_width == 0 ? *k : guest ? r->s->guest_v[r->guest] : r->s->v[group] + i_layer * heads * g->v_width;
 }
 
 CuQkv
@@ -18,12 +19,14 @@ cu_qkv_arguments (const CuRun *r, const EngStep *s)
 {
   CuQkv a = {};
   a.q = r->s->buffers[s->dst];
-  a.k = r->s->kv_rows;
-  a.v = r->s->kv_rows + (uint64_t) r->s->options.max_rows * s->u.qkv.n_head_kv * s->u.qkv.k_width;
+  const uint64_t keys = (uint64_t) r->s->options.max_rows * s->u.qkv.n_head_kv * s->u.qkv.k_width;
+  a.k = cu_shares_keys (s) ? NULL : r->s->kv_rows;
+  a.v = cu_shares_keys (s) ? NULL : s->w[2] == s->w[1] ? a.k : a.k + keys;
   keys_of (r, s, s->u.qkv.group, s->u.qkv.i_layer_in_group, &a.kc, &a.vc);
   a.q_norm = cu_vector_of (r, s->w[6]);
   a.k_norm = cu_vector_of (r, s->w[7]);
   a.norm_kind = s->u.qkv.head_norm;
+  a.value_norm = s->u.qkv.value_norm == ENG_NORM_RMS;
   a.eps = s->u.qkv.head_eps;
   a.clamp = s->u.qkv.clamp;
   a.n_head = s->u.qkv.n_head;
@@ -58,6 +61,7 @@ cu_attention_arguments (const CuRun *r, const EngStep *s)
   a.n_head_kv = s->u.attention.n_head_kv;
   a.k_width = s->u.attention.k_width;
   a.v_width = s->u.attention.v_width;
+  a.v_pitch = r->p->groups[s->u.attention.group].v_width ? a.v_width : a.k_width;
   a.scale = s->u.attention.scale;
   a.soft_cap = s->u.attention.soft_cap;
   a.window = s->u.attention.window;
@@ -70,11 +74,18 @@ cudaError_t
 cu_run_norm (const CuRun *r, const EngStep *s, float *y, __nv_bfloat16 *y16)
 {
   float *const *buf = r->s->buffers;
-  return cu_norm (r->stream, s->u.norm.kind, buf[s->src],
-                  s->flags & ENG_STEP_ADD_BEFORE ? buf[s->aux] : NULL,
-                  s->flags & ENG_STEP_ADD_AFTER ? buf[s->aux] : NULL, cu_vector_of (r, s->w[0]),
-                  cu_vector_of (r, s->w[1]), s->u.norm.eps, s->u.norm.scale, y, y16, r->n_rows,
-                  r->p->buffers[s->src].width, r->pdl);
+  CuNorm n = {};
+  n.kind = s->u.norm.kind;
+  n.x = buf[s->src];
+  n.before = s->flags & ENG_STEP_ADD_BEFORE ? buf[s->aux] : NULL;
+  n.after = s->flags & ENG_STEP_ADD_AFTER ? buf[s->aux] : NULL;
+  n.w = cu_vector_of (r, s->w[0]);
+  n.b = cu_vector_of (r, s->w[1]);
+  n.factor = cu_vector_of (r, s->w[2]);
+  n.eps = s->u.norm.eps;
+  n.scale = s->u.norm.scale;
+  const int n_parts = s->u.norm.n_parts > 1 ? (int) s->u.norm.n_parts : 1;
+  return cu_norm (r->stream, &n, y, y16, r->n_rows * n_parts, (int) r->p->buffers[s->src].width / n_parts, r->pdl);
 }
 
 cudaError_t
@@ -83,8 +94,64 @@ cu_run_embed (const CuRun *r, const EngStep *s)
   const CuWeight *w[3];
   for (int i = 0; i < 3; i++)
     w[i] = s->w[i] == ENG_WEIGHT_NONE ? NULL : &r->b->weights[s->w[i]];
-  return cu_embed (r->stream, w[0], w[1], w[2], &r->s->view, s->u.embed.scale, s->u.embed.position_offset, r->n_rows,
-                   r->s->buffers[s->dst], r->p->buffers[s->dst].width, r->pdl);
+  return cu_embed (r->stream, w[0], w[1], w[2], &r->s->view, s->u.embed.scale, s->u.embed.position_offset,
+                   s->dst == ENG_BUFFER_RESIDUAL, r->n_rows, r->s->buffers[s->dst], r->p->buffers[s->dst].width, r->pdl);
+}
+
+CuChoice
+cu_choice_of (const CuRun *r, const EngStep *s)
+{
+  CuChoice c = {};
+  c.selection = cu_vector_of (r, s->w[1]);
+  c.factor = cu_vector_of (r, s->w[3]);
+  c.n_expert = (int) s->u.route.n_expert;
+  c.n_used = (int) s->u.route.n_used;
+  c.gating = s->u.route.gating;
+  c.normalize = s->u.route.normalize;
+  c.n_groups = (int) s->u.route.n_groups;
+  c.n_groups_used = (int) s->u.route.n_groups_used;
+  c.n_group_best = (int) s->u.route.n_group_best;
+  c.scale = s->u.route.scale;
+  return c;
+}
+
+// Input and output of a step's products a head; not the matrices.
+CuHeads
+cu_heads_arguments (const CuRun *r, const EngStep *s)
+{
+  CuHeads h = {};
+  const bool latent = s->kind == ENG_STEP_LATENT;
+  const uint32_t n_head = latent ? s->u.latent.n_head : s->u.heads.n_head;
+  h.x = r->s->buffers[s->src];
+  h.y = r->s->buffers[s->dst];
+  h.x_stride = r->p->buffers[s->src].width;
+  h.y_stride = r->p->buffers[s->dst].width;
+  h.x_head = h.x_stride / n_head;
+  h.y_head = h.y_stride / n_head;
+  h.turned = r->p->weights[s->w[latent ? 1 : 0]].use == ENG_WEIGHT_TURNED;
+  return h;
+}
+
+cudaError_t
+cu_run_latent (const CuRun *r, const EngStep *s)
+{
+  CuLatent l = {};
+  __half *v;
+  keys_of (r, s, s->u.latent.group, s->u.latent.i_layer_in_group, &l.kc, &v);
+  l.query = r->s->buffers[s->src];
+  l.latent = r->s->buffers[s->aux];
+  l.norm = cu_vector_of (r, s->w[0]);
+  l.q = r->s->buffers[s->dst];
+  l.n_head = (int) s->u.latent.n_head;
+  l.n_plain = (int) s->u.latent.n_plain;
+  l.n_latent = (int) s->u.latent.n_latent;
+  l.n_rot = (int) s->u.latent.n_rot;
+  l.group = s->u.latent.group;
+  l.eps = s->u.latent.eps;
+  l.rope_kind = s->u.latent.rope.kind;
+  l.rope_scale = s->u.latent.rope.scale;
+  l.inv_freq = r->b->rope[s->u.latent.rope.i_table];
+  return cu_latent (r->stream, &l, &r->s->view, r->n_rows, r->pdl);
 }
 
 cudaError_t

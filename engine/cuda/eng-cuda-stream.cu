@@ -33,6 +33,7 @@ typedef struct
 typedef struct
 {
   EngWeightId weight;
+  const EngWeightDesc *desc;
   const uint8_t *data; // the file's rows
   uint64_t row_bytes, n_rows, rows_at_once;
   uint64_t rows_left; // of this run: not sent yet
@@ -76,11 +77,17 @@ matrices (const EngStep *s, EngWeightId w[3])
       break;
     case ENG_STEP_PRODUCT:
     case ENG_STEP_ROUTE:
+    case ENG_STEP_HEADS:
       n = 1;
       break;
+    case ENG_STEP_LATENT:
+      w[0] = s->w[1];
+      return 1;
     default:
       break;
     }
+  if (s->kind == ENG_STEP_QKV && s->w[2] == s->w[1]) // keys are the values
+    n = 2;
   for (int i = 0; i < n; i++)
     w[i] = s->w[i];
   return n;
@@ -155,7 +162,7 @@ send_rows (Lane *l, const Item *item, uint32_t slot, uint64_t row, uint64_t n)
   cudaError_t e = cudaEventSynchronize (l->free_again[k]);
   if (e != cudaSuccess)
     return e;
-  memcpy (l->host[k], item->data + row * item->row_bytes, bytes);
+  memcpy (l->host[k], item->data + cu_file_row (item->desc, row) * item->row_bytes, bytes);
   e = cudaStreamWaitEvent (l->stream, l->owner->slot_free[slot], 0);
   uint8_t *to = w->q_bytes ? l->raw[k] : (uint8_t *) w->q + row * item->row_bytes;
   if (e == cudaSuccess)
@@ -190,7 +197,7 @@ lane_thread (void *data)
         break;
       Item *item = &s->items[s->next_item];
       const uint32_t slot = s->next_item % s->n_slots;
-      const uint64_t row = s->next_row, left = item->n_rows - row;
+      const uint64_t row = s->next_row, left = cu_rows_together (item->desc, row);
       const uint64_t n = left < item->rows_at_once ? left : item->rows_at_once;
       s->next_row += n;
       if (s->next_row == item->n_rows)
@@ -245,11 +252,12 @@ item_init (CuStreamer *s, uint32_t i, EngWeightId weight, const EngWeightSource 
   uint64_t n_bytes = 0, at = 0;
   const uint8_t *from = (const uint8_t *) source->map (source->data, d->source, &n_bytes);
   item->weight = weight;
+  item->desc = d;
   item->row_bytes = cu_file_row_bytes (d->type, d->n_cols);
   item->n_rows = d->n_rows * d->n_slices;
   item->rows_at_once = CHUNK_BYTES / item->row_bytes;
   const uint64_t skip = d->first_row * item->row_bytes;
-  if (!from || skip > n_bytes || item->n_rows * item->row_bytes > n_bytes - skip)
+  if (!from || skip > n_bytes || (cu_file_row (d, item->n_rows - 1) + 1) * item->row_bytes > n_bytes - skip)
     return cu_error (error, ENG_ERR_TRUNCATED, "weight", 0, 0, "tensor %u of the file is shorter than its shape",
                      (unsigned) d->source);
   item->data = from + skip;

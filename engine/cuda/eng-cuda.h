@@ -24,7 +24,8 @@
 #define ENG_CUDA_GEMV_ROWS 8
 #define ENG_CUDA_MAX_SEQUENCES 64
 #define ENG_CUDA_MAX_GROUPS 8
-#define ENG_CUDA_HEAD_MAX 256
+#define ENG_CUDA_HEAD_MAX 512 /* numbers of a head's value, and of its key but for latents' */
+#define ENG_CUDA_DELTA_MAX 256 /* of a head of a recurrent layer */
 #define ENG_CUDA_MAX_TAPS 8 /* of a convolution */
 
 /* A weight on the device. Quantized products are stored as planes (format.cuh); others as the file has
@@ -100,6 +101,7 @@ typedef struct
   const __half *k, *v; /* this layer's [n_blocks, n_kv_head, ENG_KV_BLOCK, width] */
   uint32_t n_blocks; /* of the cache */
   int n_head, n_head_kv, k_width, v_width;
+  int v_pitch; /* halves from value to value: v_width, or where values are the first numbers of the keys k_width */
   float scale, soft_cap;
   int window;
   int causal;
@@ -158,21 +160,57 @@ typedef struct
 CuRowBytes cu_row_bytes (int type, uint64_t n_cols);
 
 cudaError_t cu_gemv (CuStream s, const CuGemv *g, int n_rows, int n_units, int pdl);
+/* The same for float weights of rows that are no multiple of 8; no experts. */
+cudaError_t cu_gemv_plain (CuStream s, const CuGemv *g, int n_rows, int pdl);
 
-/* @positions, @types: further tables, NULL where absent. */
+/* A product a head, for few rows: y[r][h] = w's slice of head h, or where it is turned the transposed, times x[r][h]. Float
+ * weights have multiples of 4 columns. */
+typedef struct
+{
+  CuWeight w;
+  bool turned;
+  const float *x;
+  float *y;
+  uint32_t x_stride, x_head, y_stride, y_head; /* floats from row to row, from head to head */
+} CuHeads;
+cudaError_t cu_heads (CuStream s, const CuHeads *h, int n_rows, int pdl);
+
+/* What ENG_STEP_LATENT does besides that product: RoPE of the queries' last numbers, keys to the cache. */
+typedef struct
+{
+  const float *query;  /* [rows, n_head, n_plain + n_rot] */
+  const float *latent; /* [rows, n_latent + n_rot] */
+  const float *norm;   /* [n_latent] */
+  float *q;            /* [rows, n_head, n_latent + n_rot] */
+  __half *kc;          /* the layer's cache */
+  int n_head, n_plain, n_latent, n_rot, group, rope_kind;
+  float eps, rope_scale;
+  const float *inv_freq; /* [n_rot / 2] */
+} CuLatent;
+cudaError_t cu_latent (CuStream s, const CuLatent *l, const CuMeta *m, int n_rows, int pdl);
+
+/* @positions, @types: further tables, NULL where absent. A row without a token has its own vector in @y already
+ * (@has_vectors), or is zero. */
 cudaError_t cu_embed (CuStream s, const CuWeight *table, const CuWeight *positions, const CuWeight *types,
-                      const CuMeta *m, float scale, int position_offset, int n_rows, float *y,
+                      const CuMeta *m, float scale, int position_offset, bool has_vectors, int n_rows, float *y,
                       int width, int pdl);
-cudaError_t cu_norm (CuStream s, int kind, const float *x, const float *before, const float *after,
-                     const float *w, const float *b, float eps, float scale, float *y,
-                     __nv_bfloat16 *y16, int n_rows, int width, int pdl);
+/* y = ([after +] norm (x [+ before]) * scale) [* factor[0]] over [n_rows, width], also in @y16 (either may be NULL). A row
+ * in parts: so many rows of a part's width. */
+typedef struct
+{
+  int kind; /* EngNormKind */
+  const float *x, *before, *after, *w, *b, *factor;
+  float eps, scale;
+} CuNorm;
+cudaError_t cu_norm (CuStream s, const CuNorm *n, float *y, __nv_bfloat16 *y16, int n_rows, int width, int pdl);
 typedef struct
 {
   float *q;
-  const float *k, *v; /* [rows, heads * width] */
+  const float *k, *v; /* [rows, heads * width]; one, where keys are values; NULL: there are keys already, only queries come */
   __half *kc, *vc;    /* the layer's cache */
   const float *q_norm, *k_norm;
   int norm_kind;
+  bool value_norm; /* RMS norm of each value, without weight */
   float eps, clamp;
   int n_head, n_head_kv, k_width, v_width;
   const float *inv_freq; /* [n_rot / 2] */
@@ -193,6 +231,7 @@ cudaError_t cu_attention_token (CuStream s, const CuAttention *a, const CuQkv *f
 cudaError_t cu_attention_decode (CuStream s, const CuAttention *a, const CuMeta *m, int group,
                                  const float *q, float *y, int n_rows, float *partial,
                                  int *counters, int n_units, int pdl);
+#define CU_ATTENTION_SLICES 32 /* of a row's positions, at most */
 uint64_t cu_attention_scratch (int n_rows, int n_head, int v_width);
 cudaError_t cu_attention_prefill (CuStream s, const CuAttention *a, const CuMeta *m, int group,
                                   const float *q, float *y, __nv_bfloat16 *y16, int n_rows,
@@ -202,7 +241,14 @@ cudaError_t cu_attention_prefill (CuStream s, const CuAttention *a, const CuMeta
  * the widths or rows do not suit it; cu_attention_prefill () goes another way then. */
 cudaError_t cu_attention_hopper (CuStream s, const CuAttention *a, const CuMeta *m, int group, const float *q, float *y,
                                  __nv_bfloat16 *y16, int max_rows_of_sequence, int n_sequences);
-/* Rows of any number that see window / 2 positions to either side. @y16 may be NULL. */
+/* Heads that are too wide for the other kernels. cudaErrorNotSupported, and nothing done, where they are not among those that
+ * it knows or the card's memory is too small. @max_rows_of_sequence 0: each row by itself, with @partial and @counters where
+ * there are few; else they are not used. @y16 may be NULL. */
+cudaError_t cu_attention_wide (CuStream s, const CuAttention *a, const CuMeta *m, int group, const float *q, float *y,
+                               __nv_bfloat16 *y16, int n_rows, int max_rows_of_sequence, int n_sequences, float *partial,
+                               int *counters, int n_units, int pdl);
+/* Rows of any number that see window / 2 positions to either side; heads of at most CU_WINDOW_HEAD_MAX numbers. @y16 may be NULL. */
+#define CU_WINDOW_HEAD_MAX 256
 cudaError_t cu_attention_window (CuStream s, const CuAttention *a, const CuMeta *m, int group, const float *q, float *y,
                                  __nv_bfloat16 *y16, int max_rows_of_sequence, int n_sequences, int pdl);
 
@@ -220,16 +266,26 @@ cudaError_t cu_glu (CuStream s, const float *gate, const float *up, const float 
 /* y[r] *= sigmoid (x[r] . w) over [n_rows, width], also in @y16 (either may be NULL); x [n_rows, n_cols]. */
 cudaError_t cu_gate_rows (CuStream s, const float *x, int n_cols, const float *w, int n_rows, int width, float *y,
                           __nv_bfloat16 *y16);
-cudaError_t cu_route (CuStream s, const float *scores, const float *selection, int n_rows,
-                      int n_expert, int n_used, int gating, int normalize, float scale, float *y,
-                      int pdl);
+/* How a row's experts are chosen by their scores: u.route of eng-program.h. */
+#define CU_MAX_EXPERTS 1024
+#define CU_MAX_CHOICES 32
+#define CU_MAX_EXPERT_GROUPS 32
+typedef struct
+{
+  const float *selection, *factor; /* [n_expert] or NULL */
+  int n_expert, n_used, gating, normalize;
+  int n_groups, n_groups_used, n_group_best; /* n_groups <= 1: none */
+  float scale;
+} CuChoice;
+cudaError_t cu_route (CuStream s, const float *scores, const CuChoice *c, int n_rows, float *y, int pdl);
 /* Scores and choice in one launch, for a float32 router over few rows: x [n_rows, n_cols], RMS norm folded in
  * where has_norm. @counters: one a row, zero before and after. */
 typedef struct
 {
-  const float *x, *w, *norm, *selection, *bias; /* the last two [n_expert] or NULL */
-  int has_norm, n_cols, n_expert, n_used, gating, normalize;
-  float eps, scale;
+  CuChoice choice;
+  const float *x, *w, *norm, *bias; /* the last [n_expert] or NULL */
+  int has_norm, n_cols;
+  float eps;
   float *scores, *y;
   int *counters;
 } CuRouter;

@@ -251,6 +251,29 @@ pair_scale (const Pair<TYPE> &p, int i, int half)
   return make_float2 (scale_mxfp4 (s >> (8 * i) & 255), 0.f); // MXFP4
 }
 
+// All 64 weights of a pair.
+template <int TYPE>
+CU_DEV void
+pair_expand (const Pair<TYPE> &p, float v[64])
+{
+  constexpr bool is_signed = TYPE == ENG_TYPE_Q8_0 || TYPE == ENG_TYPE_IQ4_NL
+                             || TYPE == ENG_TYPE_IQ4_XS || TYPE == ENG_TYPE_MXFP4;
+#pragma unroll
+  for (int i = 0; i < 2; i++)
+#pragma unroll
+    for (int k = 0; k < 8; k++)
+      {
+        const uint32_t q = pair_word (p, i, k);
+        const float2 dm = pair_scale (p, i, k / 4);
+#pragma unroll
+        for (int b = 0; b < 4; b++)
+          {
+            const int c = is_signed ? (int) (int8_t) (q >> (8 * b)) : (int) (q >> (8 * b) & 255);
+            v[i * 32 + k * 4 + b] = dm.x * (float) c + dm.y;
+          }
+      }
+}
+
 __host__ __device__ constexpr bool
 has_half_scales (int type)
 {

@@ -31,10 +31,11 @@ token_stages (int d, int warps, bool boxes)
   return d > 128 || (warps == DEEP_WARPS && !boxes) ? 2 : 3;
 }
 
-// One head's vector through clamp, norm and RoPE, by one warp; @head: its D floats of shared memory.
+// One head's vector through clamp, norm and RoPE, by one warp; @head: its D floats of shared memory. @norm_kind: without
+// weights where @norm is NULL.
 template <int D>
 CU_DEV void
-finish_head (const CuQkv &f, const float *norm, bool turn, const float *cs, const float *sn, float *head, int lane)
+finish_head (const CuQkv &f, int norm_kind, const float *norm, bool turn, const float *cs, const float *sn, float *head, int lane)
 {
   constexpr int N = (D + 31) / 32;
   float v[N], sum = 0.f, mean = 0.f;
@@ -48,9 +49,9 @@ finish_head (const CuQkv &f, const float *norm, bool turn, const float *cs, cons
       mean += v[n];
       sum += v[n] * v[n];
     }
-  if (norm)
+  if (norm_kind != ENG_NORM_NONE)
     {
-      if (f.norm_kind == ENG_NORM_LAYER)
+      if (norm_kind == ENG_NORM_LAYER)
         {
           for (int o = 16; o; o >>= 1)
             mean += __shfl_xor_sync (~0u, mean, o);
@@ -69,7 +70,7 @@ finish_head (const CuQkv &f, const float *norm, bool turn, const float *cs, cons
 #pragma unroll
       for (int n = 0; n < N; n++)
         if (n * 32 + lane < D)
-          v[n] = (v[n] - mean) * inv * norm[n * 32 + lane];
+          v[n] = (v[n] - mean) * inv * (norm ? norm[n * 32 + lane] : 1.f);
     }
   __syncwarp ();
 #pragma unroll
@@ -214,7 +215,9 @@ attend (const CuAttention &a, const CuQkv &f, const CuMeta &m, float *y, float *
         if (n * 32 + lane < D)
           head[n * 32 + lane] = raw[n];
       __syncwarp ();
-      finish_head<D> (f, i < n_group ? f.q_norm : i == n_group ? f.k_norm : NULL, turn && i <= n_group, cs, sn, head, lane);
+      const float *norm = i < n_group ? f.q_norm : i == n_group ? f.k_norm : NULL;
+      const int norm_kind = norm ? f.norm_kind : i > n_group && f.value_norm ? ENG_NORM_RMS : ENG_NORM_NONE;
+      finish_head<D> (f, norm_kind, norm, turn && i <= n_group, cs, sn, head, lane);
       if (i < n_group)
         for (int k = lane; k < D; k += 32)
           qs[i][k] = __float2half (head[k] * fold);

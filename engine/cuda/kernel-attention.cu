@@ -256,7 +256,7 @@ any_kernel (CuAttention a, CuMeta m, int group, const float *q, float *y)
 #pragma unroll
       for (int n = 0; n < ANY_VALUES; n++)
         if (n * 32 + lane < a.v_width)
-          acc[n] = acc[n] * keep + w * __half2float (a.v[at * a.v_width + n * 32 + lane]);
+          acc[n] = acc[n] * keep + w * __half2float (a.v[at * a.v_pitch + n * 32 + lane]);
     }
 #pragma unroll
   for (int n = 0; n < ANY_VALUES; n++)
@@ -287,24 +287,22 @@ any_kernel (CuAttention a, CuMeta m, int group, const float *q, float *y)
 static cudaError_t
 any_width (CuStream s, const CuAttention *a, const CuMeta *m, int group, const float *q, float *y, int n_rows, int pdl)
 {
-  if (a->k_width > ENG_CUDA_HEAD_MAX || a->v_width > ENG_CUDA_HEAD_MAX)
+  if (a->v_width > ENG_CUDA_HEAD_MAX)
     return cudaErrorInvalidConfiguration;
   return launch_kernel (any_kernel, dim3 (a->n_head, n_rows), ANY_WARPS * 32, 0, s, pdl, *a, *m, group, q, y);
 }
-
-#define MAX_SPLITS 32
 
 static int
 splits_for (int n_head_kv, int n_rows, int n_units)
 {
   int n = 2 * n_units / (n_head_kv * n_rows);
-  return n < 1 ? 1 : n > MAX_SPLITS ? MAX_SPLITS : n;
+  return n < 1 ? 1 : n > CU_ATTENTION_SLICES ? CU_ATTENTION_SLICES : n;
 }
 
 uint64_t
 cu_attention_scratch (int n_rows, int n_head, int v_width)
 {
-  return (uint64_t) (n_rows < ENG_CUDA_GEMV_ROWS ? n_rows : ENG_CUDA_GEMV_ROWS) * n_head * MAX_SPLITS
+  return (uint64_t) (n_rows < ENG_CUDA_GEMV_ROWS ? n_rows : ENG_CUDA_GEMV_ROWS) * n_head * CU_ATTENTION_SLICES
          * (v_width + 2) * 4;
 }
 
@@ -324,6 +322,9 @@ cudaError_t
 cu_attention_decode (CuStream s, const CuAttention *a, const CuMeta *m, int group, const float *q,
                      float *y, int n_rows, float *partial, int *counters, int n_units, int pdl)
 {
+  const cudaError_t e = cu_attention_wide (s, a, m, group, q, y, NULL, n_rows, 0, 0, partial, counters, n_units, pdl);
+  if (e != cudaErrorNotSupported)
+    return e;
   if (a->k_width != a->v_width)
     return any_width (s, a, m, group, q, y, n_rows, pdl);
   switch (a->k_width)
@@ -610,6 +611,8 @@ cu_attention_prefill (CuStream s, const CuAttention *a, const CuMeta *m, int gro
                       int n_sequences)
 {
   cudaError_t e = cu_attention_hopper (s, a, m, group, q, y, y16, max_rows_of_sequence, n_sequences);
+  if (e == cudaErrorNotSupported)
+    e = cu_attention_wide (s, a, m, group, q, y, y16, n_rows, max_rows_of_sequence, n_sequences, NULL, NULL, 0, 0);
   if (e != cudaErrorNotSupported)
     return e;
   int limit;

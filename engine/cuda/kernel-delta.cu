@@ -70,7 +70,7 @@ keep_column (const CuRecurrent &r, const Span &s, int width, int n_back, int c, 
 // ---- the convolution in front of the delta rule ----
 
 #define CONV_WARPS 4
-#define LANE_VALUES (ENG_CUDA_HEAD_MAX / 32)
+#define LANE_VALUES (ENG_CUDA_DELTA_MAX / 32)
 
 // A warp has one head of queries, keys or values of one row.
 static __global__ void __launch_bounds__ (CONV_WARPS * 32)
@@ -260,7 +260,7 @@ delta_kernel (CuDelta d, CuMeta m)
 cudaError_t
 cu_delta (CuStream s, const CuDelta *d, const CuMeta *m, int n_rows, int n_sequences, int pdl)
 {
-  if (d->k_width > ENG_CUDA_HEAD_MAX || d->v_width > ENG_CUDA_HEAD_MAX)
+  if (d->k_width > ENG_CUDA_DELTA_MAX || d->v_width > ENG_CUDA_DELTA_MAX)
     return cudaErrorInvalidConfiguration;
   const int n_heads = 2 * d->n_k + d->n_v;
   const cudaError_t e = launch_kernel (convolve_heads_kernel, dim3 ((n_heads + CONV_WARPS - 1) / CONV_WARPS, n_rows),

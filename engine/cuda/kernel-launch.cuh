@@ -15,6 +15,15 @@ wait_for_input (void)
 #endif
 }
 
+CU_DEV float
+warp_sum (float v)
+{
+#pragma unroll
+  for (int o = 16; o; o >>= 1)
+    v += __shfl_xor_sync (~0u, v, o);
+  return v;
+}
+
 CU_DEV void
 prefetch_l2 (const void *p)
 {

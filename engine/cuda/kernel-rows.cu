@@ -47,27 +47,16 @@ template <int TYPE>
 CU_DEV void
 embed_planes (const CuWeight &w, uint64_t row, float scale, bool add, float *y)
 {
-  constexpr bool is_signed = TYPE == ENG_TYPE_Q8_0 || TYPE == ENG_TYPE_IQ4_NL
-                             || TYPE == ENG_TYPE_IQ4_XS || TYPE == ENG_TYPE_MXFP4;
   for (int j = threadIdx.x; j < (int) w.n_cols / 64; j += blockDim.x)
     {
       Pair<TYPE> p;
       pair_load (p, w, row * (w.n_cols / 64) + j);
+      float v[64];
+      pair_expand (p, v);
+      float *to = y + j * 64;
 #pragma unroll
-      for (int i = 0; i < 2; i++)
-#pragma unroll
-        for (int k = 0; k < 8; k++)
-          {
-            const uint32_t q = pair_word (p, i, k);
-            const float2 dm = pair_scale (p, i, k / 4);
-#pragma unroll
-            for (int b = 0; b < 4; b++)
-              {
-                const int c = is_signed ? (int) (int8_t) (q >> (8 * b)) : (int) (q >> (8 * b) & 255);
-                float *to = y + j * 64 + i * 32 + k * 4 + b;
-                *to = (dm.x * (float) c + dm.y) * scale + (add ? *to : 0.f);
-              }
-          }
+      for (int i = 0; i < 64; i++)
+        to[i] = v[i] * scale + (add ? to[i] : 0.f);
     }
 }
 
@@ -90,13 +79,16 @@ embed_row (const CuWeight &w, int id, float scale, bool add, float *y, int width
       }
 }
 
-// A row without a token brings its own vector, which the host copied in. Tables without rows are absent.
+// A row without a token brings its own vector, which the host copied in (@has_vectors). Tables without rows are absent.
 __global__ void
 embed_kernel (CuWeight w, CuWeight positions, CuWeight types, const int32_t *token, const int32_t *position, float scale,
-              int position_offset, float *y, int width)
+              int position_offset, bool has_vectors, float *y, int width)
 {
   wait_for_input ();
   float *o = y + (size_t) blockIdx.x * width;
+  if (!has_vectors && token[blockIdx.x] < 0)
+    for (int i = threadIdx.x; i < width; i += blockDim.x)
+      o[i] = 0.f;
   embed_row (w, token[blockIdx.x], scale, false, o, width);
   __syncthreads ();
   embed_row (positions, position[blockIdx.x] + position_offset, 1.f, true, o, width);
@@ -106,18 +98,19 @@ embed_kernel (CuWeight w, CuWeight positions, CuWeight types, const int32_t *tok
 
 cudaError_t
 cu_embed (CuStream s, const CuWeight *table, const CuWeight *positions, const CuWeight *types,
-          const CuMeta *m, float scale, int position_offset, int n_rows, float *y, int width, int pdl)
+          const CuMeta *m, float scale, int position_offset, bool has_vectors, int n_rows, float *y, int width, int pdl)
 {
   const CuWeight absent = {};
   return launch_kernel (embed_kernel, n_rows, 256, 0, s, pdl, *table, positions ? *positions : absent,
-                        types ? *types : absent, m->token, m->position, scale, position_offset, y, width);
+                        types ? *types : absent, m->token, m->position, scale, position_offset, has_vectors, y, width);
 }
 
 __global__ void
-norm_kernel (int kind, const float *x, const float *before, const float *after, const float *w,
-             const float *b, float eps, float scale, float *y, __nv_bfloat16 *y16, int width)
+norm_kernel (const CuNorm c, float *y, __nv_bfloat16 *y16, int width)
 {
   wait_for_input ();
+  const float *x = c.x, *before = c.before, *after = c.after, *w = c.w, *b = c.b;
+  const float factor = c.factor ? *c.factor : 1.f;
   const size_t at = (size_t) blockIdx.x * width;
   constexpr int KEEP = 16; // values a thread keeps in registers: rows up to 16,384 with 1,024 threads
   float v[KEEP];
@@ -129,23 +122,22 @@ norm_kernel (int kind, const float *x, const float *before, const float *after, 
       v[n] = i < width ? x[at + i] + (before ? before[at + i] : 0.f) : 0.f;
       sum += v[n];
     }
-  if (kind == ENG_NORM_LAYER)
+  if (c.kind == ENG_NORM_LAYER)
     mean = block_sum (sum) / width;
   sum = 0.f;
 #pragma unroll
   for (int n = 0; n < KEEP; n++)
     if (n * blockDim.x + threadIdx.x < width)
       sum += (v[n] - mean) * (v[n] - mean);
-  const float inv = rsqrtf (block_sum (sum) / width + eps);
+  const float inv = rsqrtf (block_sum (sum) / width + c.eps);
 #pragma unroll
   for (int n = 0; n < KEEP; n++)
     {
       const int i = n * blockDim.x + threadIdx.x;
       if (i >= width)
         break;
-      float r = (v[n] - mean) * inv * (w ? w[i] : 1.f) + (b ? b[i] : 0.f);
-      if (after)
-        r = after[at + i] + r * scale;
+      const float v0 = (v[n] - mean) * inv * (w ? w[i] : 1.f) + (b ? b[i] : 0.f);
+      const float r = ((after ? after[at + i] : 0.f) + v0 * c.scale) * factor;
       if (y)
         y[at + i] = r;
       if (y16)
@@ -157,12 +149,13 @@ norm_kernel (int kind, const float *x, const float *before, const float *after, 
 // kernel is nothing but trips to the memory. KEEP: loads of a thread.
 template <int KEEP>
 static __global__ void
-rms_kernel (const float *x, const float *before, const float *after, const float *w, float eps, float scale, float *y,
-            __nv_bfloat16 *y16, int width)
+rms_kernel (const CuNorm c, float *y, __nv_bfloat16 *y16, int width)
 {
+  const float *x = c.x, *before = c.before, *after = c.after, *w = c.w;
   const size_t at = (size_t) blockIdx.x * width;
   float4 v[KEEP], weight[KEEP], rest[KEEP];
   const float4 zero = make_float4 (0.f, 0.f, 0.f, 0.f);
+  const float factor = c.factor ? __ldg (c.factor) : 1.f;
 #pragma unroll
   for (int n = 0; n < KEEP; n++)
     {
@@ -186,15 +179,17 @@ rms_kernel (const float *x, const float *before, const float *after, const float
 #pragma unroll
   for (int n = 0; n < KEEP; n++)
     sum += v[n].x * v[n].x + v[n].y * v[n].y + v[n].z * v[n].z + v[n].w * v[n].w;
-  const float inv = rsqrtf (block_sum (sum) / width + eps), more = after ? scale : 1.f;
+  const float inv = rsqrtf (block_sum (sum) / width + c.eps), more = c.scale * factor;
 #pragma unroll
   for (int n = 0; n < KEEP; n++)
     {
       const int i = (n * blockDim.x + threadIdx.x) * 4;
       if (i >= width)
         break;
-      const float4 r = make_float4 (rest[n].x + v[n].x * inv * weight[n].x * more, rest[n].y + v[n].y * inv * weight[n].y * more,
-                                    rest[n].z + v[n].z * inv * weight[n].z * more, rest[n].w + v[n].w * inv * weight[n].w * more);
+      const float4 r = make_float4 (rest[n].x * factor + v[n].x * inv * weight[n].x * more,
+                                    rest[n].y * factor + v[n].y * inv * weight[n].y * more,
+                                    rest[n].z * factor + v[n].z * inv * weight[n].z * more,
+                                    rest[n].w * factor + v[n].w * inv * weight[n].w * more);
       if (y)
         *(float4 *) (y + at + i) = r;
       if (y16)
@@ -206,34 +201,22 @@ rms_kernel (const float *x, const float *before, const float *after, const float
 }
 
 cudaError_t
-cu_norm (CuStream s, int kind, const float *x, const float *before, const float *after,
-         const float *w, const float *b, float eps, float scale, float *y, __nv_bfloat16 *y16,
-         int n_rows, int width, int pdl)
+cu_norm (CuStream s, const CuNorm *n, float *y, __nv_bfloat16 *y16, int n_rows, int width, int pdl)
 {
   if (width > 16384)
     return cudaErrorInvalidConfiguration;
-  if (kind == ENG_NORM_RMS && !b && width % 4 == 0 && width <= 8192)
+  if (n->kind == ENG_NORM_RMS && !n->b && width % 4 == 0 && width <= 8192)
     return n_rows <= ENG_CUDA_GEMV_ROWS
-               ? launch_kernel (rms_kernel<2>, n_rows, 1024, 0, s, pdl, x, before, after, w, eps, scale, y, y16, width)
-               : launch_kernel (rms_kernel<8>, n_rows, 256, 0, s, pdl, x, before, after, w, eps, scale, y, y16, width);
+               ? launch_kernel (rms_kernel<2>, n_rows, 1024, 0, s, pdl, *n, y, y16, width)
+               : launch_kernel (rms_kernel<8>, n_rows, 256, 0, s, pdl, *n, y, y16, width);
   const int threads = width <= 1024 ? 256 : width <= 8192 ? 512 : 1024;
-  return launch_kernel (norm_kernel, n_rows, threads, 0, s, pdl, kind, x, before, after, w, b, eps, scale, y,
-                 y16, width);
+  return launch_kernel (norm_kernel, n_rows, threads, 0, s, pdl, *n, y, y16, width);
 }
 
 // Head norm, RoPE, and for keys and values the write to the cache. A block has a row, whose sines and cosines its heads
 // share; a warp has a head at a time. Heads are counted q first, then k, then v; with few rows they are spread over
 // several blocks (gridDim.x), so that none waits for another.
 #define FINISH_WARPS 8
-
-static CU_DEV float
-warp_sum (float v)
-{
-#pragma unroll
-  for (int o = 16; o; o >>= 1)
-    v += __shfl_xor_sync (~0u, v, o);
-  return v;
-}
 
 static __global__ void __launch_bounds__ (FINISH_WARPS * 32)
 qkv_finish_kernel (CuQkv a, CuMeta m)
@@ -250,10 +233,12 @@ qkv_finish_kernel (CuQkv a, CuMeta m)
       turn[i] = make_float2 (cs * a.rope_scale, sn * a.rope_scale);
     }
   __syncthreads ();
+  // queries alone where another layer's keys serve
+  const int n_all = a.k ? a.n_head + 2 * a.n_head_kv : a.n_head;
   const int block
       = m.table[a.group][(size_t) m.sequence[row] * m.table_stride[a.group] + position / ENG_KV_BLOCK];
   float *head = heads[warp];
-  for (int all = blockIdx.x * FINISH_WARPS + warp; all < a.n_head + 2 * a.n_head_kv; all += gridDim.x * FINISH_WARPS)
+  for (int all = blockIdx.x * FINISH_WARPS + warp; all < n_all; all += gridDim.x * FINISH_WARPS)
     {
       const int kind = all < a.n_head ? 0 : all < a.n_head + a.n_head_kv ? 1 : 2;
       const int h = all - (kind == 0 ? 0 : kind == 1 ? a.n_head : a.n_head + a.n_head_kv);
@@ -271,10 +256,10 @@ qkv_finish_kernel (CuQkv a, CuMeta m)
           sum += v * v;
           total += v;
         }
-      if (norm)
+      if (norm || (kind == 2 && a.value_norm))
         {
           float mean = 0.f;
-          if (a.norm_kind == ENG_NORM_LAYER)
+          if (norm && a.norm_kind == ENG_NORM_LAYER)
             {
               mean = warp_sum (total) / width;
               sum = 0.f;
@@ -283,7 +268,7 @@ qkv_finish_kernel (CuQkv a, CuMeta m)
             }
           const float inv = rsqrtf (warp_sum (sum) / width + a.eps);
           for (int i = lane; i < width; i += 32)
-            head[i] = (head[i] - mean) * inv * norm[i];
+            head[i] = (head[i] - mean) * inv * (norm ? norm[i] : 1.f);
         }
       __syncwarp ();
       for (int i = lane; i < n_pairs && kind != 2; i += 32)
@@ -312,7 +297,7 @@ qkv_finish_kernel (CuQkv a, CuMeta m)
 cudaError_t
 cu_qkv_finish (CuStream s, const CuQkv *a, const CuMeta *m, int n_rows, int pdl)
 {
-  const int n_heads = a->n_head + 2 * a->n_head_kv;
+  const int n_heads = a->k ? a->n_head + 2 * a->n_head_kv : a->n_head;
   const int n_blocks = n_rows > ENG_CUDA_GEMV_ROWS ? 1 : (n_heads + FINISH_WARPS - 1) / FINISH_WARPS;
   return launch_kernel (qkv_finish_kernel, dim3 (n_blocks, n_rows), FINISH_WARPS * 32, 0, s, pdl, *a, *m);
 }
@@ -463,13 +448,62 @@ cu_split_gate (CuStream s, const float *x, int n_head, int width, int n_rows, fl
   return launch_kernel (split_gate_kernel, dim3 (n_head, n_rows), 128, 0, s, pdl, x, width, q, gate);
 }
 
-// One warp a row: the n_used best of up to 1,024 experts, best first.
+// Drop all but the best groups of experts from a lane's picks (keep_groups () of the CPU's router): of equal ones the
+// first stay.
+template <int N>
+CU_DEV void
+keep_groups (const CuChoice &c, float pick[N])
+{
+  const int lane = threadIdx.x % 32, size = c.n_expert / c.n_groups;
+  float score = INFINITY; // lane g has group g's
+  for (int g = 0; g < c.n_groups; g++)
+    {
+      float a = -INFINITY, b = -INFINITY; // the two best
+#pragma unroll
+      for (int i = 0; i < N; i++)
+        if ((i * 32 + lane) / size == g && i * 32 + lane < c.n_expert)
+          {
+            b = fmaxf (b, fminf (a, pick[i]));
+            a = fmaxf (a, pick[i]);
+          }
+      for (int w = 16; w; w >>= 1)
+        {
+          const float a2 = __shfl_xor_sync (~0u, a, w), b2 = __shfl_xor_sync (~0u, b, w);
+          b = fmaxf (fminf (a, a2), fmaxf (b, b2));
+          a = fmaxf (a, a2);
+        }
+      if (lane == g)
+        score = size > 1 && c.n_group_best == 2 ? a + b : a;
+    }
+  for (int drop = c.n_groups - c.n_groups_used; drop > 0; drop--)
+    {
+      float worst = score;
+      int at = lane;
+      for (int w = 16; w; w >>= 1)
+        {
+          const float s = __shfl_xor_sync (~0u, worst, w);
+          const int l = __shfl_xor_sync (~0u, at, w);
+          if (s < worst || (s == worst && l > at))
+            {
+              worst = s;
+              at = l;
+            }
+        }
+      if (lane == at)
+        score = INFINITY;
+#pragma unroll
+      for (int i = 0; i < N; i++)
+        if ((i * 32 + lane) / size == at)
+          pick[i] = -INFINITY;
+    }
+}
+
+// One warp a row: the n_used best of up to CU_MAX_EXPERTS experts, best first.
 template <int N> // experts a lane
 CU_DEV void
-choose_experts (const float *x, const float *selection, int n_expert, int n_used, int gating, int normalize,
-                float scale, float *o)
+choose_experts (const float *x, const CuChoice &c, float *o)
 {
-  const int lane = threadIdx.x % 32;
+  const int lane = threadIdx.x % 32, n_expert = c.n_expert, n_used = c.n_used, gating = c.gating;
   float p[N], pick[N]; // this lane's experts: lane, lane + 32, …
   float top = -INFINITY;
 #pragma unroll
@@ -499,9 +533,11 @@ choose_experts (const float *x, const float *selection, int n_expert, int n_used
       const int e = i * 32 + lane;
       if (gating == 0)
         p[i] /= sum;
-      pick[i] = e < n_expert ? p[i] + (selection ? selection[e] : 0.f) : -INFINITY;
+      pick[i] = e < n_expert ? p[i] + (c.selection ? c.selection[e] : 0.f) : -INFINITY;
     }
-  float chosen = 0.f, mine = 0.f; // lane u keeps the weight of choice u (n_used <= 32)
+  if (c.n_groups > 1 && c.n_groups_used < c.n_groups && n_expert % c.n_groups == 0)
+    keep_groups<N> (c, pick);
+  float chosen = 0.f, mine = 0.f, factor = 1.f; // lane u keeps the weight of choice u (n_used <= CU_MAX_CHOICES)
   for (int u = 0; u < n_used; u++)
     {
       float best = -INFINITY, value = 0.f;
@@ -532,6 +568,7 @@ choose_experts (const float *x, const float *selection, int n_expert, int n_used
       if (lane == u)
         {
           mine = value;
+          factor = c.factor && at < n_expert ? c.factor[at] : 1.f;
           o[u] = (float) at;
         }
     }
@@ -546,18 +583,16 @@ choose_experts (const float *x, const float *selection, int n_expert, int n_used
   for (int w = 16; w; w >>= 1)
     chosen += __shfl_xor_sync (~0u, chosen, w);
   if (lane < n_used)
-    o[n_used + lane] = (gating == 2 || normalize ? mine / fmaxf (chosen, 6.103515625e-5f) : mine)
-                       * scale;
+    o[n_used + lane] = (gating == 2 || c.normalize ? mine / fmaxf (chosen, 6.103515625e-5f) : mine)
+                       * c.scale * factor;
 }
 
 template <int N>
 __global__ void
-route_kernel (const float *scores, const float *selection, int n_expert, int n_used, int gating, int normalize,
-              float scale, float *y)
+route_kernel (const float *scores, const CuChoice c, float *y)
 {
   wait_for_input ();
-  choose_experts<N> (scores + (size_t) blockIdx.x * n_expert, selection, n_expert, n_used, gating, normalize, scale,
-                     y + (size_t) blockIdx.x * 2 * n_used);
+  choose_experts<N> (scores + (size_t) blockIdx.x * c.n_expert, c, y + (size_t) blockIdx.x * 2 * c.n_used);
 }
 
 // A float32 router of few rows, all of it: a warp a score, the norm in front folded in, and the last block to arrive
@@ -571,7 +606,7 @@ router_kernel (const __grid_constant__ CuRouter r)
 {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, row = blockIdx.y;
   const int e = blockIdx.x * ROUTER_WARPS + warp;
-  const float *w = r.w + (size_t) (e < r.n_expert ? e : 0) * r.n_cols, *x = r.x + (size_t) row * r.n_cols;
+  const float *w = r.w + (size_t) (e < r.choice.n_expert ? e : 0) * r.n_cols, *x = r.x + (size_t) row * r.n_cols;
   float4 v[ROUTER_LOADS];
   float dot = 0.f, square = 0.f;
   auto load = [&] (int base) {
@@ -609,8 +644,8 @@ router_kernel (const __grid_constant__ CuRouter r)
       dot += __shfl_xor_sync (~0u, dot, o);
       square += __shfl_xor_sync (~0u, square, o);
     }
-  float *scores = r.scores + (size_t) row * r.n_expert;
-  if (lane == 0 && e < r.n_expert)
+  float *scores = r.scores + (size_t) row * r.choice.n_expert;
+  if (lane == 0 && e < r.choice.n_expert)
     scores[e] = (r.has_norm ? dot * rsqrtf (square / r.n_cols + r.eps) : dot) + (r.bias ? r.bias[e] : 0.f);
   __shared__ int arrived;
   __threadfence ();
@@ -624,27 +659,32 @@ router_kernel (const __grid_constant__ CuRouter r)
   if (threadIdx.x == 0)
     r.counters[row] = 0;
   if (warp == 0)
-    choose_experts<N> (scores, r.selection, r.n_expert, r.n_used, r.gating, r.normalize, r.scale,
-                       r.y + (size_t) row * 2 * r.n_used);
+    choose_experts<N> (scores, r.choice, r.y + (size_t) row * 2 * r.choice.n_used);
+}
+
+static bool
+can_choose (const CuChoice *c)
+{
+  return c->n_expert <= CU_MAX_EXPERTS && c->n_used <= CU_MAX_CHOICES && c->n_groups <= CU_MAX_EXPERT_GROUPS;
 }
 
 cudaError_t
 cu_router (CuStream s, const CuRouter *r, int n_rows, int pdl)
 {
-  if (r->n_expert > 1024 || r->n_used > 32 || r->n_cols % 4)
+  if (!can_choose (&r->choice) || r->n_cols % 4)
     return cudaErrorInvalidConfiguration;
-  auto kernel = r->n_expert <= 128 ? router_kernel<4> : r->n_expert <= 256 ? router_kernel<8> : router_kernel<32>;
-  return launch_kernel (kernel, dim3 ((r->n_expert + ROUTER_WARPS - 1) / ROUTER_WARPS, n_rows), ROUTER_WARPS * 32, 0, s, pdl, *r);
+  const int n = r->choice.n_expert;
+  auto kernel = n <= 128 ? router_kernel<4> : n <= 256 ? router_kernel<8> : router_kernel<32>;
+  return launch_kernel (kernel, dim3 ((n + ROUTER_WARPS - 1) / ROUTER_WARPS, n_rows), ROUTER_WARPS * 32, 0, s, pdl, *r);
 }
 
 cudaError_t
-cu_route (CuStream s, const float *scores, const float *selection, int n_rows, int n_expert,
-          int n_used, int gating, int normalize, float scale, float *y, int pdl)
+cu_route (CuStream s, const float *scores, const CuChoice *c, int n_rows, float *y, int pdl)
 {
-  if (n_expert > 1024 || n_used > 32)
+  if (!can_choose (c))
     return cudaErrorInvalidConfiguration;
-  auto kernel = n_expert <= 128 ? route_kernel<4> : n_expert <= 256 ? route_kernel<8> : route_kernel<32>;
-  return launch_kernel (kernel, n_rows, 32, 0, s, pdl, scores, selection, n_expert, n_used, gating, normalize, scale, y);
+  auto kernel = c->n_expert <= 128 ? route_kernel<4> : c->n_expert <= 256 ? route_kernel<8> : route_kernel<32>;
+  return launch_kernel (kernel, n_rows, 32, 0, s, pdl, scores, *c, y);
 }
 
 template <typename T>

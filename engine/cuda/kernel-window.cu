@@ -6,7 +6,7 @@
 
 #define ROWS 8
 #define KEYS 32
-#define VALUES (ENG_CUDA_HEAD_MAX / 32)
+#define VALUES (CU_WINDOW_HEAD_MAX / 32)
 
 static __global__ void __launch_bounds__ (ROWS * 32)
 window_kernel (CuAttention a, CuMeta m, int group, const float *q, float *y, __nv_bfloat16 *y16)
@@ -93,7 +93,7 @@ cudaError_t
 cu_attention_window (CuStream s, const CuAttention *a, const CuMeta *m, int group, const float *q, float *y,
                      __nv_bfloat16 *y16, int max_rows_of_sequence, int n_sequences, int pdl)
 {
-  if (a->k_width > ENG_CUDA_HEAD_MAX || a->v_width > ENG_CUDA_HEAD_MAX)
+  if (a->k_width > CU_WINDOW_HEAD_MAX || a->v_width > CU_WINDOW_HEAD_MAX)
     return cudaErrorInvalidConfiguration;
   const size_t bytes = ROWS * a->k_width * sizeof (float) + KEYS * (a->k_width + a->v_width + 4) * sizeof (__half);
   return launch_kernel (window_kernel, dim3 ((max_rows_of_sequence + ROWS - 1) / ROWS, a->n_head, n_sequences), ROWS * 32,
