@@ -25,6 +25,12 @@ typedef struct
   const char *name, *architecture;
   uint32_t n_layers, n_embd, n_head, n_head_kv, head_width, n_ff, n_vocab, n_expert, n_used, n_ff_expert;
   uint32_t n_delta_k, n_delta_v, delta_width; /* heads of the layers with a recurrent state, three of four */
+  /* latent attention: low rank of the queries, numbers of a latent; of a head's key without RoPE and with it, of its value. The
+   * first layer is dense, the others have a shared expert. */
+  uint32_t n_query, n_latent, n_plain, n_rot, n_value;
+  /* gemma4: every other layer has this width of heads and a window; the second half of the layers reads the keys of the last
+   * two of the first; numbers of the embedding of a layer. */
+  uint32_t local_width, window, n_part;
 } Shape;
 
 static const Shape shapes[] = {
@@ -39,6 +45,9 @@ static const Shape shapes[] = {
   { "tiny-moe", "qwen3moe", 3, 256, 8, 2, 32, 768, 32000, 8, 8, 256 },
   { "qwen3.5-4b", "qwen35", 32, 2560, 16, 4, 256, 9216, 248320, 0, 0, 0, 16, 32, 128 },
   { "tiny-delta", "qwen35", 4, 256, 8, 2, 32, 768, 32000, 0, 0, 0, 2, 4, 48 },
+  { "glm-4.7-flash", "deepseek2", 47, 2048, 20, 1, 0, 10240, 154880, 64, 4, 1536, 0, 0, 0, 768, 512, 192, 64, 256 },
+  { "tiny-latent", "deepseek2", 3, 256, 20, 1, 0, 768, 32000, 8, 8, 256, 0, 0, 0, 128, 512, 64, 64, 64 },
+  { "tiny-gemma4", "gemma4", 4, 256, 4, 1, 512, 768, 32000, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 256, 96, 64 },
 };
 
 typedef struct
@@ -178,7 +187,10 @@ add (Job *job, EngType type, uint64_t n_cols, uint64_t n_rows, uint64_t n_slices
   t->dims[2] = n_slices;
   const int n = layer >= 0 ? snprintf (t->name, sizeof t->name, "blk.%d.", layer) : 0;
   snprintf (t->name + n, sizeof t->name - (size_t) n, "%s", format);
-  t->fixed = strstr (format, "norm") ? 1.f : strcmp (format, "ssm_a") == 0 ? -1.f : 0.f;
+  t->fixed = strstr (format, "norm")                         ? 1.f
+             : strcmp (format, "ssm_a") == 0                    ? -1.f
+             : strcmp (format, "layer_output_scale.weight") == 0 ? 0.5f
+                                                                 : 0.f;
 }
 
 /* What a layer of qwen35 has in front of its feed-forward part. */
@@ -210,6 +222,77 @@ plan_delta (Job *job, const Shape *s, EngType base, int l)
 }
 
 static void
+plan_experts (Job *job, const Shape *s, EngType base, EngType high, int l)
+{
+  add (job, ENG_TYPE_F32, s->n_embd, s->n_expert, 0, "ffn_gate_inp.weight", l);
+  add (job, base, s->n_embd, s->n_ff_expert, s->n_expert, "ffn_gate_exps.weight", l);
+  add (job, base, s->n_embd, s->n_ff_expert, s->n_expert, "ffn_up_exps.weight", l);
+  add (job, high, s->n_ff_expert, s->n_embd, s->n_expert, "ffn_down_exps.weight", l);
+}
+
+static void
+plan_feed_forward (Job *job, EngType base, EngType high, uint32_t n_embd, uint32_t n_ff, const char *ending, int l)
+{
+  static const char *const names[] = { "gate", "up", "down" };
+  for (int i = 0; i < 3; i++)
+    {
+      char name[48];
+      snprintf (name, sizeof name, "ffn_%s%s.weight", names[i], ending);
+      add (job, i < 2 ? base : high, i < 2 ? n_embd : n_ff, i < 2 ? n_ff : n_embd, 0, name, l);
+    }
+}
+
+static void
+plan_latent (Job *job, const Shape *s, EngType base, EngType high)
+{
+  for (int l = 0; l < (int) s->n_layers; l++)
+    {
+      const uint32_t n_head = s->n_head, n_key = s->n_plain + s->n_rot;
+      const EngType hi = has_more_bits ((uint32_t) l, s->n_layers) ? high : base;
+      add (job, ENG_TYPE_F32, s->n_embd, 0, 0, "attn_norm.weight", l);
+      add (job, base, s->n_embd, s->n_query, 0, "attn_q_a.weight", l);
+      add (job, ENG_TYPE_F32, s->n_query, 0, 0, "attn_q_a_norm.weight", l);
+      add (job, base, s->n_query, n_head * n_key, 0, "attn_q_b.weight", l);
+      add (job, hi, s->n_embd, s->n_latent + s->n_rot, 0, "attn_kv_a_mqa.weight", l);
+      add (job, ENG_TYPE_F32, s->n_latent, 0, 0, "attn_kv_a_norm.weight", l);
+      add (job, base, s->n_plain, s->n_latent, n_head, "attn_k_b.weight", l);
+      add (job, base, s->n_latent, s->n_value, n_head, "attn_v_b.weight", l);
+      add (job, base, n_head * s->n_value, s->n_embd, 0, "attn_output.weight", l);
+      add (job, ENG_TYPE_F32, s->n_embd, 0, 0, "ffn_norm.weight", l);
+      if (l > 0)
+        plan_experts (job, s, base, hi, l);
+      plan_feed_forward (job, base, hi, s->n_embd, l > 0 ? s->n_ff_expert : s->n_ff, l > 0 ? "_shexp" : "", l);
+    }
+}
+
+static void
+plan_gemma4 (Job *job, const Shape *s, EngType base, EngType high)
+{
+  static const char *const norms[] = { "attn_norm.weight", "post_attention_norm.weight", "ffn_norm.weight",
+                                       "post_ffw_norm.weight", "post_norm.weight" };
+  add (job, base, s->n_part * s->n_layers, s->n_vocab, 0, "per_layer_token_embd.weight", -1);
+  add (job, base, s->n_embd, s->n_part * s->n_layers, 0, "per_layer_model_proj.weight", -1);
+  add (job, ENG_TYPE_F32, s->n_part, 0, 0, "per_layer_proj_norm.weight", -1);
+  for (int l = 0; l < (int) s->n_layers; l++)
+    {
+      const uint32_t width = l % 2 ? s->head_width : s->local_width;
+      for (size_t i = 0; i < sizeof norms / sizeof norms[0]; i++)
+        add (job, ENG_TYPE_F32, s->n_embd, 0, 0, norms[i], l);
+      add (job, ENG_TYPE_F32, 1, 0, 0, "layer_output_scale.weight", l);
+      add (job, base, s->n_embd, s->n_head * width, 0, "attn_q.weight", l);
+      add (job, base, s->n_embd, s->n_head_kv * width, 0, "attn_k.weight", l);
+      if (l != 1) // keys are the values
+        add (job, high, s->n_embd, s->n_head_kv * width, 0, "attn_v.weight", l);
+      add (job, base, s->n_head * width, s->n_embd, 0, "attn_output.weight", l);
+      add (job, ENG_TYPE_F32, width, 0, 0, "attn_q_norm.weight", l);
+      add (job, ENG_TYPE_F32, width, 0, 0, "attn_k_norm.weight", l);
+      add (job, base, s->n_embd, s->n_part, 0, "inp_gate.weight", l);
+      add (job, base, s->n_part, s->n_embd, 0, "proj.weight", l);
+      plan_feed_forward (job, base, high, s->n_embd, s->n_ff, "", l);
+    }
+}
+
+static void
 plan (Job *job, const Shape *s, EngType base, EngType high)
 {
   const uint32_t n_q = s->n_head * s->head_width, n_kv = s->n_head_kv * s->head_width;
@@ -219,7 +302,11 @@ plan (Job *job, const Shape *s, EngType base, EngType high)
   add (job, ENG_TYPE_F32, s->n_embd, 0, 0, "output_norm.weight", -1);
   if (s->n_embd > 1024)
     add (job, high, s->n_embd, s->n_vocab, 0, "output.weight", -1);
-  for (uint32_t i = 0; i < s->n_layers; i++)
+  if (s->n_latent)
+    plan_latent (job, s, base, high);
+  else if (s->n_part)
+    plan_gemma4 (job, s, base, high);
+  for (uint32_t i = 0; i < s->n_layers && !s->n_latent && !s->n_part; i++)
     {
       const EngType hi = has_more_bits (i, s->n_layers) ? high : base;
       const int l = (int) i;
@@ -251,12 +338,7 @@ plan (Job *job, const Shape *s, EngType base, EngType high)
           add (job, ENG_TYPE_F32, s->n_embd, 0, 0, "post_ffw_norm.weight", l);
         }
       if (s->n_expert)
-        {
-          add (job, ENG_TYPE_F32, s->n_embd, s->n_expert, 0, "ffn_gate_inp.weight", l);
-          add (job, base, s->n_embd, s->n_ff_expert, s->n_expert, "ffn_gate_exps.weight", l);
-          add (job, base, s->n_embd, s->n_ff_expert, s->n_expert, "ffn_up_exps.weight", l);
-          add (job, hi, s->n_ff_expert, s->n_embd, s->n_expert, "ffn_down_exps.weight", l);
-        }
+        plan_experts (job, s, base, hi, l);
       else
         {
           if (!glm)
@@ -282,9 +364,22 @@ set_shape (EngGgufWriter *w, const Shape *s, EngError *error)
     { "feed_forward_length", s->n_ff },
     { "attention.head_count", s->n_head },
     { "attention.head_count_kv", s->n_head_kv },
-    { "attention.key_length", s->head_width },
-    { "attention.value_length", s->head_width },
-    { "rope.dimension_count", s->n_delta_v                        ? s->head_width / 4
+    { "attention.key_length", s->n_latent ? s->n_latent + s->n_rot : s->head_width },
+    { "attention.value_length", s->n_latent ? s->n_latent : s->head_width },
+    { "attention.key_length_mla", s->n_latent ? s->n_plain + s->n_rot : 0 },
+    { "attention.value_length_mla", s->n_value },
+    { "attention.kv_lora_rank", s->n_latent },
+    { "attention.q_lora_rank", s->n_query },
+    { "leading_dense_block_count", s->n_latent ? 1 : 0 },
+    { "expert_shared_count", s->n_latent ? 1 : 0 },
+    { "attention.key_length_swa", s->local_width },
+    { "attention.value_length_swa", s->local_width },
+    { "rope.dimension_count_swa", s->local_width },
+    { "attention.sliding_window", s->window },
+    { "attention.shared_kv_layers", s->n_part ? s->n_layers / 2 : 0 },
+    { "embedding_length_per_layer_input", s->n_part },
+    { "rope.dimension_count", s->n_latent                         ? s->n_rot
+                              : s->n_delta_v                      ? s->head_width / 4
                               : strcmp (s->architecture, "glm4") ? s->head_width
                                                                    : s->head_width / 2 },
     { "vocab_size", s->n_vocab },
@@ -312,6 +407,12 @@ set_shape (EngGgufWriter *w, const Shape *s, EngError *error)
   snprintf (key, sizeof key, "%s.rope.freq_base", s->architecture);
   if (status == ENG_OK)
     status = eng_gguf_writer_set_f32 (w, key, 1e6f, error);
+  snprintf (key, sizeof key, "%s.attention.sliding_window_pattern", s->architecture);
+  uint32_t pattern[64];
+  for (uint32_t i = 0; i < sizeof pattern / sizeof pattern[0]; i++)
+    pattern[i] = i % 2 == 0;
+  if (status == ENG_OK && s->n_part)
+    status = eng_gguf_writer_set_array (w, key, ENG_GGUF_U32, s->n_layers, pattern, error);
   return status;
 }
 
