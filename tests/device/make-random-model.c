@@ -524,7 +524,7 @@ main (int argc, char **argv)
     shape.n_layers = (uint32_t) atoi (argv[5]);
   EngError error;
   EngGguf *tokenizer = NULL;
-  Job job = { .tensors = calloc (shape.n_layers * 16 + 8, sizeof (Tensor)) };
+  Job job = { .tensors = calloc (shape.n_layers * 24 + 8, sizeof (Tensor)) };
   if (!job.tensors)
     abort ();
   plan (&job, &shape, base, q4km ? ENG_TYPE_Q6_K : base);
