@@ -246,8 +246,8 @@ uint64_t cu_streamer_bytes (const EngBound *);
 /* @memory: that many device bytes, borrowed. The source outlives it. */
 EngStatus cu_streamer_new (EngBound *, const EngWeightSource *, uint8_t *memory, CuStreamer **, EngError *);
 void cu_streamer_free (CuStreamer **);
-/* A run: begin, then take and release every matrix in the order of the steps (QKV q, k, v; gate, up; experts gate,
- * up, down), end; end also in the middle. take: work put on @stream from then on finds the matrix in *@w, until
+/* A run: begin, then take and release every matrix in the order of the steps (QKV q, k and, unless keys are values, v; gate,
+ * up; experts gate, up, down), end; end also in the middle. take: work put on @stream from then on finds the matrix in *@w, until
  * release. */
 void cu_streamer_begin (CuStreamer *);
 cudaError_t cu_streamer_take (CuStreamer *, EngWeightId, CuStream stream, CuWeight *w);
