@@ -2,8 +2,8 @@
 // Matrix-vector products for one row on cards with 200 KB and more of shared memory a multiprocessor (Hopper, data
 // centre Blackwell). What kernel-decode.cuh does with registers, this does with rings in shared memory:
 //
-//   - a warp owns its slots of the ring, filled by cp.async in whole lines: no barrier of the block stands in the
-//     stream;
+//   - a warp owns its part of the ring, filled by cp.async in whole lines: no barrier of the block stands in the
+//     stream, and one warp may be at weights of the second type while its neighbour is at the first;
 //   - two blocks fit a multiprocessor: while one kernel drains, the next kernel's ring is already filling, since
 //     weights do not depend on what comes before (programmatic dependent launch);
 //   - rows that are short are given to half or a quarter of a warp.
@@ -58,8 +58,8 @@ template <int N> struct Constant
   static constexpr int value = N;
 };
 
-// A thread's part of an item: a pair of sub-blocks of two rows. Planes of 2-byte entries are copied as the aligned
-// word that holds the entry.
+// A lane's part of an item: a pair of sub-blocks of two rows; @slot is where the warp's items of a stage lie. Planes of
+// 2-byte entries are copied as the aligned word that holds the entry.
 template <int TYPE> struct Slot
 {
   static constexpr Format f = format_of (TYPE);
@@ -70,44 +70,44 @@ template <int TYPE> struct Slot
   // lanes that read their own chunks back meet no bank twice.
   template <int LANES>
   CU_DEV static uint8_t *
-  chunk (uint8_t *slot, int t, int row, int c)
+  chunk (uint8_t *slot, int lane, int row, int c)
   {
-    return slot + ((t / LANES * 2 + row) * LANES * nq + (c ^ (c >> 3 & (nq - 1)))) * 16;
+    return slot + ((lane / LANES * 2 + row) * LANES * nq + (c ^ (c >> 3 & (nq - 1)))) * 16;
   }
 
   // @index (k): which pair of sub-blocks of all rows the group's lane k takes; @n: lanes that have one.
   template <int LANES, typename Index>
   CU_DEV static void
-  put (uint8_t *slot, int t, const CuWeight &w, int row, int n, Index index)
+  put (uint8_t *slot, int lane, const CuWeight &w, int row, int n, Index index)
   {
-    const int lane = t % LANES;
+    const int k = lane % LANES;
 #pragma unroll
     for (int i = 0; i < nq; i++)
       {
-        const int c = i * LANES + lane;
+        const int c = i * LANES + k;
         if (c < n * nq)
-          copy_ahead<16> (chunk<LANES> (slot, t, row, c), w.q + (uint64_t) index (c / nq) * (2 * f.q) + c % nq * 16);
+          copy_ahead<16> (chunk<LANES> (slot, lane, row, c), w.q + (uint64_t) index (c / nq) * (2 * f.q) + c % nq * 16);
       }
-    if (lane >= n)
+    if (k >= n)
       return;
-    const uint32_t at = index (lane);
+    const uint32_t at = index (k);
     if constexpr (h != 0)
-      copy_ahead<h> (slot + at_h * RING_THREADS + (row * RING_THREADS + t) * h, w.h + (uint64_t) at * h);
-    copy_ahead<s> (slot + at_s * RING_THREADS + (row * RING_THREADS + t) * s,
+      copy_ahead<h> (slot + at_h * 32 + (row * 32 + lane) * h, w.h + (uint64_t) at * h);
+    copy_ahead<s> (slot + at_s * 32 + (row * 32 + lane) * s,
                    w.s + ((uint64_t) at * (2 * f.s) & ~(uint64_t) 3));
     if constexpr (d != 0)
-      copy_ahead<4> (slot + at_d * RING_THREADS + (row * RING_THREADS + t) * 4,
+      copy_ahead<4> (slot + at_d * 32 + (row * 32 + lane) * 4,
                      w.d + ((uint64_t) (at >> 2) * f.d & ~(uint64_t) 3));
   }
 
   template <int LANES>
   CU_DEV static void
-  get (uint8_t *slot, int t, uint32_t at, int row, Pair<TYPE> &p)
+  get (uint8_t *slot, int lane, uint32_t at, int row, Pair<TYPE> &p)
   {
 #pragma unroll
     for (int i = 0; i < nq; i++)
-      p.q[i] = *(const uint4 *) chunk<LANES> (slot, t, row, t % LANES * nq + i);
-    const uint8_t *ph = slot + at_h * RING_THREADS + (row * RING_THREADS + t) * h;
+      p.q[i] = *(const uint4 *) chunk<LANES> (slot, lane, row, lane % LANES * nq + i);
+    const uint8_t *ph = slot + at_h * 32 + (row * 32 + lane) * h;
     if constexpr (h == 8)
       {
         const uint2 v = *(const uint2 *) ph;
@@ -118,7 +118,7 @@ template <int TYPE> struct Slot
         const uint4 v = *(const uint4 *) ph;
         p.h[0] = v.x, p.h[1] = v.y, p.h[2] = v.z, p.h[3] = v.w;
       }
-    const uint8_t *ps = slot + at_s * RING_THREADS + (row * RING_THREADS + t) * s;
+    const uint8_t *ps = slot + at_s * 32 + (row * 32 + lane) * s;
     if constexpr (f.s == 4)
       {
         const uint2 v = *(const uint2 *) ps;
@@ -127,7 +127,7 @@ template <int TYPE> struct Slot
     else
       p.s[0] = *(const uint32_t *) ps >> (f.s == 1 ? (at & 1) * 16 : 0);
     if constexpr (d != 0)
-      p.d = *(const uint32_t *) (slot + at_d * RING_THREADS + (row * RING_THREADS + t) * 4)
+      p.d = *(const uint32_t *) (slot + at_d * 32 + (row * 32 + lane) * 4)
             >> (f.d == 2 ? (at >> 2 & 1) * 16 : 0);
     if constexpr (f.d == 2)
       p.d &= 0xffff;
@@ -208,17 +208,17 @@ template <int TYPE, int MODE, int LANES> struct Stream
   }
 
   CU_DEV void
-  fetch (uint8_t *slot, const CuGemv &g, const CuDecode &d, int s0, int end, int n_units, int step, int t, const int *ids)
+  fetch (uint8_t *slot, const CuGemv &g, const CuDecode &d, int s0, int end, int n_units, int step, int lane, const int *ids)
   {
     if (unit < n_units)
       {
         const int n = d.n_pieces - piece < LANES ? d.n_pieces - piece : LANES;
         uint32_t a, b;
-        Slot<TYPE>::template put<LANES> (slot, t, w0, 0, n, [&] (int k) {
+        Slot<TYPE>::template put<LANES> (slot, lane, w0, 0, n, [&] (int k) {
           place (d, ids, unit, piece + k, w0, at0, at1, a, b);
           return a;
         });
-        Slot<TYPE>::template put<LANES> (slot, t, w1, 1, n, [&] (int k) {
+        Slot<TYPE>::template put<LANES> (slot, lane, w1, 1, n, [&] (int k) {
           place (d, ids, unit, piece + k, w0, at0, at1, a, b);
           return b;
         });
@@ -435,6 +435,7 @@ ring_gemv_kernel (const __grid_constant__ CuGemv g, const __grid_constant__ CuDe
   // units of the second type begin with the warps that have one unit less of the first
   const int turned = warp_first - d.units_a % step;
   const int warp_first_b = turned < 0 ? turned + step : turned;
+  uint8_t *mine = shared + t / 32 * (slot_bytes / RING_WARPS); // this warp's part of the first stage
   Act act;
   act.n = width / 64;
   act.a = (uint4 *) (shared + STAGES * slot_bytes);
@@ -443,12 +444,12 @@ ring_gemv_kernel (const __grid_constant__ CuGemv g, const __grid_constant__ CuDe
   Stream<TYPE, MODE, LANES> a;
   Stream<TYPE2, MODE, LANES> b;
   auto fetch_next = [&] (int stage) {
-    uint8_t *slot = shared + stage * slot_bytes;
+    uint8_t *slot = mine + stage * slot_bytes;
     if (a.left > 0)
-      a.fetch (slot, g, d, 0, experts ? 1 : d.n_a, d.units_a, step, t, ids);
+      a.fetch (slot, g, d, 0, experts ? 1 : d.n_a, d.units_a, step, t % 32, ids);
     else if (TYPE2 != TYPE)
       if (b.left > 0)
-        b.fetch (slot, g, d, d.n_a, g.n_segments, d.units_b, step, t, ids);
+        b.fetch (slot, g, d, d.n_a, g.n_segments, d.units_b, step, t % 32, ids);
     copy_commit ();
   };
   auto fill = [&] () {
@@ -499,8 +500,8 @@ ring_gemv_kernel (const __grid_constant__ CuGemv g, const __grid_constant__ CuDe
                 Pair<T> x, y;
                 uint32_t i, k;
                 stream.place (d, ids, unit, p + lane, w0, at0, at1, i, k);
-                Slot<T>::template get<LANES> (shared + stage * slot_bytes, t, i, 0, x);
-                Slot<T>::template get<LANES> (shared + stage * slot_bytes, t, k, 1, y);
+                Slot<T>::template get<LANES> (mine + stage * slot_bytes, t % 32, i, 0, x);
+                Slot<T>::template get<LANES> (mine + stage * slot_bytes, t % 32, k, 1, y);
                 consume<T, 1> (x, y, act, p + lane, acc);
               }
             __syncwarp ();
