@@ -8,7 +8,7 @@
 #include "ing-search-state.h"
 
 /* By ing_chunk_estimate_tokens(); a chunk has some 150. */
-#define ING_PASSAGE_TOKENS 400
+#define ING_PASSAGE_TOKENS 560
 
 /* At most @n passages, of @n_tokens together (0 = of ING_PASSAGE_TOKENS each), round the hits of @best (best first), none of which stands in two of them; appended to
  * @passages. A passage's id, heading and page are its hit's. It grows towards the neighbour whose meaning is nearer to
