@@ -51,6 +51,7 @@ static gboolean
 on_block (const IngBlock *block, gpointer data)
 {
   Reading *reading = data;
+  reading->work->give_way (reading->work->data); /* and so the reader, when its pipe is full */
   ing_document_chunker_feed (reading->chunker, block);
   reading->end = block->start + (guint64) g_utf8_strlen (block->text, -1);
   return reading->chunks->len < MAX_CHUNKS;
@@ -64,6 +65,7 @@ on_scan (guint page, guint pages, gpointer data)
   IngIndexWork *work = reading->work;
   g_autoptr (GError) error = NULL;
   work->changed ((page - 1) / (double) MAX (pages, page), work->data);
+  work->give_way (work->data);
   if (reading->n_scans++ == 0)
     reading->recognizer = ing_recognizer_new (work->cancellable);
   if (reading->recognizer == NULL)
@@ -135,6 +137,7 @@ write_chunks (IngIndexWork *work, GPtrArray *chunks, GError **error)
   for (guint i = 0; i < chunks->len; i += CHUNKS_AT_ONCE)
     {
       Writing w = { work, chunks, i, MIN (CHUNKS_AT_ONCE, chunks->len - i), i == 0 };
+      work->give_way (work->data);
       if (g_cancellable_set_error_if_cancelled (work->cancellable, error)
           || ing_database_run_sync (work->database, write_chunks_func, &w, error) == NULL)
         return FALSE;

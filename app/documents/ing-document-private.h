@@ -93,6 +93,8 @@ typedef struct
   gint *begun; /* set before the file is looked at */
   /* Vectors of @texts by @embedder, which is at @path, or NULL with an error; blocks. */
   GBytes *(*embed) (const IngEmbedder *embedder, const char *path, GPtrArray *texts, gpointer data, GError **error);
+  /* Comes often; may block for as long as something more urgent wants the processor. */
+  void (*give_way) (gpointer data);
   /* The row changed, or how far it is (< 0 = unknown). */
   void (*changed) (gdouble fraction, gpointer data);
   gpointer data;

@@ -5,10 +5,13 @@
 #include "ing-indexer.h"
 
 #include <glib/gstdio.h>
+#include <sys/resource.h>
 
 #include "ing-log.h"
 
 #define WAIT_STEP_US (50 * 1000)
+#define GIVE_WAY_STEP_US (2 * 1000)
+#define INDEXING_NICE 10 /* an answer, or a window, goes first */
 /* Before so much time and so many bytes are through, how long the rest takes is a guess. */
 #define LEAST_US (2 * G_USEC_PER_SEC)
 
@@ -130,6 +133,16 @@ embed (const IngEmbedder *embedder, const char *path, GPtrArray *texts, gpointer
 
 /* ------------------------------------------------------------------ the work */
 
+/* A question's first word is what a person waits for; reading goes on with the second. */
+static void
+let_answer_begin (gpointer data)
+{
+  Work *work = data;
+  while (ing_generation_service_is_answer_awaited (work->indexer->service)
+         && !g_cancellable_is_cancelled (work->index.cancellable))
+    g_usleep (GIVE_WAY_STEP_US);
+}
+
 typedef struct
 {
   IngIndexer *indexer;
@@ -190,10 +203,19 @@ on_changed (double fraction, gpointer data)
   tell (data, fraction, FALSE, FALSE);
 }
 
+/* Of this thread, which is the pool's alone, and of the readers that it starts: they begin with it. */
+static void
+lower_priority (void)
+{
+  setpriority (PRIO_PROCESS, 0, INDEXING_NICE);
+}
+
 static void
 run_work (gpointer data, gpointer pool_data)
 {
   Work *work = data;
+  lower_priority ();
+  let_answer_begin (work);
   g_autoptr (GError) error = NULL;
   gboolean ok = !g_cancellable_set_error_if_cancelled (work->index.cancellable, &error)
                 && ing_document_index_run (&work->index, &error);
@@ -230,7 +252,8 @@ ing_indexer_start (IngIndexer *self, IngDocument *document, gboolean behind)
   work->behind = behind;
   work->number = self->n_started++;
   work->index = (IngIndexWork){ g_object_ref (self->database), ing_document_row_copy (document->row),
-                                g_object_ref (document->cancellable), &document->begun, embed, on_changed, work };
+                                g_object_ref (document->cancellable), &document->begun, embed, let_answer_begin,
+                                on_changed, work };
   self->references++;
   if (self->n_running++ == 0)
     {
@@ -274,7 +297,7 @@ ing_indexer_new (IngGenerationService *service, IngDatabase *database)
   self->references = 1;
   self->service = g_object_ref (service);
   self->database = g_object_ref (database);
-  self->pool = g_thread_pool_new (run_work, self, 1, FALSE, NULL);
+  self->pool = g_thread_pool_new (run_work, self, 1, TRUE, NULL);
   g_thread_pool_set_sort_function (self->pool, compare_works, NULL);
   return self;
 }

@@ -33,6 +33,9 @@ void ing_generation_service_request_async (IngGenerationService *self, EngWireTy
 IngEngineReply *ing_generation_service_request_finish (IngGenerationService *self,
                                                        GAsyncResult *result, GError **error);
 
+/* The model reads a question, and no word of the answer is there yet: what can wait leaves it the processor. Any thread. */
+gboolean ing_generation_service_is_answer_awaited (IngGenerationService *self);
+
 /* What answers of the loaded model begin with where the conversation has nothing of its own. @sampling NULL = what suits
  * the model; @system_prompt NULL = nothing. */
 void ing_generation_service_set_defaults (IngGenerationService *self, const IngSampling *sampling,

@@ -38,6 +38,7 @@ struct _IngGenerationService
 
   GQueue waiting; /* of IngGeneration */
   IngGeneration *running;
+  gint awaited; /* atomic: @running has no word yet */
   GHashTable *requests; /* wire id → Request, owned by who takes it out */
   guint pump_id;
 };

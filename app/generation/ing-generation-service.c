@@ -67,6 +67,7 @@ static IngGeneration *
 release_running (IngGenerationService *self)
 {
   IngGeneration *generation = g_steal_pointer (&self->running);
+  g_atomic_int_set (&self->awaited, FALSE);
   ing_service_update_state (self);
   ing_service_schedule_pump (self);
   return generation;
@@ -84,6 +85,7 @@ on_generation_event (IngGenerationService *self, const IngEngineEvent *event)
                                    (guint64) MAX (0, ing_json_get_int (event->object, "total", 0)));
       break;
     case ENG_WIRE_TOKENS:
+      g_atomic_int_set (&self->awaited, FALSE);
       ing_generation_take_tokens (running, event->text->str, event->object);
       set_context_used (self, running->n_context);
       ing_service_notify (self, PROP_TOKENS_PER_SECOND);
@@ -247,6 +249,7 @@ start_next (IngGenerationService *self)
   json_object_set_object_member (generation->request, "sampling", make_sampling (sampling));
   json_object_set_int_member (generation->request, "max_tokens", sampling->max_tokens);
   self->running = generation;
+  g_atomic_int_set (&self->awaited, TRUE);
   generation->model_name = g_strdup (self->model_name);
   generation->model_path = g_strdup (self->model_path);
   generation->device = g_strdup (self->device);
@@ -517,6 +520,12 @@ static void
 ing_generation_service_init (IngGenerationService *self)
 {
   self->requests = g_hash_table_new (NULL, NULL);
+}
+
+gboolean
+ing_generation_service_is_answer_awaited (IngGenerationService *self)
+{
+  return g_atomic_int_get (&self->awaited);
 }
 
 IngGenerationService *
