@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Products of floats: attention over half-precision keys and values, and weights of F32, F16 and BF16. */
-#include <stdbool.h>
 #include <string.h>
 
 #include "eng-kernels.h"
 #include "eng-simd-neon.h"
 #include "eng-tiers.h"
 
-/* Keys or values: halves, or codes with their scales. What is_codes says is known where this is inlined. */
-typedef struct
-{
-  bool is_codes;
-  const uint16_t *halves;
-  const int8_t *codes;
-  const uint16_t *scales;
-} Numbers;
+#include "eng-attention-tmpl.h"
 
 /* Four of them from @at on, @scale being that of codes. */
 INLINE float32x4_t
@@ -59,20 +51,6 @@ score_numbers (Numbers keys, size_t width, const float *q, size_t q_stride, size
     score_tile (keys, width, q, q_stride, 4, scores, s_stride);
   for (; n_q > 0; n_q--, q += q_stride, scores += s_stride)
     score_tile (keys, width, q, q_stride, 1, scores, s_stride);
-}
-
-static void
-score (const uint16_t *keys, size_t width, const float *q, size_t q_stride, size_t n_q, float *scores,
-       size_t s_stride)
-{
-  score_numbers ((Numbers) { .halves = keys }, width, q, q_stride, n_q, scores, s_stride);
-}
-
-static void
-score_codes (const int8_t *codes, const uint16_t *scales, size_t width, const float *q, size_t q_stride, size_t n_q,
-             float *scores, size_t s_stride)
-{
-  score_numbers ((Numbers) { true, .codes = codes, .scales = scales }, width, q, q_stride, n_q, scores, s_stride);
 }
 
 INLINE float
@@ -140,20 +118,6 @@ mix_numbers (Numbers values, size_t width, size_t n_positions, const float *weig
     mix_rows (values, width, n_positions, weights, w_stride, 4, out, o_stride);
   for (; n_q > 0; n_q--, weights += w_stride, out += o_stride)
     mix_rows (values, width, n_positions, weights, w_stride, 1, out, o_stride);
-}
-
-static void
-mix (const uint16_t *values, size_t width, size_t n_positions, const float *weights, size_t w_stride,
-     size_t n_q, float *out, size_t o_stride)
-{
-  mix_numbers ((Numbers) { .halves = values }, width, n_positions, weights, w_stride, n_q, out, o_stride);
-}
-
-static void
-mix_codes (const int8_t *codes, const uint16_t *scales, size_t width, size_t n_positions, const float *weights, size_t w_stride,
-           size_t n_q, float *out, size_t o_stride)
-{
-  mix_numbers ((Numbers) { true, .codes = codes, .scales = scales }, width, n_positions, weights, w_stride, n_q, out, o_stride);
 }
 
 /* --- float weights --- */
@@ -256,10 +220,7 @@ ENG_PRODUCT_FLOAT (BF16)
 void
 eng_attention_init_neon (EngKernels *k)
 {
-  k->score = score;
-  k->mix = mix;
-  k->score_codes = score_codes;
-  k->mix_codes = mix_codes;
+  init_attention (k);
   k->product_float[ENG_FLOAT_F32] = product_F32;
   k->product_float[ENG_FLOAT_F16] = product_F16;
   k->product_float[ENG_FLOAT_BF16] = product_BF16;

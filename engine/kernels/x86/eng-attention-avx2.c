@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Products of floats: attention over half-precision keys and values, and weights of F32, F16 and BF16. */
 #include <immintrin.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <string.h>
 
 #include "eng-block-avx2.h"
 #include "eng-product-float.h"
 #include "eng-tiers.h"
+
+#include "eng-attention-tmpl.h"
 
 INLINE __m256
 load_half (const uint16_t *p)
@@ -16,15 +16,6 @@ load_half (const uint16_t *p)
 }
 
 /* --- attention --- */
-
-/* Keys or values: halves, or codes with their scales. What is_codes says is known where this is inlined. */
-typedef struct
-{
-  bool is_codes;
-  const uint16_t *halves;
-  const int8_t *codes;
-  const uint16_t *scales;
-} Numbers;
 
 /* Eight of them from @at on, @scale being that of codes. */
 INLINE __m256
@@ -88,20 +79,6 @@ score_numbers (Numbers keys, size_t width, const float *q, size_t q_stride, size
     default:
       break;
     }
-}
-
-static void
-score (const uint16_t *keys, size_t width, const float *q, size_t q_stride, size_t n_q, float *scores,
-       size_t s_stride)
-{
-  score_numbers ((Numbers) { .halves = keys }, width, q, q_stride, n_q, scores, s_stride);
-}
-
-static void
-score_codes (const int8_t *codes, const uint16_t *scales, size_t width, const float *q, size_t q_stride, size_t n_q,
-             float *scores, size_t s_stride)
-{
-  score_numbers ((Numbers) { true, .codes = codes, .scales = scales }, width, q, q_stride, n_q, scores, s_stride);
 }
 
 INLINE float
@@ -184,20 +161,6 @@ mix_numbers (Numbers values, size_t width, size_t n_positions, const float *weig
       weights += (size_t) n * w_stride;
       out += (size_t) n * o_stride;
     }
-}
-
-static void
-mix (const uint16_t *values, size_t width, size_t n_positions, const float *weights, size_t w_stride,
-     size_t n_q, float *out, size_t o_stride)
-{
-  mix_numbers ((Numbers) { .halves = values }, width, n_positions, weights, w_stride, n_q, out, o_stride);
-}
-
-static void
-mix_codes (const int8_t *codes, const uint16_t *scales, size_t width, size_t n_positions, const float *weights, size_t w_stride,
-           size_t n_q, float *out, size_t o_stride)
-{
-  mix_numbers ((Numbers) { true, .codes = codes, .scales = scales }, width, n_positions, weights, w_stride, n_q, out, o_stride);
 }
 
 /* Eight numbers of eight positions: rows of @from become columns of @to. */
@@ -403,10 +366,7 @@ ENG_PRODUCT_FLOAT_FORMS
 void
 eng_attention_init_avx2 (EngKernels *k)
 {
-  k->score = score;
-  k->mix = mix;
-  k->score_codes = score_codes;
-  k->mix_codes = mix_codes;
+  init_attention (k);
   k->turn_keys = turn_keys;
   product_float_init (k);
 }

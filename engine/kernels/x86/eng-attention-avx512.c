@@ -1,28 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attention of eng-attention-avx2.c with registers of 16 floats: one holds the keys of a group. */
 #include <immintrin.h>
-#include <stdbool.h>
-#include <stddef.h>
 
-#include "eng-kernels.h"
+#include "eng-inline.h"
 #include "eng-tiers.h"
 
-#define INLINE static inline __attribute__ ((always_inline))
+#include "eng-attention-tmpl.h"
 
 INLINE __m512
 load_half (const uint16_t *p)
 {
   return _mm512_cvtph_ps (_mm256_loadu_si256 ((const __m256i *) p));
 }
-
-/* Keys or values: halves, or codes with their scales. What is_codes says is known where this is inlined. */
-typedef struct
-{
-  bool is_codes;
-  const uint16_t *halves;
-  const int8_t *codes;
-  const uint16_t *scales;
-} Numbers;
 
 /* 16 of them from @at on, @scale being that of codes. */
 INLINE __m512
@@ -63,20 +52,6 @@ score_numbers (Numbers keys, size_t width, const float *q, size_t q_stride, size
     score_tile (keys, width, q, q_stride, 3, scores, s_stride);
   for (; n_q > 0; n_q--, q += q_stride, scores += s_stride)
     score_tile (keys, width, q, q_stride, 1, scores, s_stride);
-}
-
-static void
-score (const uint16_t *keys, size_t width, const float *q, size_t q_stride, size_t n_q, float *scores,
-       size_t s_stride)
-{
-  score_numbers ((Numbers) { .halves = keys }, width, q, q_stride, n_q, scores, s_stride);
-}
-
-static void
-score_codes (const int8_t *codes, const uint16_t *scales, size_t width, const float *q, size_t q_stride, size_t n_q,
-             float *scores, size_t s_stride)
-{
-  score_numbers ((Numbers) { true, .codes = codes, .scales = scales }, width, q, q_stride, n_q, scores, s_stride);
 }
 
 /* @n queries and 16 @m columns from @c on, the last of them cut to @mask. */
@@ -137,25 +112,8 @@ mix_numbers (Numbers values, size_t width, size_t n_positions, const float *weig
     mix_rows (values, width, n_positions, weights, w_stride, 1, out, o_stride);
 }
 
-static void
-mix (const uint16_t *values, size_t width, size_t n_positions, const float *weights, size_t w_stride,
-     size_t n_q, float *out, size_t o_stride)
-{
-  mix_numbers ((Numbers) { .halves = values }, width, n_positions, weights, w_stride, n_q, out, o_stride);
-}
-
-static void
-mix_codes (const int8_t *codes, const uint16_t *scales, size_t width, size_t n_positions, const float *weights, size_t w_stride,
-           size_t n_q, float *out, size_t o_stride)
-{
-  mix_numbers ((Numbers) { true, .codes = codes, .scales = scales }, width, n_positions, weights, w_stride, n_q, out, o_stride);
-}
-
 void
 eng_attention_init_avx512 (EngKernels *k)
 {
-  k->score = score;
-  k->mix = mix;
-  k->score_codes = score_codes;
-  k->mix_codes = mix_codes;
+  init_attention (k);
 }
