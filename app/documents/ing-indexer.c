@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "ing-log.h"
+#include "ing-main-thread.h"
 
 #define WAIT_STEP_US (50 * 1000)
 #define GIVE_WAY_STEP_US (2 * 1000)
@@ -117,7 +118,7 @@ embed (const IngEmbedder *embedder, const char *path, GPtrArray *texts, gpointer
   call->payload = ing_embed_request_new (embedder, path, texts, FALSE);
   g_mutex_init (&call->lock);
   g_cond_init (&call->cond);
-  g_main_context_invoke (NULL, start_embed, call);
+  ing_main_thread_run (start_embed, call);
   g_mutex_lock (&call->lock);
   while (!call->done && !g_cancellable_is_cancelled (work->index.cancellable))
     g_cond_wait_until (&call->cond, &call->lock, g_get_monotonic_time () + WAIT_STEP_US);
@@ -194,7 +195,7 @@ tell (Work *work, double fraction, gboolean end, gboolean failed)
 {
   News *news = g_new0 (News, 1);
   *news = (News){ work->indexer, work->document, ing_document_row_copy (work->index.row), fraction, end, failed, work->behind };
-  g_main_context_invoke (NULL, on_news, news);
+  ing_main_thread_run (on_news, news);
 }
 
 static void

@@ -8,6 +8,7 @@
 
 #include "ing-download-run.h"
 #include "ing-hub.h"
+#include "ing-main-thread.h"
 #include "ing-token.h"
 
 #define N_AT_ONCE 2
@@ -84,7 +85,7 @@ look_at_file (const char *path, gpointer data, GCancellable *cancellable, GError
   Look look = { .service = data, .cancellable = cancellable, .path = (char *) path };
   g_mutex_init (&look.lock);
   g_cond_init (&look.cond);
-  g_main_context_invoke (NULL, start_look, &look);
+  ing_main_thread_run (start_look, &look);
   g_mutex_lock (&look.lock);
   while (!look.done)
     g_cond_wait (&look.cond, &look.lock);
