@@ -155,7 +155,7 @@ ing_ask_documents_async (IngWorkspace *workspace, const IngAskOptions *options, 
   else if (!find_collections (d, &error))
     g_task_return_error (task, error);
   else
-    g_timeout_add_full (G_PRIORITY_DEFAULT, POLL_MS, on_poll, g_steal_pointer (&task), g_object_unref);
+    g_timeout_add_full (G_PRIORITY_DEFAULT, is_looking (d) ? POLL_MS : 0, on_poll, g_steal_pointer (&task), g_object_unref);
 }
 
 GListModel *
