@@ -5,6 +5,13 @@
 #include "ing-collections.h"
 #include "ing-database.h"
 
+struct _IngCollection
+{
+  GObject parent_instance;
+  IngCollectionRow row;
+  guint erase_id; /* removed, and to be erased */
+};
+
 /* Of @library, which owns it. */
 IngCollections *ing_collections_new (IngDocumentLibrary *library);
 void ing_collections_free (IngCollections *self);

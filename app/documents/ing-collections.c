@@ -12,13 +12,6 @@
 #include "ing-document-private.h"
 #include "ing-folder-set.h"
 
-struct _IngCollection
-{
-  GObject parent_instance;
-  IngCollectionRow row;
-  guint erase_id; /* removed, and to be erased */
-};
-
 struct _IngCollections
 {
   GObject parent_instance;
@@ -33,66 +26,10 @@ struct _IngCollections
 };
 
 static void collections_list_model_init (GListModelInterface *iface);
-G_DEFINE_FINAL_TYPE (IngCollection, ing_collection, G_TYPE_OBJECT)
 G_DEFINE_FINAL_TYPE_WITH_CODE (IngCollections, ing_collections, G_TYPE_OBJECT,
                                G_IMPLEMENT_INTERFACE (G_TYPE_LIST_MODEL, collections_list_model_init))
 
 static guint signal_changed;
-static GParamSpec *prop_name;
-
-/* ------------------------------------------------------------------ one */
-
-static void
-ing_collection_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
-{
-  g_value_set_string (value, ING_COLLECTION (object)->row.name);
-}
-
-static void
-ing_collection_finalize (GObject *object)
-{
-  g_free (ING_COLLECTION (object)->row.name);
-  G_OBJECT_CLASS (ing_collection_parent_class)->finalize (object);
-}
-
-static void
-ing_collection_class_init (IngCollectionClass *klass)
-{
-  G_OBJECT_CLASS (klass)->get_property = ing_collection_get_property;
-  G_OBJECT_CLASS (klass)->finalize = ing_collection_finalize;
-  prop_name = g_param_spec_string ("name", NULL, NULL, "",
-                                   G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
-  g_object_class_install_property (G_OBJECT_CLASS (klass), 1, prop_name);
-}
-
-static void
-ing_collection_init (IngCollection *self)
-{
-}
-
-gint64
-ing_collection_get_id (IngCollection *self)
-{
-  return self->row.id;
-}
-
-const char *
-ing_collection_get_name (IngCollection *self)
-{
-  return self->row.name;
-}
-
-gint64
-ing_collection_get_owner (IngCollection *self)
-{
-  return -self->row.id;
-}
-
-gboolean
-ing_collection_get_watched (IngCollection *self)
-{
-  return self->row.watched;
-}
 
 /* ------------------------------------------------------------------ the list */
 
@@ -281,7 +218,7 @@ ing_collections_rename (IngCollections *self, IngCollection *collection, const c
   write_row (self, collection);
   unlist (self, collection);
   list (self, collection);
-  g_object_notify_by_pspec (G_OBJECT (collection), prop_name);
+  g_object_notify (G_OBJECT (collection), "name");
 }
 
 /* The library's view of who asks it: as asked says while it is listed, else nobody. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Data of one installation brought to another: both ways, twice, from a stranger, cancelled,
- * removed. Numbers in brackets are the invariants of ing-bring.h. */
+ * removed. Numbers in brackets are the invariants of ing-bring.h. One file, although a long one: all of it stands on the same
+ * two installations and on what the first third makes and compares of them. */
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
