@@ -30,7 +30,9 @@ struct _IngEngineLink
   gboolean closed; /* owner only: invariant 3 */
 
   GMutex lock;
-  gint64 last_dispatch_us;
+  gint64 frame_us;     /* when the owner last heard */
+  gint64 due_us;       /* when it hears next; G_MAXINT64 = nothing waits */
+  guint32 streamed_id; /* of the last TOKENS */
   GQueue out;         /* of GBytes */
   GQueue events;      /* of IngEngineEvent */
   GError *lost_error; /* set once, with the last event */
@@ -88,6 +90,7 @@ ing_engine_link_init (IngEngineLink *self)
   g_mutex_init (&self->lock);
   self->fd = -1;
   self->wake_fd = -1;
+  self->due_us = G_MAXINT64;
 }
 
 /* ------------------------------------------------------------------ owner's side */
@@ -98,7 +101,8 @@ source_dispatch (GSource *source, GSourceFunc callback, gpointer user_data)
   g_autoptr (IngEngineLink) self = g_object_ref (((LinkSource *) source)->link);
   g_source_set_ready_time (source, -1);
   g_mutex_lock (&self->lock);
-  self->last_dispatch_us = g_get_monotonic_time ();
+  self->frame_us = g_get_monotonic_time ();
+  self->due_us = G_MAXINT64;
   g_mutex_unlock (&self->lock);
   for (;;)
     {
@@ -202,11 +206,24 @@ ing_engine_link_get_pid (IngEngineLink *self)
 
 /* ------------------------------------------------------------------ the thread's side */
 
-/* Queue @event (taken), joining it with what waits already, and wake the owner when its frame is due. */
+/* When the owner is to hear of @event: at once, but for what comes in numbers. An answer's first word does not wait for a frame
+ * that its own progress, or another request, has just had. */
+static gint64
+get_due (IngEngineLink *self, const IngEngineEvent *event)
+{
+  gboolean streams = event->type == ENG_WIRE_PROGRESS
+                     || (event->type == ENG_WIRE_TOKENS && event->id == self->streamed_id);
+  if (event->type == ENG_WIRE_TOKENS)
+    self->streamed_id = event->id;
+  return streams ? self->frame_us + ING_LINK_FRAME_US : 0;
+}
+
+/* Queue @event (taken), joining it with what waits already, and wake the owner when it is due. */
 static void
 push_event (IngEngineLink *self, IngEngineEvent *event)
 {
   g_mutex_lock (&self->lock);
+  gint64 due_us = get_due (self, event);
   IngEngineEvent *last = g_queue_peek_tail (&self->events);
   if (last != NULL && last->id == event->id && last->type == event->type
       && (event->type == ENG_WIRE_TOKENS || event->type == ENG_WIRE_PROGRESS))
@@ -219,8 +236,8 @@ push_event (IngEngineLink *self, IngEngineEvent *event)
     }
   else
     g_queue_push_tail (&self->events, event);
-  if (!self->closing) /* then the source is there */
-    g_source_set_ready_time (self->source, self->last_dispatch_us + ING_LINK_FRAME_US);
+  if (!self->closing && due_us < self->due_us) /* not closing: then the source is there */
+    g_source_set_ready_time (self->source, self->due_us = due_us);
   g_mutex_unlock (&self->lock);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One connection to one engine: frames out, answers in. A thread does the reading, writing and parsing;
- * the owner's context hears of answers at most once a frame (ING_LINK_FRAME_US), tokens of a request
- * joined and progress reduced to its last. After it closed a link is of no use; make another. */
+ * the owner's context hears of tokens and progress at most once a frame (ING_LINK_FRAME_US), tokens of a
+ * request joined and progress reduced to its last; of an answer's first tokens, and of all else, at once.
+ * After it closed a link is of no use; make another. */
 #pragma once
 
 #include <json-glib/json-glib.h>
