@@ -19,6 +19,7 @@ ing_sources_make_json (const IngFound *found, gboolean stored)
       else
         json_object_set_null_member (o, "page");
       json_object_set_string_member (o, "heading", p->heading);
+      json_object_set_boolean_member (o, "recognized", p->recognized);
       json_object_set_string_member (o, "text", p->text);
       json_object_set_double_member (o, "score", p->score);
       if (stored)
@@ -43,6 +44,11 @@ ing_sources_dup_place (const IngPassage *p)
     }
   if (*p->heading != '\0')
     g_string_append_printf (out, " › %s", p->heading);
+  if (p->recognized)
+    {
+      /* Translators: behind the place of a passage: it was read out of a picture of the page. */
+      g_string_append_printf (out, " (%s)", _ ("recognized text"));
+    }
   return g_string_free (g_steal_pointer (&out), FALSE);
 }
 
@@ -89,6 +95,7 @@ read_passage (JsonObject *o)
   p->hash = g_strdup (ing_json_get_string (o, "hash", ""));
   p->page = (guint) CLAMP (ing_json_get_int (o, "page", 0), 0, G_MAXINT);
   p->heading = g_strdup (ing_json_get_string (o, "heading", ""));
+  p->recognized = ing_json_get_boolean (o, "recognized", FALSE);
   p->text = g_strdup (ing_json_get_string (o, "text", ""));
   p->score = ing_json_get_double (o, "score", 0);
   return p;

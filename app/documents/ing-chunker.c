@@ -78,7 +78,7 @@ char *
 ing_chunk_make_prefix (const char *title, const char *path, guint page)
 {
   g_autoptr (GString) out = g_string_new (title);
-  if (path != NULL && *path != '\0' && !g_str_equal (path, ING_CHUNK_RECOGNIZED))
+  if (path != NULL && *path != '\0')
     g_string_append_printf (out, "%s%s", out->len > 0 ? " › " : "", path);
   if (page > 0)
     g_string_append_printf (out, "%sp. %u", out->len > 0 ? " › " : "", page);
@@ -112,10 +112,11 @@ flush (IngChunker *self, gboolean keep)
     {
       IngChunk *chunk = g_new0 (IngChunk, 1);
       chunk->text = g_strdup (self->text->str);
-      chunk->path = g_strdup (self->recognized ? ING_CHUNK_RECOGNIZED : self->path != NULL ? self->path : "");
+      chunk->path = g_strdup (self->path != NULL ? self->path : "");
       chunk->page = self->page;
       chunk->start = self->start;
       chunk->overlap = self->overlap;
+      chunk->recognized = self->recognized;
       self->chunk (chunk, self->data);
     }
   gsize from = self->text->len;

@@ -11,17 +11,14 @@
 /* The prefix is cut to this many. */
 #define ING_CHUNK_PREFIX_TOKENS 56
 
-/* Stands for the headings of a chunk whose text was recognized in a picture, which has none; no document's own text holds a
- * control character. */
-#define ING_CHUNK_RECOGNIZED "\x1frecognized"
-
 typedef struct
 {
   char *text;    /* the passage as it is shown */
-  char *path;    /* headings, joined by " › "; "" if none; ING_CHUNK_RECOGNIZED */
+  char *path;    /* headings, joined by " › "; "" if none */
   guint page;    /* of its beginning; 0 = none */
   guint64 start; /* characters before it in the document's text */
   gsize overlap; /* bytes at its beginning that end the chunk before it too */
+  gboolean recognized; /* all of it was read out of a picture of the page */
 } IngChunk;
 void ing_chunk_free (IngChunk *chunk);
 

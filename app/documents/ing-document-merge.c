@@ -71,7 +71,7 @@ read_pieces_func (IngDatabase *db, gpointer data, GError **error)
 {
   sqlite3_stmt *s = ing_database_query (db, error,
                                         "SELECT c.prefix, c.text, c.path, c.page, c.start, "
-                                        "c.overlap, v.scale, v.embedder, v.data FROM chunks c"
+                                        "c.overlap, v.scale, v.embedder, v.data, c.recognized FROM chunks c"
                                         " LEFT JOIN vectors v ON v.chunk_id = c.id WHERE "
                                         "c.document_id = ?1 ORDER BY c.position LIMIT ?2",
                                         "ii", *(const gint64 *) data, (gint64) MAX_CHUNKS);
@@ -88,6 +88,7 @@ read_pieces_func (IngDatabase *db, gpointer data, GError **error)
       piece->chunk.start = (guint64) MAX (0, sqlite3_column_int64 (s, 4));
       piece->chunk.overlap
           = (gsize) CLAMP (sqlite3_column_int64 (s, 5), 0, (gint64) strlen (piece->chunk.text));
+      piece->chunk.recognized = sqlite3_column_int (s, 9) != 0;
       piece->scale = sqlite3_column_double (s, 6);
       piece->embedder = sqlite3_column_int64 (s, 7);
       if (size > 0 && size <= MAX_VECTOR_BYTES)
@@ -150,7 +151,7 @@ is_same_piece (const Piece *a, const Piece *b)
   return strcmp (a->chunk.text, b->chunk.text) == 0 && strcmp (a->prefix, b->prefix) == 0
          && strcmp (a->chunk.path, b->chunk.path) == 0 && a->chunk.page == b->chunk.page
          && a->chunk.start == b->chunk.start && a->chunk.overlap == b->chunk.overlap
-         && (a->vector == NULL) == (b->vector == NULL)
+         && a->chunk.recognized == b->chunk.recognized && (a->vector == NULL) == (b->vector == NULL)
          && (a->vector == NULL
              || (a->embedder == b->embedder && a->scale == b->scale
                  && g_bytes_equal (a->vector, b->vector)));

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ing-document-table.h"
 
-#include <glib/gi18n-lib.h>
 #include <math.h>
 #include <string.h>
 
@@ -52,8 +51,13 @@ static const char version_3[]
       "ALTER TABLE documents ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;"
       "ALTER TABLE owners ADD COLUMN found INTEGER NOT NULL DEFAULT 0;";
 
+/* That a chunk's text was read out of a picture stood in place of its headings. */
+static const char version_4[]
+    = "ALTER TABLE chunks ADD COLUMN recognized INTEGER NOT NULL DEFAULT 0;"
+      "UPDATE chunks SET recognized = 1, path = '' WHERE path = char(31) || 'recognized';";
+
 static const IngMigration migrations[]
-    = { { 1, version_1, NULL }, { 2, version_2, NULL }, { 3, version_3, NULL } };
+    = { { 1, version_1, NULL }, { 2, version_2, NULL }, { 3, version_3, NULL }, { 4, version_4, NULL } };
 
 const IngSchema ing_document_schema = {
   .name = "documents",
@@ -162,10 +166,11 @@ ing_document_table_add_chunk (IngDatabase *db, gint64 document, guint position, 
                               const IngChunk *chunk, GError **error)
 {
   if (!ing_database_exec (db, error,
-                          "INSERT INTO chunks(document_id, position, prefix, text, path, page, start, overlap)"
-                          " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                          "iitttiii", document, (gint64) position, prefix, chunk->text, chunk->path,
-                          (gint64) chunk->page, (gint64) chunk->start, (gint64) chunk->overlap))
+                          "INSERT INTO chunks(document_id, position, prefix, text, path, page, start, overlap, recognized)"
+                          " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                          "iitttiiii", document, (gint64) position, prefix, chunk->text, chunk->path,
+                          (gint64) chunk->page, (gint64) chunk->start, (gint64) chunk->overlap,
+                          (gint64) chunk->recognized))
     return FALSE;
   gint64 id = sqlite3_last_insert_rowid (ing_database_get_handle (db));
   g_autofree char *head = ing_search_text_for_index (prefix);
@@ -179,8 +184,8 @@ copy_chunks (IngDatabase *db, gint64 from, gint64 to, GError **error)
 {
   return ing_document_table_erase_chunks (db, to, error)
          && ing_database_exec (db, error,
-                               "INSERT INTO chunks(document_id, position, prefix, text, path, page, start, overlap)"
-                               " SELECT ?2, position, prefix, text, path, page, start, overlap FROM chunks"
+                               "INSERT INTO chunks(document_id, position, prefix, text, path, page, start, overlap, recognized)"
+                               " SELECT ?2, position, prefix, text, path, page, start, overlap, recognized FROM chunks"
                                " WHERE document_id = ?1 ORDER BY position",
                                "ii", from, to)
          && ing_database_exec (db, error,
@@ -350,7 +355,7 @@ IngPassage *
 ing_document_table_dup_passage (IngDatabase *db, gint64 chunk, GError **error)
 {
   sqlite3_stmt *s = ing_database_query (db, error,
-                                        "SELECT c.document_id, d.path, c.page, c.path, c.text, c.start, c.overlap, d.hash"
+                                        "SELECT c.document_id, d.path, c.page, c.path, c.text, c.start, c.overlap, d.hash, c.recognized"
                                         " FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.id = ?1",
                                         "i", chunk);
   if (s == NULL || ing_database_step (db, s, error) != 1)
@@ -362,16 +367,11 @@ ing_document_table_dup_passage (IngDatabase *db, gint64 chunk, GError **error)
   p->document = ing_document_make_name (p->path);
   p->page = (guint) sqlite3_column_int (s, 2);
   p->heading = ing_database_column_text (s, 3);
-  if (g_str_equal (p->heading, ING_CHUNK_RECOGNIZED))
-    {
-      g_free (p->heading);
-      /* Translators: in place of a passage's headings: it was read out of a picture of the page. */
-      p->heading = g_strdup (_ ("recognized text"));
-    }
   p->text = ing_database_column_text (s, 4);
   p->start = (guint64) sqlite3_column_int64 (s, 5);
   p->overlap = (gsize) CLAMP (sqlite3_column_int64 (s, 6), 0, (gint64) strlen (p->text));
   p->hash = ing_database_column_text (s, 7);
+  p->recognized = sqlite3_column_int (s, 8) != 0;
   sqlite3_reset (s);
   return p;
 }

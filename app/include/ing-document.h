@@ -55,6 +55,7 @@ typedef struct
   guint64 start; /* characters before it in the document's text */
   gsize overlap; /* bytes at its beginning that end the passage before it too */
   double score;  /* only to compare passages of one search */
+  gboolean recognized; /* it was read out of a picture of the page, and may have mistakes */
 } IngPassage;
 
 #define ING_TYPE_PASSAGE (ing_passage_get_type ())

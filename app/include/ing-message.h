@@ -71,7 +71,7 @@ IngPart *ing_part_new_file (IngPartKind kind, const char *path, const char *name
                             const char *data);
 
 /* What documents say to a question: @text goes to the model before what was typed; @data is the passages as JSON,
- * {"passages": [{"document", "page", "heading", "text", "score"}, …]}. Its kind is ING_PART_FILE, without a path. */
+ * {"passages": [{"document", "page", "heading", "recognized", "text", "score"}, …]}. Its kind is ING_PART_FILE, without a path. */
 IngPart *ing_part_new_passages (const char *text, const char *data);
 
 IngPartKind ing_part_get_kind (IngPart *self);

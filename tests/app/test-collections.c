@@ -264,29 +264,63 @@ test_erased (void)
   free_place (&place);
 }
 
-/* A database of the version before has its documents afterwards, as added by themselves. */
+/* A place whose index is one of @version, with what @sql puts there. */
 static void
-test_migrated (void)
+open_old_place (Place *place, guint version, const char *sql)
 {
-  Place place = { .data = app_test_make_folder (), .files = app_test_make_folder () };
-  g_autofree char *path = g_build_filename (place.data, "documents.sqlite", NULL);
-  g_autofree char *pragmas = g_strdup_printf ("PRAGMA user_version=2; PRAGMA application_id=%u;",
+  *place = (Place){ .data = app_test_make_folder (), .files = app_test_make_folder () };
+  g_autofree char *path = g_build_filename (place->data, "documents.sqlite", NULL);
+  g_autofree char *pragmas = g_strdup_printf ("PRAGMA user_version=%u; PRAGMA application_id=%u;", version,
                                               ing_document_schema.application_id);
   sqlite3 *db = NULL;
   g_assert_cmpint (sqlite3_open (path, &db), ==, SQLITE_OK);
-  for (guint i = 0; i < 2; i++)
+  for (guint i = 0; i < version; i++)
     g_assert_cmpint (sqlite3_exec (db, ing_document_schema.migrations[i].sql, NULL, NULL, NULL), ==, SQLITE_OK);
-  g_assert_cmpint (sqlite3_exec (db, "INSERT INTO documents(id, path, size, mtime_us, state)"
-                                     " VALUES(7, '/nowhere/old.md', 10, 20, 3);"
-                                     "INSERT INTO owners VALUES(0, 7);", NULL, NULL, NULL),
-                   ==, SQLITE_OK);
+  g_assert_cmpint (sqlite3_exec (db, sql, NULL, NULL, NULL), ==, SQLITE_OK);
   g_assert_cmpint (sqlite3_exec (db, pragmas, NULL, NULL, NULL), ==, SQLITE_OK);
   sqlite3_close (db);
-  open_place (&place);
+  open_place (place);
+}
+
+/* A database of an older version has its documents afterwards, as added by themselves. */
+static void
+test_migrated (void)
+{
+  Place place;
+  open_old_place (&place, 2, "INSERT INTO documents(id, path, size, mtime_us, state)"
+                             " VALUES(7, '/nowhere/old.md', 10, 20, 3); INSERT INTO owners VALUES(0, 7);");
   IngDocument *document = ing_document_library_lookup (place.library, 7);
   g_assert_nonnull (document);
   g_assert_false (ing_document_get_gone (document));
   g_assert_false (ing_document_find_owner (document, 0)->found);
+  free_place (&place);
+}
+
+/* What was read out of pictures is known as that, and not by its headings any more. */
+static void
+test_migrated_recognized (void)
+{
+  Place place;
+  open_old_place (&place, 3, "INSERT INTO documents(id, path, size, mtime_us, state)"
+                             " VALUES(7, '/nowhere/old.pdf', 10, 20, 3); INSERT INTO owners VALUES(0, 7, 0);"
+                             "INSERT INTO chunks(document_id, position, prefix, text, path, page, start, overlap) VALUES"
+                             " (7, 0, 'old', 'letters', 'Tea › Green', 1, 0, 0),"
+                             " (7, 1, 'old', 'dots', char(31) || 'recognized', 2, 9, 0);");
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint64));
+  const gint64 id = 7;
+  g_array_append_val (ids, id);
+  g_autoptr (GAsyncResult) result = NULL;
+  ing_document_library_read_async (place.library, ids, 9, NULL, app_test_keep_result, &result);
+  app_test_wait (result != NULL);
+  g_autoptr (IngFound) found = ing_document_library_search_finish (place.library, result, NULL);
+  g_assert_cmpuint (found->passages->len, ==, 2);
+  const IngPassage *letters = found->passages->pdata[0], *dots = found->passages->pdata[1];
+  g_assert_cmpstr (letters->heading, ==, "Tea › Green");
+  g_assert_false (letters->recognized);
+  g_assert_cmpstr (dots->heading, ==, "");
+  g_assert_true (dots->recognized);
+  g_autofree char *place_of_dots = ing_sources_dup_place (dots);
+  g_assert_cmpstr (place_of_dots, ==, "old.pdf, page 2 (recognized text)");
   free_place (&place);
 }
 
@@ -527,6 +561,7 @@ main (int argc, char **argv)
   g_test_add_func ("/collections/kept", test_kept);
   g_test_add_func ("/collections/erased", test_erased);
   g_test_add_func ("/collections/migrated", test_migrated);
+  g_test_add_func ("/collections/migrated-recognized", test_migrated_recognized);
   g_test_add_func ("/collections/asked", test_asked);
   g_test_add_func ("/collections/followed", test_followed);
   g_test_add_func ("/collections/flood", test_flood);

@@ -246,6 +246,8 @@ add_text (Source *source)
   if (*headings != '\0')
     gtk_box_append (GTK_BOX (card), new_text (headings, "heading"));
   gtk_box_append (GTK_BOX (card), new_text (source->passage->text, "body"));
+  if (source->passage->recognized)
+    gtk_box_append (GTK_BOX (card), new_text (_("Recognized in a picture of the page; letters may be wrong."), "dim-label"));
   if (!g_file_test (source->passage->path, G_FILE_TEST_EXISTS))
     gtk_box_append (GTK_BOX (card), new_text (_("The file is not there any more. This is what was read of it."),
                                               "dim-label"));
