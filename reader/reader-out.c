@@ -143,6 +143,7 @@ rdr_out_scan (RdrOut *out, guint page, guint pages)
   flush (out);
   json_object_set_int_member (object, "page", page);
   json_object_set_int_member (object, "pages", pages);
+  json_object_set_string_member (object, "title", out->title != NULL ? out->title : "");
   send_object (out, RDR_WIRE_SCAN, object);
 }
 

@@ -53,22 +53,15 @@ ing_document_question_dup_earlier (IngConversation *conversation)
   return NULL;
 }
 
-static gboolean
-is_found_by_words (IngDocument *document)
-{
-  IngDocumentState state = ing_document_get_state (document);
-  return !ing_document_get_gone (document) && (state == ING_DOCUMENT_WORDS || state == ING_DOCUMENT_READY);
-}
-
+/* A question waits for it no longer. */
 static gboolean
 is_searchable (const Question *q, IngDocument *document)
 {
-  IngDocumentState state = ing_document_get_state (document);
   if (ing_document_get_gone (document))
     return TRUE;
   if (q->finish_index)
     return document->cancellable == NULL; /* no work waits or runs */
-  return state == ING_DOCUMENT_WORDS || state == ING_DOCUMENT_READY || state == ING_DOCUMENT_FAILED;
+  return ing_document_is_searched (document) || ing_document_get_state (document) == ING_DOCUMENT_FAILED;
 }
 
 static void
@@ -164,7 +157,7 @@ look (GTask *task)
     {
       g_autoptr (IngDocument) document = g_list_model_get_item (q->documents, i);
       gint64 id = ing_document_get_id (document);
-      if (!is_found_by_words (document))
+      if (!ing_document_is_searched (document))
         {
           failed = ing_document_get_state (document) == ING_DOCUMENT_FAILED ? ing_document_get_error (document) : failed;
           continue;
@@ -202,7 +195,7 @@ on_poll (gpointer data)
     {
       g_autoptr (IngDocument) document = g_list_model_get_item (q->documents, i);
       gboolean searchable = is_searchable (q, document);
-      n_found += is_found_by_words (document);
+      n_found += ing_document_is_searched (document);
       n_behind += !searchable && !q->finish_index && ing_document_is_behind (document);
       n_waits += !searchable;
     }

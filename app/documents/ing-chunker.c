@@ -260,6 +260,12 @@ ing_document_chunker_feed (IngChunker *self, const IngBlock *block)
 }
 
 void
+ing_document_chunker_close (IngChunker *self)
+{
+  flush (self, FALSE);
+}
+
+void
 ing_document_chunker_finish (IngChunker *self)
 {
   flush (self, FALSE);

@@ -27,6 +27,8 @@ typedef struct _IngChunker IngChunker;
 /* @chunk is called with each chunk as it is done, which it takes. */
 IngChunker *ing_document_chunker_new (void (*chunk) (IngChunk *chunk, gpointer data), gpointer data);
 void ing_document_chunker_feed (IngChunker *self, const IngBlock *block);
+/* What was fed since the last chunk is one, however short: it can be searched while more is on its way. */
+void ing_document_chunker_close (IngChunker *self);
 /* Hands over the last one and frees. */
 void ing_document_chunker_finish (IngChunker *self);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One document's way into the index. A document counts as read when its row says WORDS, which is written with its last
- * chunks: what a crash leaves before that is erased and read again; vectors go on where they stopped. */
+ * chunks: what a crash leaves before that is erased and read again; vectors go on where they stopped. Pages that are
+ * recognized, which takes seconds each, are kept one by one, and searched with all before them from then on. */
 #include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
 #include <string.h>
@@ -25,9 +26,12 @@ typedef struct
   IngIndexWork *work;
   IngChunker *chunker;
   GPtrArray *chunks;
+  guint n_written; /* of them, in the index */
   IngRecognizer *recognizer; /* NULL: none is installed, or no page is a picture */
+  gboolean looked; /* for one */
   guint n_scans;
   guint64 end; /* characters of the text so far */
+  GError *error; /* of writing what was recognized */
 } Reading;
 
 static gboolean
@@ -52,35 +56,10 @@ on_block (const IngBlock *block, gpointer data)
 {
   Reading *reading = data;
   reading->work->give_way (reading->work->data); /* and so the reader, when its pipe is full */
+  reading->work->page = 0;
   ing_document_chunker_feed (reading->chunker, block);
   reading->end = block->start + (guint64) g_utf8_strlen (block->text, -1);
   return reading->chunks->len < MAX_CHUNKS;
-}
-
-/* A page that cannot be recognized is none that stops the others. */
-static gboolean
-on_scan (guint page, guint pages, gpointer data)
-{
-  Reading *reading = data;
-  IngIndexWork *work = reading->work;
-  g_autoptr (GError) error = NULL;
-  work->changed ((page - 1) / (double) MAX (pages, page), work->data);
-  work->give_way (work->data);
-  if (reading->n_scans++ == 0)
-    reading->recognizer = ing_recognizer_new (work->cancellable);
-  if (reading->recognizer == NULL)
-    return TRUE;
-  g_autoptr (GPtrArray) paragraphs
-      = ing_recognizer_read_page (reading->recognizer, work->row->path, page, work->cancellable, &error);
-  if (paragraphs == NULL)
-    g_debug ("page %u was not recognized: %s", page, error->message);
-  for (guint i = 0; paragraphs != NULL && i < paragraphs->len; i++)
-    {
-      const IngBlock block = { .page = page, .start = reading->end, .text = paragraphs->pdata[i], .path = "", .header = "",
-                               .recognized = TRUE };
-      ing_document_chunker_feed (reading->chunker, &block);
-    }
-  return reading->chunks->len < MAX_CHUNKS && !g_cancellable_is_cancelled (work->cancellable);
 }
 
 static void
@@ -97,8 +76,20 @@ typedef struct
   IngIndexWork *work;
   GPtrArray *chunks;
   guint from, n;
-  gboolean first;
+  guint page; /* with these all of it stands there that was recognized as @text; 0 = they are the document's last */
+  const char *text;
 } Writing;
+
+static gboolean
+write_end (IngDatabase *db, const Writing *w, GError **error)
+{
+  IngDocumentRow *row = w->work->row;
+  row->n_chunks = w->chunks->len;
+  if (w->page > 0)
+    return ing_document_table_add_recognized (db, row, w->page, w->text, error);
+  row->state = ING_DOCUMENT_WORDS;
+  return ing_document_table_write (db, row, error);
+}
 
 static gpointer
 write_chunks_func (IngDatabase *db, gpointer data, GError **error)
@@ -107,7 +98,7 @@ write_chunks_func (IngDatabase *db, gpointer data, GError **error)
   IngDocumentRow *row = w->work->row;
   if (!ing_database_begin (db, error))
     return NULL;
-  gboolean ok = !w->first || ing_document_table_erase_chunks (db, row->id, error);
+  gboolean ok = w->from > 0 || ing_document_table_erase_chunks (db, row->id, error);
   for (guint i = w->from; ok && i < w->from + w->n; i++)
     {
       const IngChunk *chunk = w->chunks->pdata[i];
@@ -117,11 +108,7 @@ write_chunks_func (IngDatabase *db, gpointer data, GError **error)
       ok = ing_document_table_add_chunk (db, row->id, i, prefix, chunk, error);
     }
   if (ok && w->from + w->n == w->chunks->len)
-    {
-      row->state = ING_DOCUMENT_WORDS;
-      row->n_chunks = w->chunks->len;
-      ok = ing_document_table_write (db, row, error);
-    }
+    ok = write_end (db, w, error);
   return ing_database_end (db, ok, error) ? w : NULL;
 }
 
@@ -131,19 +118,119 @@ write_row_func (IngDatabase *db, gpointer data, GError **error)
   return ing_document_table_write (db, data, error) ? data : NULL;
 }
 
+/* What is not written yet: with @page, of which @text was recognized, or with the whole document (0). */
 static gboolean
-write_chunks (IngIndexWork *work, GPtrArray *chunks, GError **error)
+write_chunks (Reading *reading, guint page, const char *text, GError **error)
 {
-  for (guint i = 0; i < chunks->len; i += CHUNKS_AT_ONCE)
+  IngIndexWork *work = reading->work;
+  guint n = reading->chunks->len;
+  do
     {
-      Writing w = { work, chunks, i, MIN (CHUNKS_AT_ONCE, chunks->len - i), i == 0 };
+      Writing w = { work, reading->chunks, reading->n_written, MIN (CHUNKS_AT_ONCE, n - reading->n_written), page, text };
       work->give_way (work->data);
       if (g_cancellable_set_error_if_cancelled (work->cancellable, error)
           || ing_database_run_sync (work->database, write_chunks_func, &w, error) == NULL)
         return FALSE;
+      reading->n_written += w.n;
     }
+  while (reading->n_written < n);
   return TRUE;
 }
+
+/* ------------------------------------------------------------------ pages that are pictures */
+
+typedef struct
+{
+  const IngDocumentRow *row;
+  guint page;
+  char *text;
+} Known;
+
+static gpointer
+find_known_func (IngDatabase *db, gpointer data, GError **error)
+{
+  Known *known = data;
+  return ing_document_table_dup_recognized (db, known->row, known->page, &known->text, error) ? known : NULL;
+}
+
+/* Its paragraphs, a line each; NULL where it was not recognized. */
+static char *
+recognize (Reading *reading, guint page)
+{
+  IngIndexWork *work = reading->work;
+  g_autoptr (GError) error = NULL;
+  if (!reading->looked)
+    reading->recognizer = ing_recognizer_new (work->cancellable);
+  reading->looked = TRUE;
+  if (reading->recognizer == NULL)
+    return NULL;
+  g_autoptr (GPtrArray) paragraphs
+      = ing_recognizer_read_page (reading->recognizer, work->row->path, page, work->cancellable, &error);
+  if (paragraphs == NULL)
+    {
+      g_debug ("page %u was not recognized: %s", page, error->message);
+      return NULL;
+    }
+  g_ptr_array_add (paragraphs, NULL);
+  return g_strjoinv ("\n", (char **) paragraphs->pdata);
+}
+
+static void
+feed_recognized (Reading *reading, guint page, const char *text)
+{
+  g_auto (GStrv) paragraphs = g_strsplit (text, "\n", -1);
+  for (guint i = 0; paragraphs[i] != NULL; i++)
+    {
+      const IngBlock block = { .page = page, .start = reading->end, .text = paragraphs[i], .path = "", .header = "",
+                               .recognized = TRUE };
+      ing_document_chunker_feed (reading->chunker, &block);
+    }
+  ing_document_chunker_close (reading->chunker);
+}
+
+static void
+tell_page (IngIndexWork *work, guint done, guint page, guint pages)
+{
+  work->page = page;
+  work->n_pages = pages;
+  work->changed (done / (double) MAX (pages, page), work->data);
+}
+
+/* A page that cannot be recognized is none that stops the others. */
+static gboolean
+on_scan (guint page, guint pages, const char *title, gpointer data)
+{
+  Reading *reading = data;
+  IngIndexWork *work = reading->work;
+  Known known = { work->row, page, NULL };
+  work->give_way (work->data);
+  if (reading->n_scans++ == 0)
+    {
+      g_free (work->row->title);
+      work->row->title = g_strdup (title);
+    }
+  if (ing_database_run_sync (work->database, find_known_func, &known, &reading->error) == NULL)
+    return FALSE;
+  g_autofree char *text = known.text;
+  if (text == NULL)
+    {
+      tell_page (work, page - 1, page, pages);
+      text = recognize (reading, page);
+    }
+  if (text != NULL)
+    feed_recognized (reading, page, text);
+  /* What an earlier run recognized comes in with the first page of this one. */
+  if (text != NULL && known.text == NULL)
+    {
+      if (!write_chunks (reading, page, text, &reading->error))
+        return FALSE;
+      work->searched = reading->n_written > 0;
+      tell_page (work, page, page, pages);
+    }
+  return reading->chunks->len < MAX_CHUNKS && !g_cancellable_is_cancelled (work->cancellable);
+}
+
+/* ------------------------------------------------------------------ reading */
 
 typedef struct
 {
@@ -174,8 +261,15 @@ read_document (IngIndexWork *work, GError **error)
   reading.chunker = ing_document_chunker_new (on_chunk, &reading);
   gboolean ok = ing_reader_extract (row->path, &handler, work->cancellable, &out, error);
   ing_document_chunker_finish (reading.chunker);
-  gboolean unread = reading.n_scans > 0 && reading.recognizer == NULL;
+  gboolean unread = reading.looked && reading.recognizer == NULL;
   ing_recognizer_free (reading.recognizer);
+  work->page = 0;
+  work->searched = FALSE;
+  if (reading.error != NULL)
+    {
+      g_clear_error (error);
+      g_propagate_error (error, reading.error);
+    }
   if (!ok)
     return FALSE;
   g_free (row->title);
@@ -189,7 +283,7 @@ read_document (IngIndexWork *work, GError **error)
                                                "there is no text in it; %u pages are pictures", reading.n_scans));
       return FALSE;
     }
-  return write_chunks (work, chunks, error);
+  return write_chunks (&reading, 0, NULL, error);
 }
 
 /* ------------------------------------------------------------------ vectors */

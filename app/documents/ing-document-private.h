@@ -27,6 +27,8 @@ struct _IngDocument
   gint begun;                /* atomic: the work has looked at the file, a change after that is not seen by it */
   gboolean locked;           /* reading it ended for want of a password, and nobody was told yet */
   gboolean again;            /* read once more when the running work ended */
+  guint page, of_pages;      /* that is being recognized; 0 = none */
+  gboolean searched;         /* not read to its end, and found by the words of what was read */
 };
 
 /* @row is taken. */
@@ -91,11 +93,14 @@ typedef struct
   IngDocumentRow *row; /* the work's own */
   GCancellable *cancellable;
   gint *begun; /* set before the file is looked at */
+  /* The page of a scan that is at work, of how many; 0 = none. @searched: what was recognized so far is in the index. */
+  guint page, n_pages;
+  gboolean searched;
   /* Vectors of @texts by @embedder, which is at @path, or NULL with an error; blocks. */
   GBytes *(*embed) (const IngEmbedder *embedder, const char *path, GPtrArray *texts, gpointer data, GError **error);
   /* Comes often; may block for as long as something more urgent wants the processor. */
   void (*give_way) (gpointer data);
-  /* The row changed, or how far it is (< 0 = unknown). */
+  /* The row changed, or the page, or how far it is (< 0 = unknown). */
   void (*changed) (gdouble fraction, gpointer data);
   gpointer data;
 } IngIndexWork;

@@ -56,8 +56,16 @@ static const char version_4[]
     = "ALTER TABLE chunks ADD COLUMN recognized INTEGER NOT NULL DEFAULT 0;"
       "UPDATE chunks SET recognized = 1, path = '' WHERE path = char(31) || 'recognized';";
 
-static const IngMigration migrations[]
-    = { { 1, version_1, NULL }, { 2, version_2, NULL }, { 3, version_3, NULL }, { 4, version_4, NULL } };
+/* What was recognized of documents that are not read to their end: that takes seconds a page. */
+static const char version_5[]
+    = "CREATE TABLE recognized_pages(document_id INTEGER NOT NULL, page INTEGER NOT NULL, hash TEXT NOT NULL,"
+      "  text TEXT NOT NULL, PRIMARY KEY(document_id, page)) WITHOUT ROWID;";
+
+static const IngMigration migrations[] = { { 1, version_1, NULL },
+                                           { 2, version_2, NULL },
+                                           { 3, version_3, NULL },
+                                           { 4, version_4, NULL },
+                                           { 5, version_5, NULL } };
 
 const IngSchema ing_document_schema = {
   .name = "documents",
@@ -122,7 +130,9 @@ ing_document_table_write (IngDatabase *db, const IngDocumentRow *row, GError **e
                             row->mtime_us, row->hash != NULL ? row->hash : "",
                             row->title != NULL ? row->title : "", row->kind != NULL ? row->kind : "",
                             (gint64) row->state, row->error, (gint64) row->n_pages, (gint64) row->n_chunks,
-                            (gint64) row->embedder, (gint64) row->plan, (gint64) row->gone);
+                            (gint64) row->embedder, (gint64) row->plan, (gint64) row->gone)
+         && (row->state < ING_DOCUMENT_WORDS
+             || ing_database_exec (db, error, "DELETE FROM recognized_pages WHERE document_id = ?1", "i", row->id));
 }
 
 gboolean
@@ -141,6 +151,7 @@ ing_document_table_erase (IngDatabase *db, gint64 document, GError **error)
   return ing_document_table_erase_chunks (db, document, error)
          && ing_database_exec (db, error, "DELETE FROM owners WHERE document_id = ?1", "i", document)
          && ing_database_exec (db, error, "DELETE FROM documents WHERE id = ?1", "i", document)
+         && ing_database_exec (db, error, "DELETE FROM recognized_pages WHERE document_id = ?1", "i", document)
          && ing_database_exec (db, error, "INSERT INTO wipes VALUES(1)", "");
 }
 
@@ -177,6 +188,31 @@ ing_document_table_add_chunk (IngDatabase *db, gint64 document, guint position, 
   g_autofree char *body = ing_search_text_for_index (chunk->text);
   return ing_database_exec (db, error, "INSERT INTO words(rowid, prefix, body) VALUES(?1, ?2, ?3)", "itt", id,
                             head, body);
+}
+
+gboolean
+ing_document_table_add_recognized (IngDatabase *db, const IngDocumentRow *row, guint page, const char *text, GError **error)
+{
+  return ing_database_exec (db, error, "INSERT OR REPLACE INTO recognized_pages VALUES(?1, ?2, ?3, ?4)", "iitt", row->id,
+                            (gint64) page, row->hash, text)
+         && ing_database_exec (db, error, "UPDATE documents SET state = ?2, hash = ?3, title = ?4 WHERE id = ?1", "iitt",
+                               row->id, (gint64) ING_DOCUMENT_WAITING, row->hash, row->title);
+}
+
+gboolean
+ing_document_table_dup_recognized (IngDatabase *db, const IngDocumentRow *row, guint page, char **text, GError **error)
+{
+  *text = NULL;
+  sqlite3_stmt *s = ing_database_query (
+      db, error, "SELECT text FROM recognized_pages WHERE document_id = ?1 AND page = ?2 AND hash = ?3", "iit", row->id,
+      (gint64) page, row->hash);
+  int rc = s != NULL ? ing_database_step (db, s, error) : -1;
+  if (rc == 1)
+    {
+      *text = ing_database_column_text (s, 0);
+      sqlite3_reset (s);
+    }
+  return rc >= 0;
 }
 
 static gboolean

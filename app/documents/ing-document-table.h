@@ -35,6 +35,13 @@ gboolean ing_document_table_copy_twin (IngDatabase *db, IngDocumentRow *row, gbo
 
 gboolean ing_document_table_add_chunk (IngDatabase *db, gint64 document, guint position, const char *prefix,
                                        const IngChunk *chunk, GError **error);
+/* @text, a line a paragraph, was recognized on @page of @row's document, which is not read to its end: kept until that is
+ * written, or until it is erased. */
+gboolean ing_document_table_add_recognized (IngDatabase *db, const IngDocumentRow *row, guint page, const char *text,
+                                            GError **error);
+/* …of the content that @row has now; *@text NULL: nothing is known. Caller frees. FALSE on error. */
+gboolean ing_document_table_dup_recognized (IngDatabase *db, const IngDocumentRow *row, guint page, char **text,
+                                            GError **error);
 /* Appends the ids of the first @n chunks of @document, in order. FALSE on error. */
 gboolean ing_document_table_list_chunks (IngDatabase *db, gint64 document, guint n, GArray *ids, GError **error);
 /* @n vectors of length 1 by the model @embedder, one behind the other: of the chunk, then of its windows

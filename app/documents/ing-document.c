@@ -203,6 +203,21 @@ ing_document_get_n_pages (IngDocument *self)
 }
 
 guint
+ing_document_get_page (IngDocument *self, guint *n_pages)
+{
+  *n_pages = self->of_pages;
+  return self->row->state == ING_DOCUMENT_READING ? self->page : 0;
+}
+
+gboolean
+ing_document_is_searched (IngDocument *self)
+{
+  return !self->row->gone
+         && (self->row->state == ING_DOCUMENT_WORDS || self->row->state == ING_DOCUMENT_READY
+             || (self->row->state == ING_DOCUMENT_READING && self->searched));
+}
+
+guint
 ing_document_get_n_passages (IngDocument *self)
 {
   return self->row->n_chunks;

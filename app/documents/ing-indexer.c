@@ -150,7 +150,8 @@ typedef struct
   IngDocument *document;
   IngDocumentRow *row;
   double fraction;
-  gboolean end, failed, behind;
+  guint page, n_pages;
+  gboolean end, failed, behind, searched;
 } News;
 
 static void
@@ -177,6 +178,9 @@ static gboolean
 on_news (gpointer data)
 {
   News *news = data;
+  news->document->page = news->page;
+  news->document->of_pages = news->n_pages;
+  news->document->searched = news->searched;
   /* What the main thread knows of the file meanwhile stays. */
   if (!news->failed)
     ing_document_take_work_row (news->document, news->row);
@@ -194,7 +198,9 @@ static void
 tell (Work *work, double fraction, gboolean end, gboolean failed)
 {
   News *news = g_new0 (News, 1);
-  *news = (News){ work->indexer, work->document, ing_document_row_copy (work->index.row), fraction, end, failed, work->behind };
+  *news = (News){ .indexer = work->indexer, .document = work->document, .row = ing_document_row_copy (work->index.row),
+                  .fraction = fraction, .page = work->index.page, .n_pages = work->index.n_pages, .end = end,
+                  .failed = failed, .behind = work->behind, .searched = work->index.searched };
   ing_main_thread_run (on_news, news);
 }
 
@@ -252,9 +258,9 @@ ing_indexer_start (IngIndexer *self, IngDocument *document, gboolean behind)
   work->document = g_object_ref (document);
   work->behind = behind;
   work->number = self->n_started++;
-  work->index = (IngIndexWork){ g_object_ref (self->database), ing_document_row_copy (document->row),
-                                g_object_ref (document->cancellable), &document->begun, embed, let_answer_begin,
-                                on_changed, work };
+  work->index = (IngIndexWork){ .database = g_object_ref (self->database), .row = ing_document_row_copy (document->row),
+                                .cancellable = g_object_ref (document->cancellable), .begun = &document->begun,
+                                .embed = embed, .give_way = let_answer_begin, .changed = on_changed, .data = work };
   self->references++;
   if (self->n_running++ == 0)
     {

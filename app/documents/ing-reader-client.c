@@ -253,7 +253,8 @@ take_text_frame (IngReaderChild *child, const Frame *frame, gpointer data, GErro
     case RDR_WIRE_SCAN:
       if (handler->scan != NULL
           && !handler->scan ((guint) CLAMP (ing_json_get_int (frame->object, "page", 1), 1, G_MAXINT32),
-                             (guint) CLAMP (ing_json_get_int (frame->object, "pages", 1), 1, G_MAXINT32), handler->data))
+                             (guint) CLAMP (ing_json_get_int (frame->object, "pages", 1), 1, G_MAXINT32),
+                             ing_json_get_string (frame->object, "title", ""), handler->data))
         g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "no more is wanted");
       return FALSE;
     case RDR_WIRE_END:

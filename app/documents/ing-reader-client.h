@@ -59,9 +59,9 @@ typedef struct
   /* Each block, in order, while the rest is still being read. FALSE = enough: the call ends as cancelled. */
   gboolean (*block) (const IngBlock *block, gpointer data);
   void (*progress) (guint done, guint total, gpointer data); /* pages; may be NULL */
-  /* Page @page of @pages is a picture, and what comes next stands behind it; may be NULL. May take its time. FALSE as of
-   * block. */
-  gboolean (*scan) (guint page, guint pages, gpointer data);
+  /* Page @page of @pages is a picture, and what comes next stands behind it; may be NULL. @title is the document's ("" if it
+   * has none). May take its time. FALSE as of block. */
+  gboolean (*scan) (guint page, guint pages, const char *title, gpointer data);
   gpointer data;
 } IngReaderHandler;
 

@@ -32,6 +32,11 @@ IngDocumentState ing_document_get_state (IngDocument *self);
 gboolean ing_document_get_gone (IngDocument *self);
 double ing_document_get_fraction (IngDocument *self); /* 0 … 1, < 0 = unknown */
 guint ing_document_get_n_pages (IngDocument *self);
+/* The page, of *@n_pages, that is a picture and whose text is being recognized, while it is READING; 0 = none. Notified as
+ * "fraction". */
+guint ing_document_get_page (IngDocument *self, guint *n_pages);
+/* It can be searched: all of it, or what was recognized so far. */
+gboolean ing_document_is_searched (IngDocument *self);
 guint ing_document_get_n_passages (IngDocument *self);
 const GError *ing_document_get_error (IngDocument *self); /* why it failed; NULL */
 

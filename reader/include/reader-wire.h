@@ -8,7 +8,7 @@
  *       CONFINED {seccomp, landlock, limits}      what holds this process; always first
  *       BLOCKS   {blocks: [{kind, text, page, …}]} as soon as they are there
  *       PROGRESS {done, total}                     pages
- *       SCAN     {page, pages}                     that page is a picture: blocks told before it stand before it
+ *       SCAN     {page, pages, title}              that page is a picture: blocks told before it stand before it
  *       END      {title, kind, pages, characters, notes: ["hidden-text", …]}
  *       ERROR    {code, text}                      instead of END; blocks before it are good
  *   inglenook-reader page NAME PAGE PIXELS-WIDE [FIND]    a page of a PDF, from 1

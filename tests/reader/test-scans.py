@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """PDFs whose pages are pictures of text: the reader tells which, and the library has tesseract recognize them, confined.
 
-    test-scans.py READER ASK-TOOL
+    test-scans.py READER ASK-TOOL SCAN-TOOL
 """
 import json
 import os
@@ -103,6 +103,57 @@ def test_with(tap, tool, languages):
             assert time.monotonic() - start < 2
 
 
+class Scan:
+    """scan-tool: what a question finds in @document while its pages are recognized."""
+
+    def __init__(self, tool, data, document, path=None):
+        environment = {**os.environ, "INGLENOOK_MODELS": data, "PATH": path or os.environ["PATH"]}
+        self.child = subprocess.Popen([os.path.abspath(tool), data, document, "What does the keeper do?"], env=environment,
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+
+    def __iter__(self):
+        """(page at work, of how many, pages found), at the end (0, 0, pages)."""
+        for line in self.child.stdout:
+            page, of, found = line.split()
+            yield int(page), int(of), [int(f) for f in found.split(",") if f != "-"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.kill()
+        self.child.wait()
+        self.child.stdout.close()
+
+
+def test_page_by_page(tap, tool):
+    with tempfile.TemporaryDirectory() as home:
+        data, copy, nothing = [os.path.join(home, name) for name in ("data", "copy", "nothing")]
+        os.mkdir(data)
+        os.mkdir(nothing)
+        path = write(home, "scan.pdf", d.scanned_pdf([[d.ENGLISH_DOTS] * 3] * 6))
+        with tap.case("pages are searched while others are recognized"):
+            with Scan(tool, data, path) as scan:
+                page, of, found = next(iter(scan))
+                assert page > 0 and of == 6 and found[0] == 1 and 6 not in found, (page, of, found)
+                for page, of, found in scan:
+                    assert found == list(range(1, len(found) + 1)), (page, of, found)
+                    if len(found) >= 3:
+                        break
+        known = found
+        shutil.copytree(data, copy)
+        with tap.case("what was recognized before the program was killed is not recognized again"):
+            # Without tesseract that is all there is.
+            with Scan(tool, copy, path, nothing) as scan:
+                page, of, found = list(scan)[-1]
+            assert page == 0 and found[:3] == known[:3] and 6 not in found, (page, known, found)
+        with tap.case("and the others follow"):
+            with Scan(tool, data, path) as scan:
+                seen = list(scan)
+            assert seen[0][2][:4] == [1, 2, 3, 4], seen
+            assert seen[-1] == (0, 0, [1, 2, 3, 4, 5, 6]), seen
+
+
 def main():
     tool, tap = sys.argv[2], Tap()
     test_reader(tap)
@@ -115,6 +166,7 @@ def main():
         tap.skip("pages are recognized", "tesseract has no English here")
         return tap.done()
     test_with(tap, tool, languages)
+    test_page_by_page(tap, sys.argv[3])
     return tap.done()
 
 

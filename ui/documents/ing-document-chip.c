@@ -38,7 +38,7 @@ static char *
 dup_state (IngDocument *document)
 {
   double fraction = ing_document_get_fraction (document);
-  guint n = ing_document_get_n_pages (document);
+  guint n = ing_document_get_n_pages (document), of, page = ing_document_get_page (document, &of);
 
   if (ing_document_get_gone (document))
     return g_strdup (_("not there any more"));
@@ -47,6 +47,9 @@ dup_state (IngDocument *document)
     case ING_DOCUMENT_WAITING:
       return g_strdup (_("waits"));
     case ING_DOCUMENT_READING:
+      /* Translators: how far the pages of a scanned document are recognized. */
+      if (page > 0)
+        return g_strdup_printf (_("page %u of %u"), page, of);
       /* Translators: of a file being read, in per cent. */
       return fraction > 0 ? g_strdup_printf (_("reading %d %%"), (int) (fraction * 100)) : g_strdup (_("reading"));
     case ING_DOCUMENT_FAILED:
