@@ -33,6 +33,9 @@ void ing_generation_service_request_async (IngGenerationService *self, EngWireTy
 IngEngineReply *ing_generation_service_request_finish (IngGenerationService *self,
                                                        GAsyncResult *result, GError **error);
 
+/* Where vectors are made ("auto", "cpu", "cuda:1"), by EMBED of any payload. */
+void ing_generation_service_set_vector_device (IngGenerationService *self, const char *device);
+
 /* The model reads a question, and no word of the answer is there yet: what can wait leaves it the processor. Any thread. */
 gboolean ing_generation_service_is_answer_awaited (IngGenerationService *self);
 

@@ -91,6 +91,8 @@ ing_generation_service_request_async (IngGenerationService *self, EngWireType ty
       g_task_return_error (task, error);
       return;
     }
+  if (type == ENG_WIRE_EMBED && self->vector_device != NULL)
+    json_object_set_string_member (owned, "device", self->vector_device);
   if (type == ENG_WIRE_COUNT) /* somebody writes a question */
     ing_service_touch_idle (self);
   Request *request = g_new0 (Request, 1);
@@ -101,6 +103,13 @@ ing_generation_service_request_async (IngGenerationService *self, EngWireType ty
   if (cancellable != NULL)
     request->handler
         = g_cancellable_connect (cancellable, G_CALLBACK (on_request_cancelled), request, NULL);
+}
+
+void
+ing_generation_service_set_vector_device (IngGenerationService *self, const char *device)
+{
+  g_free (self->vector_device);
+  self->vector_device = g_strdup (device);
 }
 
 IngEngineReply *

@@ -39,6 +39,7 @@ struct _IngGenerationService
   GQueue waiting; /* of IngGeneration */
   IngGeneration *running;
   gint awaited; /* atomic: @running has no word yet */
+  char *vector_device;
   GHashTable *requests; /* wire id → Request, owned by who takes it out */
   guint pump_id;
 };

@@ -440,6 +440,7 @@ ing_generation_service_finalize (GObject *object)
   g_free (self->device);
   g_free (self->info);
   g_free (self->system_prompt);
+  g_free (self->vector_device);
   g_free ((char *) self->launch.program);
   G_OBJECT_CLASS (ing_generation_service_parent_class)->finalize (object);
 }

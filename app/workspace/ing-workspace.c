@@ -197,6 +197,13 @@ apply_idle (IngWorkspace *self)
   ing_generation_service_set_idle_unload (self->generation, (guint) CLAMP (minutes, 0, ING_MAX_IDLE_MINUTES) * 60);
 }
 
+static void
+apply_device (IngWorkspace *self)
+{
+  g_autofree char *device = ing_settings_dup_string (self->settings, ING_SETTING_DEVICE, "auto");
+  ing_generation_service_set_vector_device (self->generation, device);
+}
+
 /* Conversations follow their model. What is loaded of it is let go, to be loaded from its new place by the next question. */
 static void
 on_model_moved (IngLibrary *library, const char *path, const char *new_path, gpointer data)
@@ -301,6 +308,8 @@ ing_workspace_new_full (const char *data_folder, const char *owner, const char *
   ing_generation_service_set_loader (self->generation, load_for_question, self);
   apply_idle (self);
   g_signal_connect_object (self->settings, "changed::model-idle-minutes", G_CALLBACK (apply_idle), self, G_CONNECT_SWAPPED);
+  apply_device (self);
+  g_signal_connect_object (self->settings, "changed::model-device", G_CALLBACK (apply_device), self, G_CONNECT_SWAPPED);
   return self;
 }
 

@@ -290,32 +290,42 @@ eng_service_score (EngService *s, EngRequest *request, EngError *error)
 
 /* --- EMBED --- */
 
+/* The device is not there, or has no room: nothing that was loaded on it is lost. */
+static bool
+lacks_device (EngStatus status)
+{
+  return status >= ENG_ERR_NO_MODULE && status <= ENG_ERR_DEVICE_MEMORY && status != ENG_ERR_DEVICE;
+}
+
 static EngStatus
 need_embedder (EngService *s, EngRequest *request, EngError *error)
 {
   const char *path;
+  EngSessionOptions options;
   EngStatus status = eng_service_read_string (request->payload, "path", &path, error);
+  if (status == ENG_OK)
+    status = eng_service_read_options (request->payload, &options, error);
   if (status != ENG_OK)
     return status;
-  if (s->embedder && strcmp (path, s->embedder_key) == 0
+  options.max_sequences = 16;
+  char *key = eng_service_make_key (path, &options);
+  if (!key)
+    return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory");
+  if (s->embedder && strcmp (key, s->embedder_key) == 0
       && eng_gguf_is_unchanged (eng_model_get_file (eng_session_get_model (s->embedder))))
-    return ENG_OK;
+    {
+      eng_free (key);
+      return ENG_OK;
+    }
   eng_session_free (&s->embedder);
   eng_free (s->embedder_key);
-  s->embedder_key = eng_alloc (strlen (path) + 1);
-  if (!s->embedder_key)
-    return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory");
-  strcpy (s->embedder_key, path);
-  EngSessionOptions options;
+  s->embedder_key = key;
   char file[ENG_FOLDER_PATH_BYTES];
-  status = eng_service_read_options (request->payload, &options, error);
-  options.max_sequences = 16;
-  if (status == ENG_OK)
-    status = eng_folder_get_file (path, file, error);
+  status = eng_folder_get_file (path, file, error);
   if (status == ENG_OK)
     status = eng_session_new (s->runtime, file, &options, &s->embedder, error);
-  /* The card filled up meanwhile: vectors are made all the same. */
-  if (status == ENG_ERR_DEVICE_MEMORY)
+  /* The card filled up meanwhile, or was taken out: vectors are made all the same. */
+  if (lacks_device (status))
     {
       options.device = "cpu";
       status = eng_session_new (s->runtime, file, &options, &s->embedder, error);

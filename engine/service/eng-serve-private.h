@@ -102,6 +102,8 @@ EngStatus eng_service_embed (EngService *service, EngRequest *request, EngError 
 /* Session options of a payload. Strings are borrowed from it. */
 EngStatus eng_service_read_options (const EngJson *payload, EngSessionOptions *options,
                                     EngError *error);
+/* All that decides what is loaded of the model at @path, as one string; eng_free() it. NULL: no memory. */
+char *eng_service_make_key (const char *path, const EngSessionOptions *options);
 /* A required, non-empty string member. */
 EngStatus eng_service_read_string (const EngJson *payload, const char *key, const char **out,
                                    EngError *error);

@@ -142,9 +142,8 @@ load_progress_cb (void *data, uint64_t done, uint64_t total)
   return !atomic_load (&p->request->cancel);
 }
 
-/* All that decides what is loaded, as one string. NULL: no memory. */
-static char *
-make_key (const char *path, const EngSessionOptions *o)
+char *
+eng_service_make_key (const char *path, const EngSessionOptions *o)
 {
   size_t size = strlen (path) + 256;
   char *key = eng_alloc (size);
@@ -214,7 +213,7 @@ eng_service_load (EngService *s, EngRequest *request, EngError *error)
     status = eng_service_read_options (request->payload, &options, error);
   if (status != ENG_OK)
     return status;
-  char *key = make_key (path, &options);
+  char *key = eng_service_make_key (path, &options);
   if (!key)
     return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory");
   if (s->chat && strcmp (key, s->chat_key) == 0

@@ -401,6 +401,39 @@ test_many (void)
     g_assert_cmpint (longest_us, <, 50000);
 }
 
+/* Was the vector of a text made on the processor? */
+static gboolean
+is_on_cpu (IngWorkspace *w)
+{
+  JsonObject *payload = json_object_new ();
+  JsonArray *texts = json_array_new ();
+  json_array_add_string_element (texts, "tea");
+  json_object_set_array_member (payload, "texts", texts);
+  g_autoptr (GAsyncResult) result = NULL;
+  ing_generation_service_request_async (ing_workspace_get_generation (w), ENG_WIRE_EMBED, payload, NULL, app_test_keep_result,
+                                        &result);
+  app_test_wait (result != NULL);
+  g_autoptr (IngEngineReply) reply
+      = ing_generation_service_request_finish (ing_workspace_get_generation (w), result, NULL);
+  const float *vector = (const float *) ((const guint8 *) g_bytes_get_data (reply->binary, NULL) + 8);
+  return vector[1] > 0;
+}
+
+/* What reads documents runs where the person wants models to run. */
+static void
+test_vector_device (void)
+{
+  g_autofree char *folder = app_test_make_folder ();
+  IngWorkspace *w = app_test_open (folder, APP_TEST_FAKE_THREAD);
+  g_assert_false (is_on_cpu (w));
+  ing_settings_set_string (ing_workspace_get_settings (w), ING_SETTING_DEVICE, "cpu");
+  g_assert_true (is_on_cpu (w));
+  app_test_close (w);
+  w = app_test_open (folder, APP_TEST_FAKE_THREAD);
+  g_assert_true (is_on_cpu (w));
+  app_test_close (w);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -417,5 +450,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/workspace/mounts", test_mounts);
   g_test_add_func ("/app/workspace/close-busy", test_close_busy);
   g_test_add_func ("/app/workspace/many", test_many);
+  g_test_add_func ("/app/workspace/vector-device", test_vector_device);
   return g_test_run ();
 }

@@ -144,7 +144,7 @@ test_service (void)
       EngJsonWriter w = { .out = &payload };
       eng_json_write_begin_object (&w);
       eng_json_write_member_string (&w, "path", model);
-      eng_json_write_member_string (&w, "device", "cpu");
+      eng_json_write_member_string (&w, "device", "cuda:99"); /* is not there: the CPU goes on */
       eng_json_write_member_string (&w, "priority", id == 1 ? "index" : "question");
       eng_json_write_member_string (&w, "kind", id == 1 ? "document" : "query");
       eng_json_write_key (&w, "texts");

@@ -12,7 +12,7 @@ struct _IngPreferencesWindow
   IngWorkspace *workspace;
   IngConversation *conversation;
   IngSampling sampling;
-  GtkWidget *gpu_row; /* of a page of it */
+  GtkWidget *gpu_row, *use_gpu_row; /* of a page of it */
 };
 
 G_DEFINE_FINAL_TYPE (IngPreferencesWindow, ing_preferences_window, ADW_TYPE_PREFERENCES_WINDOW)
@@ -364,7 +364,32 @@ gpus_cb (IngPreferencesWindow *self)
       = ing_machine_describe_gpus (ing_generation_service_get_devices (ing_workspace_get_generation (self->workspace)),
                                    ing_paths_is_sandboxed ());
 
+  g_auto (GStrv) gpus
+      = ing_fit_list_gpus (ing_generation_service_get_devices (ing_workspace_get_generation (self->workspace)));
+
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self->gpu_row), text);
+  gtk_widget_set_visible (self->use_gpu_row, gpus[0] != NULL);
+}
+
+static void
+use_gpu_cb (GtkSwitch *toggle, GParamSpec *pspec, IngPreferencesWindow *self)
+{
+  ing_settings_set_string (ing_workspace_get_settings (self->workspace), ING_SETTING_DEVICE,
+                           gtk_switch_get_active (toggle) ? "auto" : "cpu");
+}
+
+static GtkWidget *
+new_use_gpu_row (IngPreferencesWindow *self)
+{
+  g_autofree char *device
+      = ing_settings_dup_string (ing_workspace_get_settings (self->workspace), ING_SETTING_DEVICE, "auto");
+  GtkWidget *toggle = gtk_switch_new ();
+
+  gtk_switch_set_active (GTK_SWITCH (toggle), !g_str_equal (device, "cpu"));
+  g_signal_connect (toggle, "notify::active", G_CALLBACK (use_gpu_cb), self);
+  return ing_form_new_row (_("Run models on it"),
+                           _("Else the processor does, for documents too, unless a model has a choice of its own"),
+                           toggle);
 }
 
 static void
@@ -414,6 +439,8 @@ new_machine_page (IngPreferencesWindow *self)
   adw_preferences_group_set_title (cards, _("Graphics card"));
   self->gpu_row = ing_form_new_plain_row (_("What was found"), NULL);
   adw_preferences_group_add (cards, self->gpu_row);
+  self->use_gpu_row = new_use_gpu_row (self);
+  adw_preferences_group_add (cards, self->use_gpu_row);
   adw_preferences_page_add (page, cards);
   adw_preferences_page_add (page, new_power_group (self));
   g_signal_connect_object (ing_workspace_get_generation (self->workspace), "notify::model-path", G_CALLBACK (gpus_cb), self,
