@@ -11,6 +11,7 @@ eng_kernels_init_ref (EngKernels *kernels)
   eng_ref_init_float (kernels);
   eng_ref_init_product (kernels);
   eng_ref_init_words (kernels);
+  eng_ref_init_tiles (kernels);
   kernels->delta = eng_ref_delta;
 }
 
@@ -52,6 +53,13 @@ eng_kernels_init (EngKernels *k, uint32_t tiers)
     {
       eng_product_float_init_avx512_bf16 (k);
       applied |= ENG_CPU_TIER_AVX512_BF16;
+    }
+  /* Panels of 16 rows, and instructions of the tiers below. */
+  const uint32_t amx = ENG_CPU_TIER_AVX512_BF16 | ENG_CPU_TIER_AVX512_VNNI | ENG_CPU_TIER_AVX512;
+  if ((tiers & ENG_CPU_TIER_AMX) != 0 && (tiers & amx) == amx)
+    {
+      eng_product_init_amx (k);
+      applied |= ENG_CPU_TIER_AMX;
     }
 #elif defined __aarch64__
   if ((tiers & ENG_CPU_TIER_NEON) != 0)

@@ -121,6 +121,32 @@ typedef void (*EngQuantizeWordsFunc) (const float *x, size_t n_cols, const EngWo
 typedef void (*EngProductWordsFunc) (const void *w, size_t w_stride, size_t n_j, size_t n_cols,
                                      const EngWordTile *x, size_t n_r, float *y, size_t y_stride, float *scratch);
 
+/* --- both with many rows of activations, by tiles of BF16 numbers --- */
+
+/* Activations of T rows: high [T / 16][n_cols / 32][16][32], both rounded up; each number rounded to the nearest BF16, and zeros
+ * up to a whole block of columns; low: what high is short of, rounded in the same way, or NULL. Both aligned to 64 bytes; what
+ * stands in rows of the last 16 that there are not does not matter. */
+typedef struct
+{
+  uint16_t *high, *low;
+} EngTileRows;
+#define ENG_TILE_ROWS 16u
+#define ENG_TILE_COLS 32u
+/* Numbers of 16 rows. */
+#define ENG_TILE_STRIDE(n_cols) (((size_t) (n_cols) + 31) / 32 * 512)
+
+/* Row @i_row from @x. */
+typedef void (*EngRoundRowFunc) (const float *x, size_t n_cols, const EngTileRows *rows, uint32_t i_row);
+
+/* y[r * y_stride + j] = sum of w[j] * x[r] for all rows j of @n_panels panels of 16 rows (eng-pack.h), whatever the table's
+ * panel_rows is, that follow each other, and r < @n_r: of the rows' high parts and of the weights rounded to BF16, each by at
+ * most 1.4 * 2^-8 of itself. @scratch as for EngProductFloatFunc. */
+typedef void (*EngProductTilesFunc) (EngPack pack, const uint8_t *panels, size_t n_panels, size_t n_cols,
+                                     const EngTileRows *x, size_t n_r, float *y, size_t y_stride, float *scratch);
+/* As EngProductFloatFunc with weights of F16 or BF16, of rows that have low parts: rounded by about 2^-16 of each product. */
+typedef void (*EngProductTilesFloatFunc) (EngFloatFormat format, const void *w, size_t w_stride, size_t n_j, size_t n_cols,
+                                          const EngTileRows *x, size_t n_r, float *y, size_t y_stride, float *scratch);
+
 /* --- attention over half-precision keys and values --- */
 
 /* Scores of n_q queries against 16 neighbouring positions: scores[i * s_stride + p] = sum over c of
@@ -185,6 +211,11 @@ typedef struct
   EngQuantizeWordsFunc quantize_words;
   EngProductWordsFunc product_words[ENG_FLOAT_N]; /* NULL for F32, whose numbers are finer than such integers */
   uint32_t words_from[ENG_FLOAT_N]; /* rows of activations from which on they are faster than product_float; 0: never */
+
+  EngRoundRowFunc round_row;
+  EngProductTilesFunc product_tiles;
+  EngProductTilesFloatFunc product_tiles_float;
+  uint32_t tiles_from; /* rows of activations from which on both are faster than the others; 0: never, as where panel_rows is not 16 */
 
   EngScoreFunc score;
   EngMixFunc mix;

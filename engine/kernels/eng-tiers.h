@@ -16,6 +16,7 @@ void eng_product_float_init_avx512 (EngKernels *kernels);
 void eng_product_init_avx512 (EngKernels *kernels);
 void eng_product_init_avx512_vnni (EngKernels *kernels);
 void eng_product_float_init_avx512_bf16 (EngKernels *kernels);
+void eng_product_init_amx (EngKernels *kernels);
 
 void eng_float_init_neon (EngKernels *kernels);
 void eng_attention_init_neon (EngKernels *kernels);

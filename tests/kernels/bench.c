@@ -26,7 +26,10 @@ typedef struct
   float *x, *y, *scratch;
   EngQuantTile tile;
   EngWordTile words;
+  EngTileRows tiles;
 } Job;
+/* Panels of a product by tiles. */
+#define TILE_PANELS 4u
 
 static void
 run_product (Job *job)
@@ -53,6 +56,27 @@ run_quantize_words (Job *job)
 {
   for (uint32_t r = 0; r < job->t; r++)
     job->k->quantize_words (job->x + r * job->n_cols, job->n_cols, &job->words, r);
+}
+
+static void
+run_tiles (Job *job)
+{
+  job->k->product_tiles (job->pack, job->panel, TILE_PANELS, job->n_cols, &job->tiles, job->t, job->y, 16 * TILE_PANELS,
+                         job->scratch);
+}
+
+static void
+run_tiles_float (Job *job)
+{
+  job->k->product_tiles_float (job->format, job->panel, job->n_cols, 16 * TILE_PANELS, job->n_cols, &job->tiles, job->t, job->y,
+                               16 * TILE_PANELS, job->scratch);
+}
+
+static void
+run_round (Job *job)
+{
+  for (uint32_t r = 0; r < job->t; r++)
+    job->k->round_row (job->x + r * job->n_cols, job->n_cols, &job->tiles, r);
 }
 
 /* Seconds of one call: the best of several batches, each of some milliseconds. */
@@ -83,15 +107,18 @@ make_job (const EngKernels *k, size_t n_cols, uint32_t t)
 {
   Job job = { .k = k, .n_cols = n_cols, .t = t };
   job.x = aligned_alloc (64, n_cols * t * 4);
-  job.y = aligned_alloc (64, 32 * t * 4);
-  job.panel = aligned_alloc (64, n_cols * 64);
+  job.y = aligned_alloc (64, 16 * TILE_PANELS * t * 4);
+  job.panel = aligned_alloc (64, n_cols * 32 * TILE_PANELS);
   job.scratch = aligned_alloc (64, ENG_FLOAT_SCRATCH (n_cols) * 4);
-  memset (job.panel, 0x11, n_cols * 64);
+  memset (job.panel, 0x11, n_cols * 32 * TILE_PANELS);
   check_fill (job.x, n_cols * t, VALUES_RANDOM);
   job.tile = (EngQuantTile){ aligned_alloc (64, n_cols * t), malloc (n_cols * t * 2),
                              malloc (n_cols / 32 * ENG_QUANT_META * t * 4), t };
   job.words = (EngWordTile){ malloc (n_cols * t * 2), malloc (n_cols / ENG_WORD_BLOCK * t * 4), t };
   run_quantize_words (&job);
+  size_t tile_bytes = (t + 15) / 16 * ENG_TILE_STRIDE (n_cols) * 2;
+  job.tiles = (EngTileRows){ aligned_alloc (64, tile_bytes), aligned_alloc (64, tile_bytes) };
+  run_round (&job);
   for (uint32_t r = 0; r < t; r++)
     k->quantize (job.x + r * n_cols, n_cols, &job.tile, r);
   return job;
@@ -107,6 +134,8 @@ free_job (Job *job)
   free (job->tile.q);
   free (job->tile.q16);
   free (job->tile.meta);
+  free (job->tiles.high);
+  free (job->tiles.low);
   free (job->words.q);
   free (job->words.scale);
 }
@@ -126,6 +155,36 @@ bench_words (const EngKernels *k, size_t n_cols)
         double macs = (double) n_cols * 32 * rows[i];
         printf ("# %-7s %3u rows: %8.2f us by 16-bit integers  %7.1f GFLOP/s  %6.2f x floats; making them %.2f us\n",
                 names[format], rows[i], s * 1e6, 2e-9 * macs / s, 2 * f / s, q * 1e6);
+        free_job (&job);
+      }
+}
+
+static void
+bench_tiles (const EngKernels *k, size_t n_cols)
+{
+  static const char *const names[] = { "F32", "F16", "BF16" };
+  static const uint32_t rows[] = { 8, 16, 32, 64, 128, 512 };
+  for (int pack = 0; pack < ENG_PACK_N && k->tiles_from != 0; pack++)
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+      {
+        Job job = make_job (k, n_cols, rows[i]);
+        job.pack = (EngPack) pack;
+        double s = seconds (run_tiles, &job, 0.05), p = seconds (run_product, &job, 0.05), q = seconds (run_round, &job, 0.02);
+        double macs = (double) n_cols * 16 * TILE_PANELS * rows[i];
+        printf ("# %-7s %3u rows: %8.2f us by tiles  %7.1f GFLOP/s  %6.2f x bytes; rounding rows %.2f us\n",
+                eng_type_get_name (eng_pack_get_info (job.pack)->type), rows[i], s * 1e6, 2e-9 * macs / s, TILE_PANELS * p / s,
+                q * 1e6);
+        free_job (&job);
+      }
+  for (int format = ENG_FLOAT_F16; format < ENG_FLOAT_N && k->tiles_from != 0; format++)
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+      {
+        Job job = make_job (k, n_cols, rows[i]);
+        job.format = (EngFloatFormat) format;
+        double s = seconds (run_tiles_float, &job, 0.05), f = seconds (run_float, &job, 0.05), w = seconds (run_words, &job, 0.05);
+        double macs = (double) n_cols * 16 * TILE_PANELS * rows[i];
+        printf ("# %-7s %3u rows: %8.2f us by tiles  %7.1f GFLOP/s  %6.2f x floats  %6.2f x 16-bit integers\n", names[format],
+                rows[i], s * 1e6, 2e-9 * macs / s, TILE_PANELS * f / s, TILE_PANELS / 2 * w / s);
         free_job (&job);
       }
 }
@@ -165,4 +224,5 @@ bench_kernels (const EngKernels *k, const EngKernels *ref, const char *tier)
         free_job (&slow);
       }
   bench_words (k, n_cols);
+  bench_tiles (k, n_cols);
 }

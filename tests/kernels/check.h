@@ -45,6 +45,7 @@ bool check_near (double got, double want, double bound);
 void check_float_kernels (const EngKernels *k);
 void check_product_kernels (const EngKernels *k);
 void check_word_kernels (const EngKernels *k);
+void check_tile_kernels (const EngKernels *k);
 void check_pack (void);
 void check_attention_kernels (const EngKernels *k);
 void check_delta_kernel (const EngKernels *k);

@@ -39,6 +39,9 @@ check_tier (const EngKernels *k, const char *tier, uint64_t seed)
   check_seed (seed + 4);
   check_word_kernels (k);
   report (tier, "products by 16-bit integers");
+  check_seed (seed + 5);
+  check_tile_kernels (k);
+  report (tier, "products by tiles");
   check_seed (seed + 2);
   check_attention_kernels (k);
   report (tier, "attention");

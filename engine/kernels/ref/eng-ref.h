@@ -9,4 +9,5 @@
 void eng_ref_init_float (EngKernels *kernels);
 void eng_ref_init_product (EngKernels *kernels);
 void eng_ref_init_words (EngKernels *kernels);
+void eng_ref_init_tiles (EngKernels *kernels);
 void eng_ref_delta (const EngDelta *delta);
