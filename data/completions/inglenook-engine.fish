@@ -87,7 +87,7 @@ complete -c inglenook-engine -n "__fish_seen_subcommand_from bench" -s n -r -F -
 complete -c inglenook-engine -n "__fish_seen_subcommand_from bench" -s d -r -F -d "tokens in the context before (0)"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from bench" -s b -r -F -d "sequences at once (1)"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from bench" -s r -r -F -d "repetitions (5)"
-complete -c inglenook-engine -n "__fish_seen_subcommand_from bench" -l without -r -F -d "switch off vectors, avx512, vnni, split-attention, shared-keys, early-keys, spinning, early-end, words, streaming or library"
+complete -c inglenook-engine -n "__fish_seen_subcommand_from bench" -l without -r -F -d "switch off vectors, avx512, vnni, amx, split-attention, shared-keys, early-keys, spinning, early-end, words, streaming or library"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from bench" -l batch -r -F -d "rows of a prefill run (as a session would)"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from bench" -l threads -r -F -d "threads (default: physical cores)"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from bench" -l device -x -a "auto cpu cuda" -d "auto, cpu or cuda[:N]"

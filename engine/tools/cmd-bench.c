@@ -31,6 +31,7 @@ static const struct
   { "avx512",
     ENG_CPU_TIER_AVX512 | ENG_CPU_TIER_AVX512_VNNI | ENG_CPU_TIER_AVX512_BF16 | ENG_CPU_TIER_AMX, 0, 0 },
   { "vnni", ENG_CPU_TIER_AVX_VNNI | ENG_CPU_TIER_AVX512_VNNI | ENG_CPU_TIER_AMX, 0, 0 },
+  { "amx", ENG_CPU_TIER_AMX, 0, 0 },
   { "split-attention", 0, ENG_CPU_WITHOUT_SPLIT, 0 },
   { "shared-keys", 0, ENG_CPU_WITHOUT_SHARED, 0 },
   { "early-keys", 0, ENG_CPU_WITHOUT_FETCH, 0 },
@@ -354,7 +355,7 @@ eng_cmd_bench (int argc, char **argv)
     { "-b", ENG_TOOL_UINT, &n_sequences, "N  sequences at once (1)" },
     { "-r", ENG_TOOL_UINT, &n_repetitions, "N  repetitions (5)" },
     { "--without", ENG_TOOL_STRINGS, &without,
-      "O  switch off vectors, avx512, vnni, split-attention, shared-keys, early-keys, spinning, early-end, words, streaming or library" },
+      "O  switch off vectors, avx512, vnni, amx, split-attention, shared-keys, early-keys, spinning, early-end, words, streaming or library" },
     { "--batch", ENG_TOOL_UINT, &batch, "N  rows of a prefill run (as a session would)" },
     { NULL },
   };

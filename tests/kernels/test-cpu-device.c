@@ -15,7 +15,7 @@
 
 enum
 {
-  MAX_ROWS = 96,
+  MAX_ROWS = 104,
   N_BLOCKS = 6,
   N_TOKENS = 70, /* reaches into a second block */
 };
@@ -32,14 +32,17 @@ typedef struct
 static EngError error;
 static int32_t tokens[N_TOKENS];
 
-/* @without: ENG_CPU_WITHOUT_*. */
+/* Of EngDeviceOptions.kernel_mask: rows are multiplied in one way only, however many there are. */
+#define WITHOUT_AMX ((uint64_t) (UINT32_MAX & ~(uint32_t) ENG_CPU_TIER_AMX))
+
+/* @mask: EngDeviceOptions.kernel_mask. */
 static Fixture
-fixture_open (const char *path, bool exact, EngType load_as, uint64_t without)
+fixture_open (const char *path, bool exact, EngType load_as, uint64_t mask)
 {
   const EngDeviceApi *api = eng_cpu_device_api ();
   Fixture f = { 0 };
   EngType kv = exact ? ENG_TYPE_F32 : ENG_TYPE_F16;
-  EngDeviceOptions device_options = { .n_threads = 3, .kernel_mask = without };
+  EngDeviceOptions device_options = { .n_threads = 3, .kernel_mask = mask };
   g_assert_cmpint (eng_model_open (path, &(EngModelOptions){ 0 }, &f.model, &error), ==, ENG_OK);
   f.program = eng_model_get_program (f.model);
   g_assert_cmpint (api->open (0, &device_options, &f.device, &error), ==, ENG_OK);
@@ -62,7 +65,7 @@ static Fixture
 fixture_new (const char *name, bool exact, EngType load_as)
 {
   g_autofree char *path = g_build_filename (g_getenv ("INGLENOOK_TEST_DATA"), name, NULL);
-  return fixture_open (path, exact, load_as, 0);
+  return fixture_open (path, exact, load_as, WITHOUT_AMX);
 }
 
 static void
@@ -122,11 +125,35 @@ run_rows (Fixture *f, uint32_t first, uint32_t n0, uint32_t n1, const EngRun *ba
 /* What one order of summation may differ from another by, on these models. */
 #define SAME 2e-5
 
+/* Tiles round another way than what few rows go by: what one of them may differ from the exact result by, and more. */
+#define NEAR 0.05
+
+enum
+{
+  FAST,
+  EXACT,
+  TILES,
+};
+
+static bool
+skip_without_tiles (void)
+{
+  EngKernels kernels;
+  eng_kernels_init (&kernels, eng_cpu_get_tiers ());
+  if (kernels.tiles_from == 0)
+    g_test_skip ("this processor has no tiles");
+  return kernels.tiles_from == 0;
+}
+
 static void
 test_batches (const void *data)
 {
-  Fixture f = fixture_new ("tiny-mixed.gguf", GPOINTER_TO_INT (data) == 1, ENG_TYPE_NONE);
-  size_t v = f.program->n_output, n0 = N_TOKENS, n1 = 20;
+  int kind = GPOINTER_TO_INT (data);
+  if (kind == TILES && skip_without_tiles ())
+    return;
+  g_autofree char *path = g_build_filename (g_getenv ("INGLENOOK_TEST_DATA"), "tiny-mixed.gguf", NULL);
+  Fixture f = fixture_open (path, kind == EXACT, ENG_TYPE_NONE, kind == TILES ? 0 : WITHOUT_AMX);
+  size_t v = f.program->n_output, n0 = N_TOKENS, n1 = kind == TILES ? 33 : 20;
   g_autofree float *alone0 = g_new (float, n0 * v), *alone1 = g_new (float, n1 * v);
   g_autofree float *both = g_new (float, (n0 + n1) * v), *single = g_new (float, v);
   g_assert_cmpint (run_rows (&f, 0, n0, 0, NULL, alone0), ==, ENG_OK);
@@ -136,10 +163,11 @@ test_batches (const void *data)
   g_assert_cmpfloat (test_relative_error (both, alone0, n0 * v), <, SAME);
   g_assert_cmpfloat (test_relative_error (both + n0 * v, alone1, n1 * v), <, SAME);
   /* Row by row gives what a batch gives. */
+  double most = kind == TILES ? NEAR : SAME;
   for (uint32_t i = 0; i < n0; i++)
     {
       g_assert_cmpint (run_rows (&f, i, 1, 0, NULL, single), ==, ENG_OK);
-      g_assert_cmpfloat (test_relative_error (single, alone0 + i * v, v), <, SAME);
+      g_assert_cmpfloat (test_relative_error (single, alone0 + i * v, v), <, most);
     }
   fixture_free (&f);
 }
@@ -285,7 +313,7 @@ test_fast_near_exact (void)
         g_assert_cmpint (run_rows (&fast, 0, 40, 0, NULL, b), ==, ENG_OK);
         double e = test_relative_error (b, a, n);
         g_test_message ("%s%s: relative error %g", names[i], j ? " as Q8_0" : "", e);
-        g_assert_cmpfloat (e, <, 0.05);
+        g_assert_cmpfloat (e, <, NEAR);
         fixture_free (&exact);
         fixture_free (&fast);
       }
@@ -300,10 +328,10 @@ test_words (const void *data)
   g_autofree char *from = g_build_filename (g_getenv ("INGLENOOK_TEST_DATA"), "tiny.gguf", NULL);
   g_autofree char *folder = g_dir_make_tmp ("inglenook-words-XXXXXX", NULL), *path = g_build_filename (folder, "m.gguf", NULL);
   g_assert_cmpint (eng_quantize_file (from, path, &(EngQuantizeOptions){ .mix = type }, NULL, &error), ==, ENG_OK);
-  Fixture exact = fixture_open (path, true, ENG_TYPE_NONE, 0), words = fixture_open (path, false, ENG_TYPE_NONE, 0);
-  Fixture floats = fixture_open (path, false, ENG_TYPE_NONE, ENG_CPU_WITHOUT_WORDS);
+  Fixture exact = fixture_open (path, true, ENG_TYPE_NONE, 0), words = fixture_open (path, false, ENG_TYPE_NONE, WITHOUT_AMX);
+  Fixture floats = fixture_open (path, false, ENG_TYPE_NONE, WITHOUT_AMX | ENG_CPU_WITHOUT_WORDS);
   EngKernels kernels;
-  eng_kernels_init (&kernels, eng_cpu_get_tiers ());
+  eng_kernels_init (&kernels, eng_cpu_get_tiers () & (uint32_t) WITHOUT_AMX);
   uint32_t words_from = kernels.words_from[g_str_equal (type, "F16") ? ENG_FLOAT_F16 : ENG_FLOAT_BF16];
   uint32_t at_least = words_from != 0 ? words_from : UINT32_MAX;
   size_t v = exact.program->n_output;
@@ -328,12 +356,47 @@ test_words (const void *data)
   g_rmdir (folder);
 }
 
+/* Many rows go by tiles, as near to the exact result as without them or nearer; few rows do not. */
+static void
+test_tiles (const void *data)
+{
+  const char *type = data;
+  if (skip_without_tiles ())
+    return;
+  g_autofree char *from = g_build_filename (g_getenv ("INGLENOOK_TEST_DATA"), "tiny.gguf", NULL);
+  g_autofree char *folder = g_dir_make_tmp ("inglenook-tiles-XXXXXX", NULL), *path = g_build_filename (folder, "m.gguf", NULL);
+  g_assert_cmpint (eng_quantize_file (from, path, &(EngQuantizeOptions){ .mix = type }, NULL, &error), ==, ENG_OK);
+  Fixture exact = fixture_open (path, true, ENG_TYPE_NONE, 0), tiles = fixture_open (path, false, ENG_TYPE_NONE, 0),
+          others = fixture_open (path, false, ENG_TYPE_NONE, WITHOUT_AMX);
+  size_t v = exact.program->n_output;
+  for (uint32_t n = 20; n <= N_TOKENS; n += N_TOKENS - 20)
+    {
+      g_autofree float *a = g_new (float, n * v), *b = g_new (float, n * v), *c = g_new (float, n * v);
+      g_assert_cmpint (run_rows (&exact, 0, n, 0, NULL, a), ==, ENG_OK);
+      g_assert_cmpint (run_rows (&tiles, 0, n, 0, NULL, b), ==, ENG_OK);
+      g_assert_cmpint (run_rows (&others, 0, n, 0, NULL, c), ==, ENG_OK);
+      double by_tiles = test_relative_error (b, a, n * v), by_others = test_relative_error (c, a, n * v);
+      g_test_message ("%s, %u rows: relative error %g, without tiles %g", type, n, by_tiles, by_others);
+      g_assert_cmpfloat (by_tiles, <, 2e-4 + by_others);
+      if (n == N_TOKENS)
+        g_assert_cmpfloat (by_tiles, !=, by_others);
+      else
+        g_assert_cmpmem (b, n * v * sizeof (float), c, n * v * sizeof (float));
+    }
+  fixture_free (&exact);
+  fixture_free (&tiles);
+  fixture_free (&others);
+  g_remove (path);
+  g_rmdir (folder);
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add_data_func ("/cpu-device/batches/fast", GINT_TO_POINTER (0), test_batches);
-  g_test_add_data_func ("/cpu-device/batches/exact", GINT_TO_POINTER (1), test_batches);
+  g_test_add_data_func ("/cpu-device/batches/fast", GINT_TO_POINTER (FAST), test_batches);
+  g_test_add_data_func ("/cpu-device/batches/exact", GINT_TO_POINTER (EXACT), test_batches);
+  g_test_add_data_func ("/cpu-device/batches/tiles", GINT_TO_POINTER (TILES), test_batches);
   g_test_add_data_func ("/cpu-device/cut/fast", GINT_TO_POINTER (0), test_cut);
   g_test_add_data_func ("/cpu-device/cut/exact", GINT_TO_POINTER (1), test_cut);
   g_test_add_data_func ("/cpu-device/blocks/fast", GINT_TO_POINTER (0), test_blocks);
@@ -342,5 +405,9 @@ main (int argc, char **argv)
   g_test_add_func ("/cpu-device/fast-near-exact", test_fast_near_exact);
   g_test_add_data_func ("/cpu-device/words/f16", "F16", test_words);
   g_test_add_data_func ("/cpu-device/words/bf16", "BF16", test_words);
+  g_test_add_data_func ("/cpu-device/tiles/f16", "F16", test_tiles);
+  g_test_add_data_func ("/cpu-device/tiles/bf16", "BF16", test_tiles);
+  g_test_add_data_func ("/cpu-device/tiles/q4_0", "Q4_0", test_tiles);
+  g_test_add_data_func ("/cpu-device/tiles/q8_0", "Q8_0", test_tiles);
   return g_test_run ();
 }

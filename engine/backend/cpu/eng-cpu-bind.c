@@ -450,12 +450,31 @@ make_vector (EngBound *bound, uint32_t id, EngCpuWeight *w, EngError *error)
   return ENG_OK;
 }
 
-/* Buffers that a product reads as integers: of bytes for packed weights, of 16 bits for floats of as many. */
+/* How products of @w read buffer @src. */
+static void
+mark_source (EngBound *bound, EngBufferId src, const EngCpuWeight *w, bool as_is)
+{
+  const EngKernels *k = bound->kernels;
+  bool packed = w->pack != ENG_PACK_NONE, halves = w->type == ENG_TYPE_F16 || w->type == ENG_TYPE_BF16;
+  if (packed)
+    bound->quantized[src] = true;
+  else if (!halves || as_is || bound->options.exact)
+    return;
+  if (k->tiles_from != 0)
+    {
+      bound->tiles_from[src] = k->tiles_from;
+      bound->tiles_low[src] |= !packed;
+    }
+  else if (!packed)
+    bound->words_from[src] = eng_cpu_min (bound->words_from[src], eng_cpu_words_from (k, w->type));
+}
+
+/* Buffers that a product reads as integers: of bytes for packed weights, of 16 bits for floats of as many; or as tiles. */
 static void
 mark_quantized (EngBound *bound)
 {
   for (uint32_t i = 0; i < bound->program->n_buffers; i++)
-    bound->words_from[i] = UINT32_MAX;
+    bound->words_from[i] = bound->tiles_from[i] = UINT32_MAX;
   for (uint32_t i = bound->options.first_step;
        i < bound->options.first_step + bound->options.n_steps; i++)
     {
@@ -469,12 +488,7 @@ mark_quantized (EngBound *bound)
           uint8_t uses = slot_uses[s->kind][j];
           if (s->w[j] == ENG_WEIGHT_NONE || (uses & ENG_CPU_USE_PRODUCT) == 0)
             continue;
-          const EngCpuWeight *w = &bound->weights[s->w[j]];
-          if (w->pack != ENG_PACK_NONE)
-            bound->quantized[s->src] = true;
-          else if ((uses & ENG_CPU_USE_AS_IS) == 0 && !bound->options.exact)
-            bound->words_from[s->src]
-                = eng_cpu_min (bound->words_from[s->src], eng_cpu_words_from (bound->kernels, w->type));
+          mark_source (bound, s->src, &bound->weights[s->w[j]], (uses & ENG_CPU_USE_AS_IS) != 0);
         }
     }
 }
@@ -544,7 +558,10 @@ eng_cpu_bind (EngDevice *device, const EngProgram *program, const EngWeightSourc
                             eng_type_get_name (options->load_as));
   bound->quantized = eng_arena_alloc_array (&bound->arena, program->n_buffers, sizeof (bool));
   bound->words_from = eng_arena_alloc_array (&bound->arena, program->n_buffers, sizeof (uint32_t));
-  if (bound->weights == NULL || bound->quantized == NULL || bound->words_from == NULL)
+  bound->tiles_from = eng_arena_alloc_array (&bound->arena, program->n_buffers, sizeof (uint32_t));
+  bound->tiles_low = eng_arena_alloc_array (&bound->arena, program->n_buffers, sizeof (bool));
+  if (bound->weights == NULL || bound->quantized == NULL || bound->words_from == NULL || bound->tiles_from == NULL
+      || bound->tiles_low == NULL)
     status = eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory to bind");
   if (status == ENG_OK)
     status = scan_steps (program, options, bound->weights, error);

@@ -7,18 +7,43 @@
 
 #include "eng-quant.h"
 
-/* How a product of @n_out columns for @n_rows rows is cut into chunks: column slices of @width times
- * tiles of rows. Small chunks let threads share unevenly; large ones amortize the claim. */
+/* How a product is cut into chunks: column slices of @width times tiles of rows. Small chunks let threads share
+ * unevenly; large ones amortize the claim. */
 typedef struct
 {
   uint32_t width, n_slices, tile_rows, n_tiles;
 } Cut;
 
+/* By tiles: a slice of weights is made BF16 once for all rows of a chunk, so the more rows the better, if all threads have
+ * work. */
+static void
+cut_rows (Cut *cut, uint32_t n_rows, uint32_t n_threads)
+{
+  cut->tile_rows = eng_cpu_tile_rows (NULL, NULL, NULL, cut->width, true);
+  cut->n_tiles = (n_rows + cut->tile_rows - 1) / cut->tile_rows;
+  while (cut->n_tiles * cut->n_slices < 4 * n_threads && cut->n_tiles * ENG_CPU_ROW_TILE < n_rows)
+    cut->n_tiles++;
+  uint32_t whole = 2 * ENG_TILE_ROWS, rows = ((n_rows + cut->n_tiles - 1) / cut->n_tiles + whole - 1) / whole * whole;
+  cut->tile_rows = eng_cpu_min (cut->tile_rows, rows);
+  cut->n_tiles = (n_rows + cut->tile_rows - 1) / cut->tile_rows;
+}
+
 static Cut
-cut_product (const EngCpuRun *run, const EngCpuWeight *a, const EngCpuWeight *b, uint32_t n_rows)
+cut_tiles (uint64_t n_out, uint32_t n_rows, uint32_t n_threads)
+{
+  Cut cut = { .width = n_out >= 64 * 8 * (uint64_t) n_threads ? 64 : 32 };
+  cut.n_slices = (uint32_t) ((n_out + cut.width - 1) / cut.width);
+  cut_rows (&cut, n_rows, n_threads);
+  return cut;
+}
+
+static Cut
+cut_product (const EngCpuRun *run, const EngCpuWeight *a, const EngCpuWeight *b, uint32_t n_rows, bool tiles)
 {
   uint32_t n_threads = eng_thread_pool_get_n_threads (run->bound->device->pool);
   uint32_t most = ENG_CPU_MAX_CHUNK, parts = 4 * n_threads;
+  if (tiles)
+    return cut_tiles (a->n_rows, n_rows, n_threads);
   bool packed = a->pack != ENG_PACK_NONE || (b != NULL && b->pack != ENG_PACK_NONE);
   if (!packed && n_rows > ENG_CPU_ROW_TILE)
     most = 96; /* all rows in one tile: see eng_cpu_tile_rows; six panels of the kernels of floats */
@@ -26,7 +51,7 @@ cut_product (const EngCpuRun *run, const EngCpuWeight *a, const EngCpuWeight *b,
   if (width > most)
     width = most;
   Cut cut = { .width = (uint32_t) width, .n_slices = (uint32_t) ((a->n_rows + width - 1) / width) };
-  cut.tile_rows = eng_cpu_tile_rows (a, b, NULL, cut.width);
+  cut.tile_rows = eng_cpu_tile_rows (a, b, NULL, cut.width, false);
   cut.n_tiles = (n_rows + cut.tile_rows - 1) / cut.tile_rows;
   if (!packed && cut.n_tiles > 1) /* of one size, in whole tiles of the kernels of 12 or 6 rows */
     cut.tile_rows = ((n_rows + cut.n_tiles - 1) / cut.n_tiles + 11) / 12 * 12;
@@ -290,12 +315,18 @@ eng_cpu_step_qkv (EngCpuRun *run)
   const EngStep *s = run->step;
   const EngCpuWeight *w = run->bound->weights;
   uint32_t width = s->u.qkv.k_width > s->u.qkv.v_width ? s->u.qkv.k_width : s->u.qkv.v_width;
-  ProductJob job = { .run = run };
-  bool has_keys = count_keys (s) != 0;
-  job.cut.tile_rows = eng_cpu_tile_rows (&w[s->w[0]], has_keys ? &w[s->w[1]] : NULL, has_keys ? &w[s->w[2]] : NULL, width);
-  job.cut.n_tiles = (run->n_rows + job.cut.tile_rows - 1) / job.cut.tile_rows;
-  eng_cpu_quantize (run, s->src);
   uint32_t n_heads = s->u.qkv.n_head * (s->u.qkv.gate != 0 ? 2 : 1) + 2 * count_keys (s);
+  ProductJob job = { run, { .width = width, .n_slices = n_heads } };
+  bool has_keys = count_keys (s) != 0;
+  if (eng_cpu_has_tiles (run, s->src))
+    cut_rows (&job.cut, run->n_rows, eng_thread_pool_get_n_threads (run->bound->device->pool));
+  else
+    {
+      job.cut.tile_rows
+          = eng_cpu_tile_rows (&w[s->w[0]], has_keys ? &w[s->w[1]] : NULL, has_keys ? &w[s->w[2]] : NULL, width, false);
+      job.cut.n_tiles = (run->n_rows + job.cut.tile_rows - 1) / job.cut.tile_rows;
+    }
+  eng_cpu_quantize (run, s->src);
   eng_cpu_for (run, job.cut.n_tiles * n_heads, qkv_chunk, &job);
 }
 
@@ -338,7 +369,7 @@ void
 eng_cpu_step_product (EngCpuRun *run)
 {
   const EngCpuWeight *w = &run->bound->weights[run->step->w[0]];
-  ProductJob job = { run, cut_product (run, w, NULL, run->n_rows) };
+  ProductJob job = { run, cut_product (run, w, NULL, run->n_rows, eng_cpu_has_tiles (run, run->step->src)) };
   eng_cpu_quantize (run, run->step->src);
   eng_cpu_for (run, job.cut.n_slices * job.cut.n_tiles, product_chunk, &job);
 }
@@ -382,9 +413,15 @@ eng_cpu_step_gate_up (EngCpuRun *run)
 {
   const EngCpuWeight *w = run->bound->weights;
   const EngStep *s = run->step;
-  ProductJob job = { run, cut_product (run, &w[s->w[0]], &w[s->w[1]], run->n_rows) };
+  ProductJob job = { run, cut_product (run, &w[s->w[0]], &w[s->w[1]], run->n_rows, eng_cpu_has_tiles (run, run->step->src)) };
   eng_cpu_quantize (run, s->src);
   eng_cpu_for (run, job.cut.n_slices * job.cut.n_tiles, gate_up_chunk, &job);
+}
+
+static bool
+outputs_have_tiles (const EngCpuRun *run)
+{
+  return run->state->output_quant.tiles.high != NULL && eng_cpu_takes_tiles (run->k, run->n_outputs);
 }
 
 static void
@@ -392,11 +429,16 @@ quantize_outputs (void *data, uint32_t o, uint32_t i_thread)
 {
   EngCpuRun *run = data;
   EngCpuQuant *quant = &run->state->output_quant;
+  const float *x = eng_cpu_row (run, run->step->src, run->state->outputs[o]);
+  if (outputs_have_tiles (run))
+    {
+      run->k->round_row (x, run->bound->program->buffers[run->step->src].width, &quant->tiles, o);
+      return;
+    }
   uint32_t o0 = o / ENG_CPU_ROW_TILE * ENG_CPU_ROW_TILE;
   EngQuantTile tile = eng_cpu_tile (quant, o0, eng_cpu_min (ENG_CPU_ROW_TILE, run->n_outputs - o0));
   (void) i_thread;
-  run->k->quantize (eng_cpu_row (run, run->step->src, run->state->outputs[o]), quant->width, &tile,
-                    o - o0);
+  run->k->quantize (x, quant->width, &tile, o - o0);
 }
 
 static void
@@ -412,14 +454,17 @@ output_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
   uint32_t n_rows = eng_cpu_min (job->cut.tile_rows, run->n_outputs - o0);
   const float *bias = eng_cpu_vector (run, s->w[1]);
   float cap = s->u.output.soft_cap;
-  /* Packed weights take all rows of a tile at once; floats one row at a time, as the rows that want
+  /* Packed weights and tiles take all rows at once; floats one row at a time, as the rows that want
    * outputs need not be neighbours. */
-  uint32_t step = w->pack != ENG_PACK_NONE ? n_rows : 1;
+  bool tiles = outputs_have_tiles (run);
+  uint32_t step = w->pack != ENG_PACK_NONE || tiles ? n_rows : 1;
   for (uint32_t o = o0; o < o0 + n_rows; o += step)
     {
       EngCpuInput input = { eng_cpu_row (run, s->src, run->state->outputs[o]), 0, .n_rows = step };
       size_t stride;
-      if (w->pack != ENG_PACK_NONE)
+      if (tiles)
+        input.tiles = eng_cpu_tiles_from (&run->state->output_quant, run->bound->program->buffers[s->src].width, o);
+      else if (w->pack != ENG_PACK_NONE)
         input.tile = eng_cpu_tile (&run->state->output_quant, o, step);
       float *y = eng_cpu_product (run, i_thread, 0, w, 0, j0, j0 + n, &input, &stride);
       for (uint32_t r = 0; r < step; r++)
@@ -443,8 +488,9 @@ eng_cpu_step_output (EngCpuRun *run)
   const EngCpuWeight *w = &run->bound->weights[run->step->w[0]];
   if (run->n_outputs == 0)
     return;
-  ProductJob job = { run, cut_product (run, w, NULL, run->n_outputs) };
-  if (w->pack != ENG_PACK_NONE)
+  bool tiles = outputs_have_tiles (run);
+  ProductJob job = { run, cut_product (run, w, NULL, run->n_outputs, tiles) };
+  if (w->pack != ENG_PACK_NONE || tiles)
     eng_cpu_for (run, run->n_outputs, quantize_outputs, run);
   eng_cpu_for (run, job.cut.n_slices * job.cut.n_tiles, output_chunk, &job);
 }

@@ -56,7 +56,7 @@ static HeadJob
 head_job (EngCpuRun *run, const EngCpuWeight *w)
 {
   uint32_t width = w->n_rows < ENG_CPU_MAX_CHUNK ? (uint32_t) w->n_rows : ENG_CPU_MAX_CHUNK;
-  return (HeadJob) { run, eng_cpu_tile_rows (w, NULL, NULL, width) };
+  return (HeadJob) { run, eng_cpu_tile_rows (w, NULL, NULL, width, false) };
 }
 
 static void

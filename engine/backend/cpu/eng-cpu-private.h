@@ -53,6 +53,8 @@ struct EngBound
   EngCpuWeight *weights; /* [program->n_weights] */
   bool *quantized; /* [n_buffers]: products read this buffer as bytes */
   uint32_t *words_from; /* [n_buffers]: from this many rows of a run on, products read it as 16-bit integers; UINT32_MAX: never */
+  uint32_t *tiles_from; /* [n_buffers]: the same of tiles, instead of both */
+  bool *tiles_low;      /* [n_buffers]: with low parts */
   uint64_t weight_bytes, mapped_bytes;
   uint32_t n_writing; /* steps of the program up to the last one that writes state */
 };
@@ -83,6 +85,7 @@ typedef struct
   int16_t *q16;
   float *meta;
   EngWordTile words; /* the same for products of 16-bit floats: one tile of all rows; q is NULL where there are none */
+  EngTileRows tiles; /* the same for many rows; high is NULL where there are none */
   uint32_t width;
   bool valid; /* holds what the buffer holds */
 } EngCpuQuant;
@@ -232,31 +235,47 @@ typedef struct
   size_t stride;
   EngQuantTile tile; /* tile.q == NULL: there is none */
   EngWordTile words; /* words.q == NULL: there is none; its rows may be more than n_rows */
+  EngTileRows tiles; /* tiles.high == NULL: there are none */
   uint32_t n_rows;
 } EngCpuInput;
 
 /* sum_c W[slice][j][c] * x[r][c] of rows r and j in [j0, j1): written to part @part of the thread's
  * scratch, rows *stride floats apart; the pointer returned is that of (r, j) = (0, j0). At most
- * ENG_CPU_MAX_CHUNK columns and ENG_CPU_ROW_TILE rows, or for float weights what eng_cpu_tile_rows
- * says. */
+ * ENG_CPU_MAX_CHUNK columns and ENG_CPU_ROW_TILE rows, or for float weights and for tiles what
+ * eng_cpu_tile_rows says. */
 float *eng_cpu_product (const EngCpuRun *run, uint32_t i_thread, uint32_t part, const EngCpuWeight *w,
                         uint32_t slice, uint64_t j0, uint64_t j1, const EngCpuInput *input,
                         size_t *stride);
 /* From how many rows of a run on a product of raw weights of @type takes activations as 16-bit integers; UINT32_MAX: never. */
 uint32_t eng_cpu_words_from (const EngKernels *k, EngType type);
-/* Rows of buffer @id from @r0, a multiple of ENG_CPU_ROW_TILE when it is quantized. */
+/* Whether products of packed weights or of 16-bit floats with so many rows take them as tiles. */
+static inline bool
+eng_cpu_takes_tiles (const EngKernels *k, uint32_t n_rows)
+{
+  return k->tiles_from != 0 && n_rows >= k->tiles_from;
+}
+/* Whether products read this buffer so in this run. */
+static inline bool
+eng_cpu_has_tiles (const EngCpuRun *run, EngBufferId id)
+{
+  return run->n_rows >= run->bound->tiles_from[id];
+}
+/* Rows of buffer @id from @r0, a multiple of ENG_CPU_ROW_TILE when it is quantized, of ENG_TILE_ROWS when it has tiles. */
 EngCpuInput eng_cpu_input (const EngCpuRun *run, EngBufferId id, uint32_t r0, uint32_t n_rows);
 /* Tile of @quant that begins at row @r0. */
 EngQuantTile eng_cpu_tile (const EngCpuQuant *quant, uint32_t r0, uint32_t n_rows);
-/* Row tile of a step whose products are @a, @b, @c (NULL: none) and @width columns a chunk. */
+/* Rows of @quant, of @width numbers, from @r0 on, a multiple of ENG_TILE_ROWS. */
+EngTileRows eng_cpu_tiles_from (const EngCpuQuant *quant, uint32_t width, uint32_t r0);
+/* Row tile of a step whose products are @a, @b, @c (NULL: none), of @width columns a chunk, and take @tiles. */
 uint32_t eng_cpu_tile_rows (const EngCpuWeight *a, const EngCpuWeight *b, const EngCpuWeight *c,
-                            uint32_t width);
+                            uint32_t width, bool tiles);
 /* Make the integers of a buffer, where products read it so, hold what its floats hold. */
 void eng_cpu_quantize (EngCpuRun *run, EngBufferId id);
 /* Row @r of the buffer into its tiles, where it has some. */
 void eng_cpu_quantize_row (const EngCpuRun *run, EngBufferId id, uint32_t r);
 EngStatus eng_cpu_alloc_quant (EngCpuQuant *quant, uint64_t rows, uint32_t width, bool wants_q16,
                                uint64_t *sum, EngError *error);
+EngStatus eng_cpu_alloc_tiles (EngTileRows *tiles, uint64_t rows, uint32_t width, bool low, uint64_t *sum, EngError *error);
 void eng_cpu_free_quant (EngCpuQuant *quant);
 uint64_t eng_cpu_quant_bytes (uint64_t rows, uint32_t width, bool wants_q16);
 

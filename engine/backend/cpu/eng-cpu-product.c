@@ -35,12 +35,24 @@ eng_cpu_tile (const EngCpuQuant *quant, uint32_t r0, uint32_t n_rows)
                          quant->meta + at / 32 * ENG_QUANT_META, n_rows };
 }
 
+EngTileRows
+eng_cpu_tiles_from (const EngCpuQuant *quant, uint32_t width, uint32_t r0)
+{
+  size_t at = r0 / ENG_TILE_ROWS * ENG_TILE_STRIDE (width);
+  return (EngTileRows){ quant->tiles.high + at, quant->tiles.low != NULL ? quant->tiles.low + at : NULL };
+}
+
 EngCpuInput
 eng_cpu_input (const EngCpuRun *run, EngBufferId id, uint32_t r0, uint32_t n_rows)
 {
   EngCpuInput input = { eng_cpu_row (run, id, r0), run->bound->program->buffers[id].width,
                         .n_rows = n_rows };
   const EngCpuQuant *quant = &run->state->quants[id];
+  if (eng_cpu_has_tiles (run, id))
+    {
+      input.tiles = eng_cpu_tiles_from (quant, run->bound->program->buffers[id].width, r0);
+      return input;
+    }
   if (run->bound->quantized[id])
     input.tile = eng_cpu_tile (quant, r0, n_rows);
   if (run->n_rows >= run->bound->words_from[id])
@@ -49,9 +61,11 @@ eng_cpu_input (const EngCpuRun *run, EngBufferId id, uint32_t r0, uint32_t n_row
 }
 
 uint32_t
-eng_cpu_tile_rows (const EngCpuWeight *a, const EngCpuWeight *b, const EngCpuWeight *c, uint32_t width)
+eng_cpu_tile_rows (const EngCpuWeight *a, const EngCpuWeight *b, const EngCpuWeight *c, uint32_t width, bool tiles)
 {
   const EngCpuWeight *all[] = { a, b, c };
+  if (tiles) /* and whole panels, unless all chunks begin with one */
+    return ENG_CPU_PART_FLOATS / (width + (width % ENG_TILE_ROWS != 0 ? 32 : 0)) / ENG_TILE_ROWS * ENG_TILE_ROWS;
   for (int i = 0; i < 3; i++)
     if (all[i] != NULL && all[i]->pack != ENG_PACK_NONE)
       return ENG_CPU_ROW_TILE;
@@ -65,6 +79,11 @@ eng_cpu_quantize_row (const EngCpuRun *run, EngBufferId id, uint32_t r)
 {
   const EngCpuQuant *quant = &run->state->quants[id];
   const float *x = eng_cpu_row (run, id, r);
+  if (eng_cpu_has_tiles (run, id))
+    {
+      run->k->round_row (x, run->bound->program->buffers[id].width, &quant->tiles, r);
+      return;
+    }
   if (run->bound->quantized[id])
     {
       uint32_t r0 = r / ENG_CPU_ROW_TILE * ENG_CPU_ROW_TILE;
@@ -101,7 +120,8 @@ void
 eng_cpu_quantize (EngCpuRun *run, EngBufferId id)
 {
   EngCpuQuant *quant = &run->state->quants[id];
-  if ((!run->bound->quantized[id] && run->n_rows < run->bound->words_from[id]) || quant->valid)
+  if (quant->valid
+      || (!run->bound->quantized[id] && run->n_rows < run->bound->words_from[id] && !eng_cpu_has_tiles (run, id)))
     return;
   QuantizeJob job = { run, id };
   eng_cpu_for (run, (run->n_rows + QUANTIZE_ROWS - 1) / QUANTIZE_ROWS, quantize_chunk, &job);
@@ -138,6 +158,11 @@ eng_cpu_product (const EngCpuRun *run, uint32_t i_thread, uint32_t part, const E
       uint64_t first = j0 / p, last = (j1 + p - 1) / p;
       const uint8_t *panel = w->packed + slice * w->packed_slice_bytes + first * w->panel_bytes;
       *stride = (last - first) * p;
+      if (input->tiles.high != NULL)
+        {
+          k->product_tiles (w->pack, panel, last - first, w->n_cols, &input->tiles, input->n_rows, y, *stride, scratch);
+          return y + (j0 - first * p);
+        }
       for (uint64_t i = first; i < last; i++, panel += w->panel_bytes)
         k->product[w->pack](panel, w->n_cols, &input->tile, y + (i - first) * p, *stride);
       return y + (j0 - first * p);
@@ -147,6 +172,9 @@ eng_cpu_product (const EngCpuRun *run, uint32_t i_thread, uint32_t part, const E
   EngFloatFormat format = float_format (w->type);
   if (run->bound->options.exact || format == ENG_FLOAT_N)
     product_decoded (run, w, raw, j0, j1, input, y, *stride, scratch);
+  else if (input->tiles.low != NULL && format != ENG_FLOAT_F32 && (w->uses & ENG_CPU_USE_AS_IS) == 0)
+    k->product_tiles_float (format, raw + j0 * w->row_bytes, w->n_cols, j1 - j0, w->n_cols, &input->tiles, input->n_rows, y,
+                            *stride, scratch);
   else if (input->words.q != NULL && (w->uses & ENG_CPU_USE_AS_IS) == 0 && k->words_from[format] != 0)
     k->product_words[format](raw + j0 * w->row_bytes, w->n_cols, j1 - j0, w->n_cols, &input->words, input->n_rows, y,
                              *stride, scratch);

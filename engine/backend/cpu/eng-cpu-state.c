@@ -147,6 +147,62 @@ eng_cpu_free_quant (EngCpuQuant *quant)
   eng_free_aligned (quant->meta);
   eng_free_aligned (quant->words.q);
   eng_free_aligned (quant->words.scale);
+  eng_free_aligned (quant->tiles.high);
+  eng_free_aligned (quant->tiles.low);
+}
+
+/* --- rows as tiles --- */
+
+static uint64_t
+tile_bytes (uint64_t rows, uint32_t width, bool low)
+{
+  return (rows + ENG_TILE_ROWS - 1) / ENG_TILE_ROWS * ENG_TILE_STRIDE (width) * sizeof (uint16_t) * (low ? 2 : 1);
+}
+
+EngStatus
+eng_cpu_alloc_tiles (EngTileRows *tiles, uint64_t rows, uint32_t width, bool low, uint64_t *sum, EngError *error)
+{
+  uint64_t bytes = tile_bytes (rows, width, false);
+  tiles->high = eng_alloc_aligned (64, bytes);
+  tiles->low = low ? eng_alloc_aligned (64, bytes) : NULL;
+  if (tiles->high == NULL || (low && tiles->low == NULL))
+    return no_memory (error, tile_bytes (rows, width, low));
+  *sum += tile_bytes (rows, width, low);
+  return ENG_OK;
+}
+
+/* Of @rows, those that are made bytes: more are made tiles instead. */
+static uint64_t
+byte_rows (uint32_t tiles_from, uint64_t rows)
+{
+  return tiles_from != 0 && rows >= tiles_from ? tiles_from - 1 : rows;
+}
+
+static bool
+has_halves (const EngProgram *program)
+{
+  for (uint32_t i = 0; i < program->n_weights; i++)
+    if (program->weights[i].type == ENG_TYPE_F16 || program->weights[i].type == ENG_TYPE_BF16)
+      return true;
+  return false;
+}
+
+/* All buffers and the rows that want outputs, as bytes and as tiles. */
+static uint64_t
+all_quant_bytes (const EngKernels *k, const EngProgram *program, const EngStateOptions *options)
+{
+  bool low = has_halves (program);
+  uint64_t width = 0, bytes = 0;
+  for (uint32_t i = 0; i < program->n_buffers; i++)
+    {
+      width += program->buffers[i].width;
+      if (eng_cpu_takes_tiles (k, options->max_rows))
+        bytes += tile_bytes (options->max_rows, program->buffers[i].width, low);
+    }
+  if (eng_cpu_takes_tiles (k, options->max_outputs))
+    bytes += tile_bytes (options->max_outputs, program->n_embd, low);
+  return bytes + eng_cpu_quant_bytes (byte_rows (k->tiles_from, options->max_rows), (uint32_t) width, k->wants_q16)
+         + eng_cpu_quant_bytes (byte_rows (k->tiles_from, options->max_outputs), program->n_embd, k->wants_q16);
 }
 
 static uint64_t
@@ -195,19 +251,15 @@ eng_cpu_plan_state (EngDevice *device, const EngProgram *program, const EngState
     }
   uint32_t n_threads = eng_thread_pool_get_n_threads (device->pool);
   bool wants_q16 = device->kernels.wants_q16;
-  uint64_t floats = 0, width = 0;
+  uint64_t floats = 0;
   for (uint32_t i = 0; i < program->n_buffers; i++)
-    {
-      floats += program->buffers[i].width + 16;
-      width += program->buffers[i].width;
-    }
+    floats += program->buffers[i].width + 16;
   for (uint32_t i = 0; i < program->n_rope_tables; i++)
     floats += 2 * (uint64_t) program->rope_table_lengths[i];
   plan->scratch_bytes += floats * options->max_rows * sizeof (float)
                          + scratch_bytes (program) * n_threads
                          + partial_floats (program, n_threads) * sizeof (float)
-                         + eng_cpu_quant_bytes (options->max_rows, (uint32_t) width, wants_q16)
-                         + eng_cpu_quant_bytes (options->max_outputs, program->n_embd, wants_q16)
+                         + all_quant_bytes (&device->kernels, program, options)
                          + all_words_bytes (&device->kernels, program, options->max_rows)
                          + expert_bytes (program, options->max_rows, wants_q16);
   return ENG_OK;
@@ -246,16 +298,25 @@ alloc_group (EngCpuGroup *group, EngError *error)
 static EngStatus
 alloc_outputs (EngState *state, EngError *error)
 {
-  const EngProgram *program = state->bound->program;
-  uint32_t width = 0;
+  const EngBound *bound = state->bound;
+  const EngProgram *program = bound->program;
+  uint32_t width = 0, rows = state->options.max_outputs;
+  bool packed = false, halves = false;
   for (uint32_t i = 0; i < program->n_steps; i++)
-    if (program->steps[i].kind == ENG_STEP_OUTPUT
-        && state->bound->weights[program->steps[i].w[0]].pack != ENG_PACK_NONE)
-      width = program->buffers[program->steps[i].src].width;
-  if (width == 0)
-    return ENG_OK;
-  return eng_cpu_alloc_quant (&state->output_quant, state->options.max_outputs, width,
-                              state->bound->kernels->wants_q16, &state->scratch_bytes, error);
+    if (program->steps[i].kind == ENG_STEP_OUTPUT)
+      {
+        const EngCpuWeight *w = &bound->weights[program->steps[i].w[0]];
+        width = program->buffers[program->steps[i].src].width;
+        packed |= w->pack != ENG_PACK_NONE;
+        halves |= w->pack == ENG_PACK_NONE && (w->type == ENG_TYPE_F16 || w->type == ENG_TYPE_BF16);
+      }
+  EngStatus status = ENG_OK;
+  if (packed)
+    status = eng_cpu_alloc_quant (&state->output_quant, byte_rows (bound->kernels->tiles_from, rows), width,
+                                  bound->kernels->wants_q16, &state->scratch_bytes, error);
+  if (status == ENG_OK && (packed || halves) && eng_cpu_takes_tiles (bound->kernels, rows))
+    status = eng_cpu_alloc_tiles (&state->output_quant.tiles, rows, width, halves, &state->scratch_bytes, error);
+  return status;
 }
 
 static EngStatus
@@ -299,7 +360,11 @@ alloc_buffers (EngState *state, EngError *error)
   bool wants_q16 = state->bound->kernels->wants_q16;
   for (uint32_t i = 0; i < program->n_buffers && status == ENG_OK; i++)
     if (state->bound->quantized[i])
-      status = eng_cpu_alloc_quant (&state->quants[i], rows, program->buffers[i].width, wants_q16,
+      status = eng_cpu_alloc_quant (&state->quants[i], byte_rows (state->bound->kernels->tiles_from, rows),
+                                    program->buffers[i].width, wants_q16, &state->scratch_bytes, error);
+  for (uint32_t i = 0; i < program->n_buffers && status == ENG_OK; i++)
+    if (rows >= state->bound->tiles_from[i])
+      status = eng_cpu_alloc_tiles (&state->quants[i].tiles, rows, program->buffers[i].width, state->bound->tiles_low[i],
                                     &state->scratch_bytes, error);
   for (uint32_t i = 0; i < program->n_buffers && status == ENG_OK; i++)
     if (rows >= state->bound->words_from[i])
