@@ -218,7 +218,8 @@ def print_table(results):
     print("%s, %d threads, %s: %.0f GOPS of int8 products, %.1f GB/s read (best of %d runs; lowest %.0f and %.1f)"
           % (limits[0]["cpu"], limits[0]["threads"], limits[0]["form"], top, read, len(limits),
              min(x["int8_gops"] for x in limits), min(x["read_gbs"] for x in limits)))
-    for name, what in (("int4_gops", "GOPS of products of four-bit codes"), ("float_gflops", "GFLOP/s of floats")):
+    for name, what in (("int4_gops", "GOPS of products of four-bit codes"), ("float_gflops", "GFLOP/s of floats"),
+                       ("amx_bf16_gflops", "GFLOP/s of BF16 by AMX's tiles"), ("amx_int8_gops", "GOPS of int8 by AMX's tiles")):
         if any(name in x for x in limits):
             print("%.0f %s" % (max(x.get(name, 0) for x in limits), what))
     print("%d pairs thrown away because others used the processor" % results.get("thrown_away", 0))

@@ -10,7 +10,12 @@
  * whole bytes that must be exact is three: vpmaddubsw, vpmaddwd, vpaddd ("int8_gops"; widened to 16
  * bits and multiplied by two vpmaddwd and two vpaddd it is as many multiplications, and no faster).
  * Codes of four bits are cheaper: eight registers of them can be summed in 16 bits before they are
- * widened ("int4_gops"). */
+ * widened ("int4_gops").
+ *
+ * "int8_gops" is always of the vector registers ("form" says which), as are all shares of an 8-bit peak
+ * in docs/benchmarks.md. Where the processor has AMX, what its tiles multiply is given beside it:
+ * "amx_bf16_gflops", which the engine's products with many rows are made of, and "amx_int8_gops". Both from
+ * tile registers; with each step's tiles loaded from the caches, two by two, "amx_bf16_loading_gflops". */
 #include <immintrin.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -115,6 +120,40 @@ MULTIPLY (floats_avx512, "avx512f", __m512, _mm512_setzero_ps, multiply_wide_flo
 MULTIPLY (avx_vnni, "avxvnni,avx2", __m256i, _mm256_setzero_si256, _mm256_dpbusd_avx_epi32, "x")
 MULTIPLY (avx512_vnni, "avx512vnni,avx512f", __m512i, _mm512_setzero_si512, _mm512_dpbusd_epi32, "v")
 
+/* Four sums of two tiles by two; @op a multiplication, @load what each step loads. */
+#define MULTIPLY_TILES(name, isa, op, load)                                                        \
+  __attribute__ ((target ("amx-tile," isa))) static uint64_t multiply_##name (const uint8_t *data, size_t bytes) \
+  {                                                                                                \
+    static const uint8_t config[64] __attribute__ ((aligned (64))) = {                             \
+      [0] = 1,   [16] = 64, [18] = 64, [20] = 64, [22] = 64, [24] = 64, [26] = 64, [28] = 64, [30] = 64, \
+      [48] = 16, [49] = 16, [50] = 16, [51] = 16, [52] = 16, [53] = 16, [54] = 16, [55] = 16,      \
+    };                                                                                             \
+    (void) data;                                                                                   \
+    (void) bytes;                                                                                  \
+    _tile_loadconfig (config);                                                                     \
+    for (uint32_t i = 0; i < TILE_ROUNDS; i++)                                                     \
+      {                                                                                            \
+        load (4, 0);                                                                               \
+        load (6, 1);                                                                               \
+        load (7, 2);                                                                               \
+        op (0, 4, 6);                                                                              \
+        op (1, 4, 7);                                                                              \
+        load (5, 3);                                                                               \
+        op (2, 5, 6);                                                                              \
+        op (3, 5, 7);                                                                              \
+      }                                                                                            \
+    _tile_release ();                                                                              \
+    return 0;                                                                                      \
+  }
+#define TILE_ROUNDS 200000u
+#define TILE_PRODUCTS (4.0 * 16 * 16 * 16) /* a round, of registers of four bytes */
+#define NO_LOAD(tile, i) ((void) 0)
+#define LOAD_TILE(tile, i) _tile_loadd (tile, data + (i) * 1024, 64)
+
+MULTIPLY_TILES (amx_bf16, "amx-bf16", _tile_dpbf16ps, NO_LOAD)
+MULTIPLY_TILES (amx_loading, "amx-bf16", _tile_dpbf16ps, LOAD_TILE)
+MULTIPLY_TILES (amx_int8, "amx-int8", _tile_dpbssd, NO_LOAD)
+
 __attribute__ ((target ("avx2"))) static uint64_t
 read_avx2 (const uint8_t *data, size_t bytes)
 {
@@ -174,6 +213,18 @@ best_seconds (uint64_t (*work) (const uint8_t *, size_t), const uint8_t *data, s
   return best;
 }
 
+#if defined __x86_64__
+/* What is printed of the tiles of @n threads. */
+static void
+print_amx (const uint8_t *data, unsigned n)
+{
+  double products = 2.0 * TILE_PRODUCTS * TILE_ROUNDS * n * 1e-9;
+  printf ("\"amx_int8_gops\": %.1f, ", 4 * products / best_seconds (multiply_amx_int8, data, READ_BYTES, n));
+  printf ("\"amx_bf16_gflops\": %.1f, ", 2 * products / best_seconds (multiply_amx_bf16, data, READ_BYTES, n));
+  printf ("\"amx_bf16_loading_gflops\": %.1f, ", 2 * products / best_seconds (multiply_amx_loading, data, READ_BYTES, n));
+}
+#endif
+
 int
 main (int argc, char **argv)
 {
@@ -222,6 +273,8 @@ main (int argc, char **argv)
           bytes * registers / multiply * 1e-9);
   if (codes > 0)
     printf ("\"int4_gops\": %.1f, ", bytes * CODES_REGISTERS * registers / codes * 1e-9);
+  if ((tiers & ENG_CPU_TIER_AMX) != 0)
+    print_amx (data, n);
   printf ("\"float_gflops\": %.1f, \"read_gbs\": %.2f}\n",
           (wide_floats ? 16 : 8) * registers / floats * 1e-9, (double) READ_BYTES / reading * 1e-9);
   munmap (data, READ_BYTES);
