@@ -21,6 +21,7 @@ typedef struct
   char *question, *earlier;
   guint n_passages;
   gboolean passages_only, finish_index;
+  gboolean held; /* indexing waits, once the question does not wait for that */
   IngGenerationService *service;
   IngDocumentProgress progress;
   gpointer progress_data;
@@ -28,9 +29,21 @@ typedef struct
 } Question;
 
 static void
+set_held (Question *q, gboolean held)
+{
+  IngGenerationService *service = ing_document_library_get_service (q->library);
+  if (held && !q->held)
+    ing_generation_service_hold (service);
+  else if (!held && q->held)
+    ing_generation_service_let_go (service);
+  q->held = held;
+}
+
+static void
 question_free (gpointer data)
 {
   Question *q = data;
+  set_held (q, FALSE);
   g_object_unref (q->library);
   g_object_unref (q->documents);
   g_clear_object (&q->service);
@@ -121,6 +134,7 @@ on_read (GObject *source, GAsyncResult *result, gpointer user_data)
     g_task_return_pointer (task, g_steal_pointer (&found), (GDestroyNotify) ing_found_free);
   else
     {
+      set_held (q, FALSE); /* minutes: each step waits for itself */
       ing_document_steps_async (q->service, g_steal_pointer (&found->passages), q->question, q->progress,
                                 q->progress_data, q->enough, g_task_get_cancellable (task), on_steps, task);
       found->passages = g_ptr_array_new ();
@@ -150,6 +164,7 @@ static void
 look (GTask *task)
 {
   Question *q = g_task_get_task_data (task);
+  set_held (q, TRUE);
   g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint64));
   const GError *failed = NULL;
   guint n_passages = 0;

@@ -122,6 +122,18 @@ answer_so_far (IngMessage *answer)
 
 /* ------------------------------------------------------------------ the answer comes */
 
+void
+ing_conversation_set_held (IngConversation *self, gboolean held)
+{
+  if (self->held == held)
+    return;
+  self->held = held;
+  if (held)
+    ing_generation_service_hold (self->context->generation);
+  else
+    ing_generation_service_let_go (self->context->generation);
+}
+
 static void
 on_piece (IngPartKind kind, const char *text, gpointer data)
 {
@@ -175,6 +187,7 @@ end_answer (IngConversation *self, IngMessageState state, IngStopReason reason,
             const GError *error)
 {
   g_autoptr (IngMessage) answer = g_object_ref (self->answer);
+  ing_conversation_set_held (self, FALSE);
   answer->stop_reason = reason;
   answer->index = TRUE;
   ing_message_set_error (answer, error);
@@ -229,6 +242,7 @@ submit (IngConversation *self)
   /* The status says why it waits; it is told again when that changes. */
   ing_message_set_status (answer, ING_STATUS_QUEUED);
   ing_generation_service_submit (self->context->generation, self->generation);
+  ing_conversation_set_held (self, FALSE);
 }
 
 void
@@ -268,6 +282,7 @@ begin_answer (IngConversation *self, IngMessage *answer)
   ing_message_set_state (answer, ING_MESSAGE_PENDING);
   ing_message_set_status (answer, ING_STATUS_SAVING);
   self->stop_wanted = FALSE;
+  ing_conversation_set_held (self, TRUE);
   if (self->model_path == NULL)
     ing_conversation_set_model_path (self, ing_generation_service_get_model_path (self->context->generation));
   ing_conversation_set_answer (self, answer);

@@ -42,6 +42,7 @@ struct _IngConversation
 
   IngMessage *answer;    /* pending or streaming; NULL = not busy */
   IngGeneration *generation; /* NULL until the question is committed */
+  gboolean held;         /* until then: what can wait does (ing_generation_service_hold ()) */
   gboolean stop_wanted;
   IngThink think;
 };
@@ -63,6 +64,8 @@ void ing_conversation_update_branch (IngConversation *self);
 IngMessage *ing_conversation_add_message (IngConversation *self, IngMessage *parent, IngRole role);
 void ing_conversation_give_title (IngConversation *self, const char *title, IngTitleSource source);
 void ing_conversation_set_answer (IngConversation *self, IngMessage *answer);
+/* From the question to its being submitted, or the end. */
+void ing_conversation_set_held (IngConversation *self, gboolean held);
 /* The question is on the disk (or, with @error, is not): its answer goes on. */
 void ing_conversation_on_committed (IngConversation *self, const GError *error);
 /* Text of @self's shown branch up to and without @until (NULL = all) as the engine takes it. */

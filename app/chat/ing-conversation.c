@@ -38,6 +38,7 @@ ing_conversation_dispose (GObject *object)
 {
   IngConversation *self = ING_CONVERSATION (object);
   g_clear_handle_id (&self->save_id, g_source_remove);
+  ing_conversation_set_held (self, FALSE);
   if (self->generation != NULL)
     g_signal_handlers_disconnect_by_data (self->generation, self);
   g_clear_object (&self->generation);

@@ -417,6 +417,7 @@ embed_document (IngIndexWork *work, GError **error)
       Batch b = {
         .embedder = choice.embedder, .path = path, .document = work->row->id, .ids = ids, .texts = texts
       };
+      work->give_way (work->data);
       if (g_cancellable_set_error_if_cancelled (work->cancellable, error)
           || ing_database_run_sync (work->database, list_func, &b, error) == NULL)
         return FALSE;

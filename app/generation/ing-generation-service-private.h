@@ -36,8 +36,12 @@ IngEngineReply *ing_generation_service_request_finish (IngGenerationService *sel
 /* Where vectors are made ("auto", "cpu", "cuda:1"), by EMBED of any payload. */
 void ing_generation_service_set_vector_device (IngGenerationService *self, const char *device);
 
-/* The model reads a question, and no word of the answer is there yet: what can wait leaves it the processor. Any thread. */
+/* Somebody asked, and no word of the answer is there yet: what can wait leaves it the processor. Not while a model is loaded
+ * for it, or another answer is written. Any thread. */
 gboolean ing_generation_service_is_answer_awaited (IngGenerationService *self);
+/* So it is from here on, before anything is submitted, until as many calls let go. */
+void ing_generation_service_hold (IngGenerationService *self);
+void ing_generation_service_let_go (IngGenerationService *self);
 
 /* What answers of the loaded model begin with where the conversation has nothing of its own. @sampling NULL = what suits
  * the model; @system_prompt NULL = nothing. */

@@ -38,7 +38,9 @@ struct _IngGenerationService
 
   GQueue waiting; /* of IngGeneration */
   IngGeneration *running;
-  gint awaited; /* atomic: @running has no word yet */
+  gboolean silent; /* @running has no word yet */
+  guint n_held;
+  gint awaited; /* atomic: is_answer_awaited() */
   char *vector_device;
   GHashTable *requests; /* wire id → Request, owned by who takes it out */
   guint pump_id;

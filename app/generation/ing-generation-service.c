@@ -21,9 +21,17 @@ ing_service_notify (IngGenerationService *self, int prop)
   g_object_notify_by_pspec (G_OBJECT (self), props[prop]);
 }
 
+static void
+update_awaited (IngGenerationService *self)
+{
+  gboolean next = self->running == NULL && self->load_id == 0 && !g_queue_is_empty (&self->waiting);
+  g_atomic_int_set (&self->awaited, self->n_held > 0 || self->silent || next);
+}
+
 void
 ing_service_update_state (IngGenerationService *self)
 {
+  update_awaited (self);
   IngServiceState state = ING_SERVICE_NO_MODEL;
   if (self->load_id != 0)
     state = ING_SERVICE_LOADING;
@@ -54,6 +62,28 @@ ing_service_make_error (JsonObject *failed)
 }
 
 static void
+set_silent (IngGenerationService *self, gboolean silent)
+{
+  self->silent = silent;
+  update_awaited (self);
+}
+
+void
+ing_generation_service_hold (IngGenerationService *self)
+{
+  self->n_held++;
+  update_awaited (self);
+}
+
+void
+ing_generation_service_let_go (IngGenerationService *self)
+{
+  g_return_if_fail (self->n_held > 0);
+  self->n_held--;
+  update_awaited (self);
+}
+
+static void
 set_context_used (IngGenerationService *self, guint used)
 {
   if (self->context_used == used)
@@ -67,7 +97,7 @@ static IngGeneration *
 release_running (IngGenerationService *self)
 {
   IngGeneration *generation = g_steal_pointer (&self->running);
-  g_atomic_int_set (&self->awaited, FALSE);
+  set_silent (self, FALSE);
   ing_service_update_state (self);
   ing_service_schedule_pump (self);
   return generation;
@@ -85,7 +115,7 @@ on_generation_event (IngGenerationService *self, const IngEngineEvent *event)
                                    (guint64) MAX (0, ing_json_get_int (event->object, "total", 0)));
       break;
     case ENG_WIRE_TOKENS:
-      g_atomic_int_set (&self->awaited, FALSE);
+      set_silent (self, FALSE);
       ing_generation_take_tokens (running, event->text->str, event->object);
       set_context_used (self, running->n_context);
       ing_service_notify (self, PROP_TOKENS_PER_SECOND);
@@ -188,6 +218,7 @@ fail_waiting (IngGenerationService *self, const GError *error)
   g_autoptr (GQueue) waiting = g_queue_new ();
   while (!g_queue_is_empty (&self->waiting))
     g_queue_push_tail (waiting, g_queue_pop_head (&self->waiting));
+  update_awaited (self);
   ing_service_notify (self, PROP_N_WAITING);
   IngGeneration *generation;
   while ((generation = g_queue_pop_head (waiting)) != NULL)
@@ -201,6 +232,7 @@ static void
 fail_head (IngGenerationService *self, const GError *error)
 {
   g_autoptr (IngGeneration) head = g_queue_pop_head (&self->waiting);
+  update_awaited (self);
   ing_service_notify (self, PROP_N_WAITING);
   ing_service_schedule_pump (self);
   ing_generation_fail (head, error);
@@ -249,7 +281,7 @@ start_next (IngGenerationService *self)
   json_object_set_object_member (generation->request, "sampling", make_sampling (sampling));
   json_object_set_int_member (generation->request, "max_tokens", sampling->max_tokens);
   self->running = generation;
-  g_atomic_int_set (&self->awaited, TRUE);
+  set_silent (self, TRUE);
   generation->model_name = g_strdup (self->model_name);
   generation->model_path = g_strdup (self->model_path);
   generation->device = g_strdup (self->device);
@@ -365,6 +397,7 @@ ing_generation_service_submit (IngGenerationService *self, IngGeneration *genera
   g_return_if_fail (ING_IS_GENERATION (generation) && !generation->finished);
   generation->submitted_us = g_get_monotonic_time ();
   g_queue_push_tail (&self->waiting, g_object_ref (generation));
+  update_awaited (self);
   ing_service_notify (self, PROP_N_WAITING);
   if (self->running != NULL)
     ing_generation_set_status (generation, ING_STATUS_QUEUED);
@@ -386,6 +419,7 @@ ing_generation_service_cancel (IngGenerationService *self, IngGeneration *genera
   if (g_queue_remove (&self->waiting, generation))
     {
       g_autoptr (GError) error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, "stopped");
+      update_awaited (self);
       ing_service_notify (self, PROP_N_WAITING);
       ing_generation_fail (generation, error);
       g_object_unref (generation);

@@ -491,6 +491,43 @@ test_models (Fixture *f, gconstpointer engine)
   g_assert_cmpstr (ing_message_get_model_name (app_test_ask (first, "count 2 0")), ==, "good-4.gguf");
 }
 
+/* What can wait does so from the question to the first word, and no longer, however it ends. */
+static void
+test_awaited (Fixture *f, gconstpointer engine)
+{
+  IngGenerationService *service = ing_workspace_get_generation (f->workspace);
+  g_autoptr (IngConversation) c = ing_conversation_list_create (f->list);
+  app_test_load (f->workspace, "/good.gguf");
+  g_assert_false (ing_generation_service_is_answer_awaited (service));
+  IngMessage *answer = ing_conversation_send (c, "count 20 20", NULL);
+  g_assert_true (ing_generation_service_is_answer_awaited (service));
+  while (ing_message_get_status (answer) != ING_STATUS_WRITING)
+    {
+      g_assert_true (ing_generation_service_is_answer_awaited (service));
+      g_main_context_iteration (NULL, TRUE);
+    }
+  g_assert_false (ing_generation_service_is_answer_awaited (service));
+  app_test_wait_idle (c);
+
+  ing_conversation_send (c, "count 20 20", NULL);
+  ing_conversation_stop (c); /* before it is on the disk */
+  app_test_wait_idle (c);
+  g_assert_false (ing_generation_service_is_answer_awaited (service));
+  ing_conversation_send (c, "full", NULL);
+  app_test_wait_idle (c);
+  g_assert_false (ing_generation_service_is_answer_awaited (service));
+
+  /* A model's loading is no reading. */
+  g_autoptr (GAsyncResult) result = NULL;
+  ing_generation_service_load_async (service, "/slow.gguf", NULL, NULL, app_test_keep_result, &result);
+  answer = ing_conversation_send (c, "count 3 0", NULL);
+  app_test_wait (ing_message_get_status (answer) == ING_STATUS_MODEL_LOADING);
+  g_assert_false (ing_generation_service_is_answer_awaited (service));
+  app_test_wait_idle (c);
+  g_assert_false (ing_generation_service_is_answer_awaited (service));
+  app_test_wait (result != NULL);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -507,6 +544,7 @@ main (int argc, char **argv)
     { "plain", test_plain },       { "list", test_list },
     { "draft", test_draft },       { "search", test_search },
     { "export", test_export },     { "models", test_models },
+    { "awaited", test_awaited },
   };
   for (guint i = 0; i < G_N_ELEMENTS (tests); i++)
     for (int engine = APP_TEST_FAKE_THREAD; engine <= APP_TEST_FAKE_CHILD; engine++)
