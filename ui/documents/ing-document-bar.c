@@ -303,6 +303,21 @@ send_pending (IngDocumentBar *self, gboolean with_passages)
   g_signal_emit (self, signal_ask, 0, text, parts);
 }
 
+/* A scan, whose pages so far are all that can be searched. */
+static gboolean
+is_any_halfway (GListModel *documents)
+{
+  gboolean any = FALSE;
+
+  for (guint i = 0; i < g_list_model_get_n_items (documents) && !any; i++)
+    {
+      g_autoptr (IngDocument) document = g_list_model_get_item (documents, i);
+
+      any = ing_document_get_state (document) == ING_DOCUMENT_READING && ing_document_is_searched (document);
+    }
+  return any;
+}
+
 /* Nothing in the documents speaks of it: that is said, with what comes nearest, before a model makes something up. */
 static void
 show_not_found (IngDocumentBar *self)
@@ -317,7 +332,10 @@ show_not_found (IngDocumentBar *self)
                               ((IngPassage *) self->found->passages->pdata[i])->text);
     }
   ing_problem_box_set_text (self->problem_box, _("Nothing in the documents speaks of this"),
-                            _("The model can answer without them, or from the passages that come nearest."),
+                            is_any_halfway (self->asked)
+                                ? _("Not all of their pages are recognized yet. The model can answer without them, or from the "
+                                    "passages that come nearest.")
+                                : _("The model can answer without them, or from the passages that come nearest."),
                             nearest->str);
   ing_problem_box_add_button (self->problem_box, _("Ask _without"), "documents.ask-without", NULL);
   if (self->found->passages->len > 0)
