@@ -36,6 +36,7 @@ eng_kernels_init (EngKernels *k, uint32_t tiers)
     }
   if ((tiers & ENG_CPU_TIER_AVX512) != 0)
     {
+      eng_float_init_avx512 (k);
       eng_attention_init_avx512 (k);
       eng_delta_init_avx512 (k);
       eng_product_float_init_avx512 (k);

@@ -11,6 +11,7 @@ void eng_attention_init_avx2 (EngKernels *kernels);
 void eng_delta_init_avx2 (EngKernels *kernels);
 void eng_delta_init_avx512 (EngKernels *kernels);
 void eng_product_init_avx_vnni (EngKernels *kernels);
+void eng_float_init_avx512 (EngKernels *kernels);
 void eng_attention_init_avx512 (EngKernels *kernels);
 void eng_product_float_init_avx512 (EngKernels *kernels);
 void eng_product_init_avx512 (EngKernels *kernels);

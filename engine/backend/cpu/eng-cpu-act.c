@@ -38,31 +38,31 @@ eng_cpu_act (const EngKernels *k, EngActKind act, float *x, size_t n)
 /* gpt-oss: g = min (gate, 7), u = clamp (up, -7, 7), (u + 1) * g * sigmoid (1.702 g).
  * Source: openai/gpt-oss, torch/model.py, swiglu (). */
 static void
-swiglu_oai (float *gate, const float *up, size_t n)
+swiglu_oai (const float *gate, const float *up, float *y, size_t n)
 {
   for (size_t i = 0; i < n; i++)
     {
       float g = fminf (gate[i], 7.0f), u = fmaxf (fminf (up[i], 7.0f), -7.0f);
-      gate[i] = (u + 1.0f) * g / (1.0f + expf (-1.702f * g));
+      y[i] = (u + 1.0f) * g / (1.0f + expf (-1.702f * g));
     }
 }
 
 void
-eng_cpu_glu (const EngKernels *k, EngActKind act, float *gate, const float *up, size_t n)
+eng_cpu_glu (const EngKernels *k, EngActKind act, float *gate, const float *up, float *y, size_t n)
 {
   switch (act)
     {
     case ENG_ACT_SILU:
-      k->silu_mul (gate, up, gate, n);
+      k->silu_mul (gate, up, y, n);
       break;
     case ENG_ACT_GELU_TANH:
-      k->gelu_tanh_mul (gate, up, gate, n);
+      k->gelu_tanh_mul (gate, up, y, n);
       break;
     case ENG_ACT_GELU_ERF:
-      k->gelu_erf_mul (gate, up, gate, n);
+      k->gelu_erf_mul (gate, up, y, n);
       break;
     case ENG_ACT_SWIGLU_OAI:
-      swiglu_oai (gate, up, n);
+      swiglu_oai (gate, up, y, n);
       break;
     case ENG_ACT_RELU:
     case ENG_ACT_TANH:
@@ -70,7 +70,7 @@ eng_cpu_glu (const EngKernels *k, EngActKind act, float *gate, const float *up, 
     case ENG_ACT_NONE:
       eng_cpu_act (k, act, gate, n);
       for (size_t i = 0; i < n; i++)
-        gate[i] *= up[i];
+        y[i] = gate[i] * up[i];
       break;
     }
 }

@@ -332,7 +332,7 @@ gate_chunk (void *data, uint32_t r, uint32_t i_thread)
   const float *gate = eng_cpu_row (run, s->aux, r);
   if (y != gate)
     memcpy (y, gate, width * sizeof (float));
-  eng_cpu_glu (run->k, s->u.gate.act, y, values, width);
+  eng_cpu_glu (run->k, s->u.gate.act, y, values, y, width);
 }
 
 void

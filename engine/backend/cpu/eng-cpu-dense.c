@@ -393,18 +393,17 @@ gate_up_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
   float *u = eng_cpu_product (run, i_thread, 1, up, 0, j0, j0 + n, &input, &u_stride);
   for (uint32_t r = 0; r < n_rows; r++)
     {
-      float *gr = g + r * g_stride, *ur = u + r * u_stride;
+      float *gr = g + r * g_stride, *ur = u + r * u_stride, *out = eng_cpu_row (run, s->dst, r0 + r) + j0;
       add_bias (gr, gate_bias != NULL ? gate_bias + j0 : NULL, n);
       add_bias (ur, up_bias != NULL ? up_bias + j0 : NULL, n);
-      eng_cpu_glu (run->k, s->u.glu.act, gr, ur, n);
+      eng_cpu_glu (run->k, s->u.glu.act, gr, ur, out, n);
       if (mix != NULL)
         {
           float z = run->k->dot (input.x + r * input.stride, mix, input.stride);
           float scale = 1.0f / (1.0f + expf (-z));
           for (uint32_t i = 0; i < n; i++)
-            gr[i] *= scale;
+            out[i] *= scale;
         }
-      memcpy (eng_cpu_row (run, s->dst, r0 + r) + j0, gr, n * sizeof (float));
     }
 }
 

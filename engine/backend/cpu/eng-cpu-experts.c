@@ -242,9 +242,8 @@ hidden_chunk (void *data, uint32_t i_chunk, uint32_t i_thread)
             gate[c] += gate_bias[at + c];
           for (uint32_t c = 0; up_bias != NULL && c < n; c++)
             up[c] += up_bias[at + c];
-          eng_cpu_glu (run->k, s->u.experts.act, gate, up, n);
-          memcpy (run->state->experts.hidden + (size_t) (first + r) * job->n_ff + j0, gate,
-                  n * sizeof (float));
+          eng_cpu_glu (run->k, s->u.experts.act, gate, up,
+                       run->state->experts.hidden + (size_t) (first + r) * job->n_ff + j0, n);
         }
     }
 }

@@ -331,6 +331,6 @@ void eng_cpu_step_conv (EngCpuRun *run);
 void eng_cpu_step_latent (EngCpuRun *run);
 void eng_cpu_step_heads (EngCpuRun *run);
 
-/* eng-cpu-act.c: x = act (x), gate = act (gate) * up */
+/* eng-cpu-act.c: x = act (x), y = act (gate) * up; y may be either; gate is overwritten */
 void eng_cpu_act (const EngKernels *k, EngActKind act, float *x, size_t n);
-void eng_cpu_glu (const EngKernels *k, EngActKind act, float *gate, const float *up, size_t n);
+void eng_cpu_glu (const EngKernels *k, EngActKind act, float *gate, const float *up, float *y, size_t n);
