@@ -147,6 +147,12 @@ typedef void (*EngProductTilesFunc) (EngPack pack, const uint8_t *panels, size_t
 typedef void (*EngProductTilesFloatFunc) (EngFloatFormat format, const void *w, size_t w_stride, size_t n_j, size_t n_cols,
                                           const EngTileRows *x, size_t n_r, float *y, size_t y_stride, float *scratch);
 
+/* y[r * y_stride + j] = sum over k < @n_k of x[r][k] * h[j / 16 * panel_stride + k * k_stride + j % 16], or with @adds so much more, for
+ * j < @n_j and r < @n_r rows that have low parts; h is half precision. For the keys and values of attention, which are read so:
+ * keys are 16 positions wide, values rows. Rounded as EngProductTilesFloatFunc. */
+typedef void (*EngProductHalvesFunc) (const uint16_t *h, size_t k_stride, size_t panel_stride, size_t n_k, size_t n_j,
+                                      const EngTileRows *x, size_t n_r, bool adds, float *y, size_t y_stride, float *scratch);
+
 /* --- attention over half-precision keys and values --- */
 
 /* Scores of n_q queries against 16 neighbouring positions: scores[i * s_stride + p] = sum over c of
@@ -215,6 +221,7 @@ typedef struct
   EngRoundRowFunc round_row;
   EngProductTilesFunc product_tiles;
   EngProductTilesFloatFunc product_tiles_float;
+  EngProductHalvesFunc product_halves;
   uint32_t tiles_from; /* rows of activations from which on both are faster than the others; 0: never, as where panel_rows is not 16 */
 
   EngScoreFunc score;

@@ -167,11 +167,58 @@ check_floats (const EngKernels *k, EngFloatFormat format, size_t n_cols, size_t 
     CHECK_FAILED ("tiles, %s K %zu wrote outside its output", what, n_cols);
 }
 
+/* As keys are read (@panels are @n_k * 16 apart, and whole), and as values (rows of @n_j). */
+static void
+check_halves (const EngKernels *k, size_t n_k, size_t n_j, uint32_t t, bool keys, bool adds)
+{
+  size_t n_panels = (n_j + P - 1) / P, k_stride = keys ? P : n_j, panel_stride = keys ? P * n_k : P, y_stride = n_j + 2;
+  size_t n = keys ? n_panels * P * n_k : n_k * n_j;
+  uint16_t *h = check_guarded (n * sizeof *h);
+  float *w = calloc (n_j * n_k + 1, sizeof *w), *x = check_guarded (t * n_k * sizeof *x);
+  float *y = check_output ((y_stride * (t - 1) + n_j) * sizeof *y, 4),
+        *scratch = check_output (ENG_FLOAT_SCRATCH (0) * sizeof *scratch, 0);
+  for (size_t i = 0; i < n; i++)
+    h[i] = eng_f32_to_f16 (check_uniform ());
+  for (size_t j = 0; j < n_j; j++)
+    for (size_t c = 0; c < n_k; c++)
+      w[j * n_k + c] = eng_f16_to_f32 (h[j / P * panel_stride + c * k_stride + j % P]);
+  check_fill (x, t * n_k, VALUES_RANDOM);
+  for (uint32_t r = 0; r < t; r++)
+    for (size_t j = 0; adds && j < n_j; j++)
+      y[r * y_stride + j] = 100.0f;
+  EngTileRows rows = make_rows (k, x, n_k, t, true);
+  k->product_halves (h, k_stride, panel_stride, n_k, n_j, &rows, t, adds, y, y_stride, scratch);
+  for (uint32_t r = 0; r < t; r++)
+    {
+      for (size_t j = 0; j < n_j; j++)
+        {
+          double want = adds ? 100 : 0, size = fabs (want);
+          for (size_t c = 0; c < n_k; c++)
+            {
+              want += (double) w[j * n_k + c] * x[r * n_k + c];
+              size += fabs ((double) w[j * n_k + c] * x[r * n_k + c]);
+            }
+          double got = y[r * y_stride + j];
+          if (!check_near (got, want, size * (2.1 * 0x1p-16 + (double) n_k * EPS) + 1e-30))
+            CHECK_FAILED ("tiles, halves K %zu row %u of %u, %zu of %zu: %g, expected %g", n_k, r, t, j, n_j, got, want);
+        }
+    }
+  check_gaps ("halves", y, y_stride, n_j, t);
+  free (w);
+  if (!check_free_all ())
+    CHECK_FAILED ("tiles, halves K %zu wrote outside its output", n_k);
+}
+
 void
 check_tile_kernels (const EngKernels *k)
 {
   static const size_t counts[] = { 1, 15, 16, 17, 32, 49 }, columns[] = { 0, 1, 31, 32, 33, 70 };
   static const uint32_t rows[] = { 1, 15, 16, 17, 32, 33, 65 };
+  for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
+      for (size_t c = 0; c < sizeof columns / sizeof *columns; c++)
+        for (int kind = 0; kind < 4; kind++)
+          check_halves (k, columns[c], counts[i], rows[r], kind / 2, kind % 2);
   for (int pack = 0; pack < ENG_PACK_N; pack++)
     {
       for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

@@ -144,16 +144,25 @@ typedef struct
   uint32_t n_q;                                 /* n_rows * n_heads; query i = row * n_heads + head */
   float *q, *out, *scores, *max, *sum;
   uint16_t *values; /* latents: those of a block, row by row */
+  EngTileRows q_tiles, weight_tiles; /* instead of q, and what scores become, where high is not NULL */
+  float *scratch;                    /* of the products by tiles */
 } Queries;
+
+/* Queries of a chunk from which on they are multiplied by tiles, if the run has as many rows as those ask for: fewer do not pay
+ * for what it takes to read keys and values so. */
+#define TILE_QUERIES 16u
 
 /* What a thread's scratch holds. */
 EngCpuQueryTile
 eng_cpu_query_tile (const EngProgram *program, const EngStep *s)
 {
   uint32_t n_heads = s->u.attention.n_head / s->u.attention.n_head_kv, room = ENG_CPU_PARTS * ENG_CPU_PART_FLOATS;
+  uint32_t whole = (s->u.attention.k_width + ENG_TILE_COLS - 1) / ENG_TILE_COLS * ENG_TILE_COLS;
   if (has_latents (program, s))
     room -= ENG_KV_BLOCK / 2 * s->u.attention.v_width;
-  uint32_t n_q = room / (s->u.attention.k_width + s->u.attention.v_width + ENG_KV_BLOCK + 2);
+  /* Queries as tiles take as much as they do as floats, but for whole tiles; beside them one as floats, and 64 bytes' alignment. */
+  room -= (ENG_TILE_ROWS - 1) * (whole + ENG_KV_BLOCK) + whole + 16;
+  uint32_t n_q = room / (whole + s->u.attention.v_width + 2 * ENG_KV_BLOCK + 2);
   uint32_t n_parts = (n_heads + n_q - 1) / n_q;
   EngCpuQueryTile tile = { .n_heads = (n_heads + n_parts - 1) / n_parts };
   tile.n_rows = eng_cpu_min (n_q / tile.n_heads, ENG_CPU_GROUP_ROWS);
@@ -244,6 +253,14 @@ score_keys (Queries *qs, const uint8_t *keys, uint32_t low, uint32_t high)
   const EngStep *s = run->step;
   uint32_t width = s->u.attention.k_width;
   bool is_codes = run->state->groups[s->u.attention.group].k_type == ENG_TYPE_Q8_0;
+  if (qs->q_tiles.high != NULL)
+    {
+      uint32_t from = low / ENG_KEY_GROUP * ENG_KEY_GROUP, to = (high + ENG_KEY_GROUP - 1) / ENG_KEY_GROUP * ENG_KEY_GROUP;
+      run->k->product_halves ((const uint16_t *) (const void *) keys + (size_t) from * width, ENG_KEY_GROUP,
+                              (size_t) ENG_KEY_GROUP * width, width, to - from, &qs->q_tiles, qs->n_q, false,
+                              qs->scores + from, ENG_KV_BLOCK, qs->scratch);
+      return;
+    }
   for (uint32_t p = low / ENG_KEY_GROUP * ENG_KEY_GROUP; p < high; p += ENG_KEY_GROUP)
     if (is_codes)
       {
@@ -273,6 +290,14 @@ mix_values (Queries *qs, const uint8_t *keys, const uint8_t *values, uint32_t lo
                        qs->values + (size_t) p * width, width);
   if (qs->values != NULL)
     halves = qs->values;
+  if (qs->q_tiles.high != NULL)
+    {
+      for (uint32_t i = 0; i < qs->n_q; i++)
+        run->k->round_row (qs->scores + (size_t) i * ENG_KV_BLOCK + low, high - low, &qs->weight_tiles, i);
+      run->k->product_halves (halves + (size_t) low * width, width, ENG_TILE_ROWS, high - low, width, &qs->weight_tiles, qs->n_q,
+                              true, qs->out, width, qs->scratch);
+      return;
+    }
   run->k->mix (halves + (size_t) low * width, width, high - low, qs->scores + low, ENG_KV_BLOCK, qs->n_q, qs->out, width);
 }
 
@@ -312,6 +337,27 @@ attend_shared (Queries *qs, const uint32_t *table, uint32_t b, bool is_last, con
   mix_values (qs, keys, values, low, high);
 }
 
+static bool
+takes_tiles (const EngCpuRun *run, uint32_t n_q)
+{
+  const EngStep *s = run->step;
+  const EngCpuGroup *g = &run->state->groups[s->u.attention.group];
+  return eng_cpu_takes_tiles (run->k, run->n_rows) && n_q >= TILE_QUERIES && g->k_type == ENG_TYPE_F16
+         && (g->v_type == ENG_TYPE_F16 || has_latents (run->bound->program, s));
+}
+
+/* Tiles from @memory on; eng_cpu_query_tile () has made room for them. */
+static void
+place_tiles (Queries *qs, float *memory, uint32_t width, float *scratch)
+{
+  uint16_t *at = (uint16_t *) (((uintptr_t) memory + 63) / 64 * 64);
+  uint32_t n_tiles = (qs->n_q + ENG_TILE_ROWS - 1) / ENG_TILE_ROWS;
+  size_t q = n_tiles * ENG_TILE_STRIDE (width), weights = n_tiles * ENG_TILE_STRIDE (ENG_KV_BLOCK);
+  qs->q_tiles = (EngTileRows){ at, at + q };
+  qs->weight_tiles = (EngTileRows){ at + 2 * q, at + 2 * q + weights };
+  qs->scratch = scratch;
+}
+
 static Queries
 gather_queries (const EngCpuRun *run, uint32_t i_thread, const Unit *unit)
 {
@@ -319,20 +365,30 @@ gather_queries (const EngCpuRun *run, uint32_t i_thread, const Unit *unit)
   uint32_t n_heads = unit->n_heads, width = s->u.attention.k_width;
   const float *sinks = unit->i_split == 0 ? eng_cpu_vector (run, s->w[0]) : NULL;
   Queries qs = { run, unit->rows.first, unit->rows.n, unit->kv_head, n_heads, unit->rows.n * n_heads };
+  bool tiles = takes_tiles (run, qs.n_q);
   qs.q = eng_cpu_scratch (run, i_thread, 0);
-  qs.out = qs.q + (size_t) qs.n_q * width;
+  qs.out = qs.q + (size_t) (tiles ? 1 : qs.n_q) * width;
   qs.scores = qs.out + (size_t) qs.n_q * s->u.attention.v_width;
   qs.max = qs.scores + (size_t) qs.n_q * ENG_KV_BLOCK;
   qs.sum = qs.max + qs.n_q;
+  float *end = qs.sum + qs.n_q;
   if (has_latents (run->bound->program, s))
-    qs.values = (uint16_t *) (void *) (qs.sum + qs.n_q);
+    {
+      qs.values = (uint16_t *) (void *) end;
+      end += ENG_KV_BLOCK / 2 * s->u.attention.v_width;
+    }
+  if (tiles)
+    place_tiles (&qs, end, width, eng_cpu_scratch (run, i_thread, ENG_CPU_PARTS));
   memset (qs.out, 0, (size_t) qs.n_q * s->u.attention.v_width * sizeof (float));
   for (uint32_t i = 0; i < qs.n_q; i++)
     {
       uint32_t head = unit->first_head + i % n_heads;
       const float *from = eng_cpu_row (run, s->src, qs.first_row + i / n_heads) + (size_t) head * width;
+      float *to = qs.q + (tiles ? 0 : (size_t) i * width);
       for (uint32_t c = 0; c < width; c++)
-        qs.q[(size_t) i * width + c] = from[c] * s->u.attention.scale;
+        to[c] = from[c] * s->u.attention.scale;
+      if (tiles)
+        run->k->round_row (to, width, &qs.q_tiles, i);
       qs.max[i] = sinks != NULL ? sinks[head] : -INFINITY;
       qs.sum[i] = sinks != NULL ? 1 : 0;
     }

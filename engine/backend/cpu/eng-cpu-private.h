@@ -90,8 +90,10 @@ typedef struct
   bool valid; /* holds what the buffer holds */
 } EngCpuQuant;
 
-/* Neighbouring rows of one sequence that attention handles together. */
-#define ENG_CPU_GROUP_ROWS 16u
+/* Neighbouring rows of one sequence that attention handles together, at most; by tiles, which read keys and values the better the
+ * more queries there are for what that costs, and without. */
+#define ENG_CPU_GROUP_ROWS 32u
+#define ENG_CPU_FEW_GROUP_ROWS 16u
 /* Attention of few rows is split over positions into this many chunks a thread. */
 #define ENG_CPU_SPLIT_CHUNKS 4u
 typedef struct

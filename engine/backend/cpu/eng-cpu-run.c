@@ -158,7 +158,7 @@ static void
 group_rows (EngCpuRun *run)
 {
   EngCpuRowGroup *groups = run->state->row_groups, *spans = run->state->spans;
-  uint32_t n = 0, most = ENG_CPU_GROUP_ROWS;
+  uint32_t n = 0, most = eng_cpu_takes_tiles (run->k, run->n_rows) ? ENG_CPU_GROUP_ROWS : ENG_CPU_FEW_GROUP_ROWS;
   if ((run->bound->device->without & ENG_CPU_WITHOUT_SHARED) != 0)
     most = 1;
   for (uint32_t r = 0; r < run->n_rows; r++)

@@ -69,11 +69,28 @@ ref_product_tiles_float (EngFloatFormat format, const void *weights, size_t w_st
       }
 }
 
+static void
+ref_product_halves (const uint16_t *h, size_t k_stride, size_t panel_stride, size_t n_k, size_t n_j, const EngTileRows *x,
+                    size_t n_r, bool adds, float *y, size_t y_stride, float *scratch)
+{
+  (void) scratch;
+  for (size_t r = 0; r < n_r; r++)
+    for (size_t j = 0; j < n_j; j++)
+      {
+        const uint16_t *from = h + j / P * panel_stride + j % P;
+        float sum = adds ? y[r * y_stride + j] : 0;
+        for (size_t c = 0; c < n_k; c++)
+          sum += eng_f16_to_f32 (from[c * k_stride]) * (number_at (x->high, n_k, r, c) + number_at (x->low, n_k, r, c));
+        y[r * y_stride + j] = sum;
+      }
+}
+
 void
 eng_ref_init_tiles (EngKernels *k)
 {
   k->round_row = ref_round_row;
   k->product_tiles = ref_product_tiles;
   k->product_tiles_float = ref_product_tiles_float;
+  k->product_halves = ref_product_halves;
   k->tiles_from = 0;
 }

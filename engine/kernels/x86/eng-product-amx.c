@@ -118,6 +118,7 @@ INLINE void
 multiply (const Block *p, Parts parts, float *y, size_t y_stride, int n_a, int n_b)
 {
   const uint16_t *b = p->s->weights[0][0][0];
+  __asm__ volatile ("" ::: "memory"); /* GCC 12's loads of tiles do not say that they read memory */
   if (p->adds)
     load_sums (y, y_stride, n_a, n_b);
   else
@@ -163,15 +164,15 @@ multiply_pair (Block *p, Parts parts, size_t n_r, size_t n_j, float *sums, float
     copy_rows (sums, PAIR, n_r, n_j, y, y_stride);
 }
 
-/* All rows of activations times the weights in the scratch, which are those from column @c on. */
+/* All rows of activations times the weights in the scratch, which are those from column @c on; @adds: to what y holds. */
 INLINE void
 multiply_rows (Scratch *s, Parts parts, const EngTileRows *x, size_t n_cols, size_t c, size_t n_blocks, size_t n_r, size_t n_j,
-               float *y, size_t y_stride)
+               bool adds, float *y, size_t y_stride)
 {
   size_t stride = ENG_TILE_STRIDE (n_cols), at = c / TILE_COLS * TILE;
   for (size_t r = 0; r < n_r; r += PAIR, at += 2 * stride)
     {
-      Block p = { s, x->high + at, parts != PARTS_HIGH ? x->low + at : NULL, stride, n_blocks, c != 0 };
+      Block p = { s, x->high + at, parts != PARTS_HIGH ? x->low + at : NULL, stride, n_blocks, adds };
       multiply_pair (&p, parts, n_r - r < PAIR ? n_r - r : PAIR, n_j, s->sums, y + r * y_stride, y_stride);
     }
 }
@@ -293,7 +294,7 @@ product (EngPack pack, const uint8_t *panels, size_t n_panels, size_t n_cols, co
         size_t n = n_cols - c < BLOCK_COLS ? n_cols - c : BLOCK_COLS, m = n_panels - j < 2 ? 1 : 2;
         for (size_t i = 0; i < m; i++)
           unpack_columns (pack, panels + (j + i) * panel_bytes, c, n, s->weights[0][0][i]);
-        multiply_rows (s, PARTS_HIGH, x, n_cols, c, n / TILE_COLS, n_r, m * ENG_P, y + j * ENG_P, y_stride);
+        multiply_rows (s, PARTS_HIGH, x, n_cols, c, n / TILE_COLS, n_r, m * ENG_P, c != 0, y + j * ENG_P, y_stride);
       }
   _tile_release ();
 }
@@ -415,7 +416,7 @@ product_float (EngFloatFormat format, const uint16_t *w, size_t w_stride, size_t
           for (size_t i = 0; i < m; i += TILE_ROWS)
             pack_float_columns (format, w + (j + i) * w_stride + c, w_stride, m - i, n, s, i / TILE_ROWS);
           multiply_rows (s, format == ENG_FLOAT_F16 ? PARTS_LOW_BOTH : PARTS_LOW_X, x, n_cols, c, (n + TILE_COLS - 1) / TILE_COLS,
-                         n_r, m, y + j, y_stride);
+                         n_r, m, c != 0, y + j, y_stride);
           c += n;
         }
       while (c < n_cols);
@@ -431,6 +432,59 @@ product_tiles_float (EngFloatFormat format, const void *w, size_t w_stride, size
     product_float (ENG_FLOAT_F16, w, w_stride, n_j, n_cols, x, n_r, y, y_stride, (Scratch *) (void *) scratch);
   else
     product_float (ENG_FLOAT_BF16, w, w_stride, n_j, n_cols, x, n_r, y, y_stride, (Scratch *) (void *) scratch);
+}
+
+/* --- keys and values --- */
+
+/* 16 columns or fewer (@mask) of rows k … k + 31, of which there are @n, as pairs of rows. */
+INLINE void
+pack_halves (const uint16_t *h, size_t k_stride, size_t n, __mmask16 mask, uint16_t *high, uint16_t *low)
+{
+  const VI upper = _mm512_set1_epi32 ((int) 0xffff0000);
+  for (size_t k = 0; k < TILE_COLS; k += 2, h += 2 * k_stride)
+    {
+      VF a = vf_zero (), b = vf_zero ();
+      if (k < n)
+        a = _mm512_cvtph_ps (_mm256_maskz_loadu_epi16 (mask, h));
+      if (k + 1 < n)
+        b = _mm512_cvtph_ps (_mm256_maskz_loadu_epi16 (mask, h + k_stride));
+      VF ha = _mm512_castsi512_ps (vi_and (_mm512_castps_si512 (a), upper));
+      VF hb = _mm512_castsi512_ps (vi_and (_mm512_castps_si512 (b), upper));
+      _mm512_store_si512 (high + k * ENG_P, pair_up (ha, hb));
+      _mm512_store_si512 (low + k * ENG_P, pair_up (_mm512_sub_ps (a, ha), _mm512_sub_ps (b, hb)));
+    }
+}
+
+INLINE void
+pack_halves_columns (const uint16_t *h, size_t k_stride, size_t n_k, size_t n_j, Scratch *s, size_t i)
+{
+  for (size_t k = 0, b = 0; k < n_k; k += TILE_COLS, b++, h += TILE_COLS * k_stride)
+    if (n_k - k >= TILE_COLS)
+      pack_halves (h, k_stride, TILE_COLS, first_of (n_j), s->weights[0][b][i], s->weights[1][b][i]);
+    else
+      pack_halves (h, k_stride, n_k - k, first_of (n_j), s->weights[0][b][i], s->weights[1][b][i]);
+}
+
+static void
+product_halves (const uint16_t *h, size_t k_stride, size_t panel_stride, size_t n_k, size_t n_j, const EngTileRows *x, size_t n_r,
+                bool adds, float *y, size_t y_stride, float *scratch)
+{
+  Scratch *s = (Scratch *) (void *) scratch;
+  start_tiles ();
+  for (size_t j = 0; j < n_j; j += PAIR, h += 2 * panel_stride)
+    {
+      size_t m = n_j - j < PAIR ? n_j - j : PAIR, k = 0;
+      do /* once where there is nothing to add up */
+        {
+          size_t n = n_k - k < BLOCK_COLS ? n_k - k : BLOCK_COLS;
+          for (size_t i = 0; i < m; i += TILE_ROWS)
+            pack_halves_columns (h + i / TILE_ROWS * panel_stride + k * k_stride, k_stride, n, m - i, s, i / TILE_ROWS);
+          multiply_rows (s, PARTS_LOW_BOTH, x, n_k, k, (n + TILE_COLS - 1) / TILE_COLS, n_r, m, adds || k != 0, y + j, y_stride);
+          k += n;
+        }
+      while (k < n_k);
+    }
+  _tile_release ();
 }
 
 /* --- activations --- */
@@ -458,5 +512,6 @@ eng_product_init_amx (EngKernels *k)
   k->round_row = round_row;
   k->product_tiles = product_tiles;
   k->product_tiles_float = product_tiles_float;
+  k->product_halves = product_halves;
   k->tiles_from = TILES_FROM;
 }
