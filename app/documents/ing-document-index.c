@@ -293,6 +293,7 @@ typedef struct
   const IngEmbedder *embedder;
   const char *path; /* of the model */
   gint64 document;
+  gint64 *position; /* of the first that may have no vector yet */
   GArray *ids;
   GPtrArray *texts;
   GArray *n_vectors; /* of each chunk: its own and its windows'; 0 = the model cannot read it */
@@ -305,7 +306,7 @@ list_func (IngDatabase *db, gpointer data, GError **error)
 {
   Batch *b = data;
   guint n = b->embedder->windows ? EMBEDDED_WITH_WINDOWS_AT_ONCE : EMBEDDED_AT_ONCE;
-  return ing_document_table_list_unembedded (db, b->document, n, b->ids, b->texts, error) ? b : NULL;
+  return ing_document_table_list_unembedded (db, b->document, b->position, n, b->ids, b->texts, error) ? b : NULL;
 }
 
 static gboolean
@@ -410,12 +411,13 @@ embed_document (IngIndexWork *work, GError **error)
   g_autofree char *path = choice.path;
   if (choice.embedder == NULL) /* none knows its language: words are all there is */
     return TRUE;
+  gint64 position = 0;
   for (guint done = 0;;)
     {
       g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint64));
       g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
       Batch b = {
-        .embedder = choice.embedder, .path = path, .document = work->row->id, .ids = ids, .texts = texts
+        .embedder = choice.embedder, .path = path, .document = work->row->id, .position = &position, .ids = ids, .texts = texts
       };
       work->give_way (work->data);
       if (g_cancellable_set_error_if_cancelled (work->cancellable, error)

@@ -324,20 +324,21 @@ ing_document_table_keep_vectors (IngDatabase *db, gint64 document, guint embedde
 }
 
 gboolean
-ing_document_table_list_unembedded (IngDatabase *db, gint64 document, guint n, GArray *ids, GPtrArray *texts,
-                                    GError **error)
+ing_document_table_list_unembedded (IngDatabase *db, gint64 document, gint64 *position, guint n, GArray *ids,
+                                    GPtrArray *texts, GError **error)
 {
   sqlite3_stmt *s = ing_database_query (
       db, error,
-      "SELECT id, prefix || char(10) || text FROM chunks WHERE document_id = ?1"
-      " AND id NOT IN (SELECT chunk_id FROM vectors WHERE document_id = ?1) ORDER BY position LIMIT ?2",
-      "ii", document, (gint64) n);
+      "SELECT id, prefix || char(10) || text, position FROM chunks c WHERE document_id = ?1 AND position >= ?2"
+      " AND NOT EXISTS (SELECT 1 FROM vectors WHERE chunk_id = c.id) ORDER BY position LIMIT ?3",
+      "iii", document, *position, (gint64) n);
   int rc = -1;
   while (s != NULL && (rc = ing_database_step (db, s, error)) == 1)
     {
       gint64 id = sqlite3_column_int64 (s, 0);
       g_array_append_val (ids, id);
       g_ptr_array_add (texts, ing_database_column_text (s, 1));
+      *position = sqlite3_column_int64 (s, 2) + 1;
     }
   return rc == 0;
 }

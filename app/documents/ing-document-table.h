@@ -52,8 +52,9 @@ gboolean ing_document_table_set_vectors (IngDatabase *db, gint64 chunk, guint em
 gboolean ing_document_table_get_latin (IngDatabase *db, gint64 document, gboolean *latin, GError **error);
 /* Vectors of @document by other models than @embedder go. FALSE on error. */
 gboolean ing_document_table_keep_vectors (IngDatabase *db, gint64 document, guint embedder, GError **error);
-/* The first @n chunks of @document without a vector: ids and texts with prefix. FALSE on error. */
-gboolean ing_document_table_list_unembedded (IngDatabase *db, gint64 document, guint n, GArray *ids,
+/* The first @n chunks of @document without a vector from *@position on, 0 at first: ids and texts with prefix. *@position
+ * gets behind them, so that a document of many is gone through once. FALSE on error. */
+gboolean ing_document_table_list_unembedded (IngDatabase *db, gint64 document, gint64 *position, guint n, GArray *ids,
                                              GPtrArray *texts, GError **error);
 
 /* @found: in a folder of the owner; one that was added by itself stays that. */
