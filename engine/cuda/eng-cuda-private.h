@@ -68,6 +68,7 @@ struct EngBound
   const EngProgram *program;
   uint32_t first_step, n_steps;
   bool own_only; /* ENG_WITHOUT_LIBRARY */
+  uint32_t few_rows; /* up to this many rows go through the matrix-vector kernels; at least 1 */
   bool pools;    /* outputs are those of sequences (POOL), not of rows */
   const uint8_t *elsewhere; /* steps of another device, or NULL */
   const uint8_t *streamed;  /* of those, what streamed runs do here, or NULL: nothing */
@@ -116,6 +117,7 @@ struct EngState
   float *pooled[2]; /* POOL: [max_sequences, widest] before and behind a head */
   float *scores;   /* router scores [max_rows, n_expert] */
   __nv_bfloat16 *x16; /* activations of prefill products */
+  uint8_t *x8; /* the same for up to CU_DOZENS rows, cu_dozens_place () */
   __nv_bfloat16 *w16; /* an expanded matrix */
   uint64_t w16_elements;
   float *partial;

@@ -198,7 +198,7 @@ run_all (CuRun *r, const EngBatch *batch, const EngRun *run, bool *cancelled)
       cu_streamer_end (r->b->streamer);
       TRY (e);
     }
-  else if (r->n_rows <= ENG_CUDA_GEMV_ROWS || !r->b->device->blas || r->b->own_only)
+  else if (r->n_rows <= (int) r->b->few_rows || !s->x16 || !r->b->device->blas || r->b->own_only)
     {
       r->products->own = true;
       TRY (r->n_rows == 1 ? cu_run_graph (r, run->first_step, run->n_steps)
@@ -257,7 +257,7 @@ cu_run (EngBound *b, EngState *s, const EngBatch *batch, const EngRun *run, EngE
   if (run->cancel && __atomic_load_n (run->cancel, __ATOMIC_ACQUIRE))
     return cu_error (error, ENG_ERR_CANCELLED, "run", 0, 0, "cancelled");
   cudaSetDevice (d->ordinal);
-  if ((batch->n_rows > ENG_CUDA_GEMV_ROWS || run->streamed) && !d->blas_tried)
+  if ((batch->n_rows > b->few_rows || run->streamed) && !d->blas_tried)
     {
       d->blas_tried = true;
       d->blas = cu_blas_open ();

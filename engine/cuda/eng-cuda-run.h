@@ -19,6 +19,7 @@ typedef struct
   uint32_t n_ahead; // positions behind the batch's that its tables have room for
   uint32_t first, end; // steps of the run: end is behind the last
   EngBufferId in_x16; // buffer whose bf16 form x16 holds now, or ENG_BUFFER_NONE
+  bool in_x8; // x8 holds the source of the step at hand
   int blas_error;
   EngProducts *products, unasked; // whose kernels multiplied: the run's, or nobody's
   /* streamed runs: which guest keys the layer at hand uses; keys on their way to their owner */

@@ -203,6 +203,7 @@ lay_out (const EngBound *b, const EngStateOptions *o, EngState *s, Carver *c, En
   if (rows > ENG_CUDA_GEMV_ROWS)
     {
       s->x16 = carve<__nv_bfloat16> (c, rows * w.x16);
+      s->x8 = carve<uint8_t> (c, cu_dozens_bytes (rows < CU_DOZENS ? rows : CU_DOZENS, w.x16));
       s->w16_elements = max_matrix < MAX_W16_ELEMENTS ? max_matrix : MAX_W16_ELEMENTS;
       s->w16 = carve<__nv_bfloat16> (c, s->w16_elements);
       s->workspace = carve<uint8_t> (c, CU_BLAS_WORKSPACE_BYTES);

@@ -27,6 +27,24 @@ large_product (CuRun *r, const CuWeight *w, const __nv_bfloat16 *x16, int m, flo
   return cudaSuccess;
 }
 
+// The same for a few dozen rows of buffer @id, by 8-bit activations; @row_map as in cu_dozens_quantize ().
+static bool
+is_small (const CuRun *r, const CuWeight *w, int m)
+{
+  return m <= CU_DOZENS && cu_dozens_fit (r->b->device->code_arch, w);
+}
+
+static cudaError_t
+small_product (CuRun *r, const CuWeight *w, EngBufferId id, const int *row_map, int m, float *y, int ldy, float beta)
+{
+  const CuDozens x = cu_dozens_place (r->s->x8, m, w->n_cols);
+  r->products->own = true;
+  if (!r->in_x8)
+    TRY (cu_dozens_quantize (r->stream, r->s->buffers[id], r->p->buffers[id].width, row_map, m, (int) w->n_cols, &x));
+  r->in_x8 = true;
+  return cu_dozens_product (r->stream, w, &x, m, y, ldy, beta);
+}
+
 // The bf16 form of a buffer, made if x16 does not hold it already.
 static cudaError_t
 need_x16 (CuRun *r, EngBufferId id)
@@ -61,7 +79,9 @@ product_of (CuRun *r, uint32_t i, EngWeightId id, float *y, int ldy, float beta)
   const EngBufferId src = r->p->steps[i].src;
   CuWeight w;
   TRY (take (r, i, id, &w));
-  if (w.type != ENG_TYPE_F32)
+  if (is_small (r, &w, r->n_rows))
+    TRY (small_product (r, &w, src, NULL, r->n_rows, y, ldy, beta));
+  else if (w.type != ENG_TYPE_F32)
     {
       TRY (need_x16 (r, src));
       TRY (large_product (r, &w, r->s->x16, r->n_rows, y, ldy, beta));
@@ -341,7 +361,8 @@ cu_step_many (CuRun *r, uint32_t i)
   const EngStep *s = &r->p->steps[i];
   EngState *st = r->s;
   float *const *buf = st->buffers;
-  const bool f32 = r->b->plans[i].f32_needed;
+  const bool f32 = r->b->plans[i].f32_needed || r->n_rows <= CU_DOZENS;
+  r->in_x8 = false;
   switch (s->kind)
     {
     case ENG_STEP_EMBED:
@@ -355,6 +376,12 @@ cu_step_many (CuRun *r, uint32_t i)
     case ENG_STEP_ATTENTION:
       {
         const CuAttention a = cu_attention_arguments (r, s);
+        if (r->n_rows <= ENG_CUDA_GEMV_ROWS && (a.causal || !a.window)) // positions in slices
+          {
+            r->in_x16 = ENG_BUFFER_NONE;
+            return cu_attention_decode (r->stream, &a, &st->view, s->u.attention.group, buf[s->src], buf[s->dst], r->n_rows, st->partial,
+                                        st->counters, r->b->device->n_units, r->pdl);
+          }
         r->in_x16 = s->dst;
         if (!a.causal && a.window)
           return cu_attention_window (r->stream, &a, &st->view, s->u.attention.group, buf[s->src], buf[s->dst], st->x16,
@@ -426,10 +453,14 @@ cu_step_many (CuRun *r, uint32_t i)
           return cudaSuccess;
         const CuWeight *w = &r->b->weights[s->w[0]];
         const int n = (int) r->p->n_output;
-        r->in_x16 = ENG_BUFFER_NONE;
-        TRY (cu_gather_bf16 (r->stream, buf[s->src], st->view.output, r->n_outputs,
-                             (int) w->n_cols, st->x16));
-        TRY (large_product (r, w, st->x16, r->n_outputs, st->logits, n, 0.f));
+        if (is_small (r, w, r->n_outputs))
+          TRY (small_product (r, w, s->src, st->view.output, r->n_outputs, st->logits, n, 0.f));
+        else
+          {
+            r->in_x16 = ENG_BUFFER_NONE;
+            TRY (cu_gather_bf16 (r->stream, buf[s->src], st->view.output, r->n_outputs, (int) w->n_cols, st->x16));
+            TRY (large_product (r, w, st->x16, r->n_outputs, st->logits, n, 0.f));
+          }
         if (s->w[1] == ENG_WEIGHT_NONE && s->u.output.scale == 1.f && s->u.output.soft_cap == 0.f)
           return cudaSuccess;
         return cu_epilogue (r->stream, st->logits, cu_vector_of (r, s->w[1]), NULL, ENG_ACT_NONE,

@@ -13,7 +13,7 @@
 // Keys and values of earlier positions were written by earlier runs: they are asked for before the wait for the QKV
 // product. The row's own are patched into their tile from shared memory. So every sequence of the batch has one
 // row here; several rows of one sequence go through cu_qkv_finish () and cu_attention_decode ().
-#include "kernel-launch.cuh"
+#include "kernel-attention-slices.cuh"
 #include "kernel-bulk.cuh"
 
 // Four warps leave registers and shared memory for a block of kernel-decode-ring.cuh beside them. Deep in a context the
@@ -23,7 +23,6 @@
 #define TILE 16
 #define LEAST_SLICE 128 // positions: merging slices costs more than walking these
 #define MAX_SLICES 32
-#define LOG2_E 1.4426950408889634f
 
 __host__ __device__ constexpr int
 token_stages (int d, int warps, bool boxes)
@@ -388,56 +387,15 @@ attend (const CuAttention &a, const CuQkv &f, const CuMeta &m, float *y, float *
     }
   if (n_active == 1)
     return;
-  __shared__ int arrived;
-  __syncthreads ();
-  int *counter = counters + row * a.n_head_kv + kv;
-  if (threadIdx.x == 0)
-    {
-      __threadfence (); // of what all threads wrote before the barrier
-      arrived = atomicAdd (counter, 1);
-      __threadfence ();
-    }
-  __syncthreads ();
-  if (arrived != n_active - 1)
+  if (!last_slice (counters + row * a.n_head_kv + kv, n_active))
     return;
-  // all of the slices at once: one trip to the L2
-  constexpr int AT_ONCE = 16;
   for (int t = threadIdx.x; t < n_group * D / 2; t += TOKEN_THREADS)
     {
       const int head = kv * n_group + t / (D / 2), i = t % (D / 2) * 2;
-      const float *from = partial + ((size_t) row * a.n_head + head) * n_slices * (D + 2);
-      float2 v = make_float2 (0.f, 0.f);
-      float mx = -INFINITY, s = 0.f;
-      for (int l0 = 0; l0 < n_active; l0 += AT_ONCE, from += AT_ONCE * (D + 2))
-        {
-          float2 part[AT_ONCE], u[AT_ONCE]; // maximum and sum; values
-#pragma unroll
-          for (int l = 0; l < AT_ONCE; l++)
-            {
-              const bool in = l0 + l < n_active;
-              part[l] = in ? __ldcg ((const float2 *) (from + l * (D + 2) + D)) : make_float2 (-INFINITY, 0.f);
-              u[l] = in ? __ldcg ((const float2 *) (from + l * (D + 2) + i)) : make_float2 (0.f, 0.f);
-            }
-          float most = mx;
-#pragma unroll
-          for (int l = 0; l < AT_ONCE; l++)
-            most = fmaxf (most, part[l].x);
-          const float keep = exp2f (mx - most);
-          mx = most;
-          s *= keep, v.x *= keep, v.y *= keep;
-#pragma unroll
-          for (int l = 0; l < AT_ONCE; l++)
-            {
-              const float w = exp2f (part[l].x - most);
-              s += part[l].y * w, v.x += u[l].x * w, v.y += u[l].y * w;
-            }
-        }
-      if (a.sinks)
-        s += exp2f (a.sinks[head] * LOG2_E - mx);
-      *(float2 *) (y + ((size_t) row * a.n_head + head) * D + i) = make_float2 (v.x / s, v.y / s);
+      const size_t at = (size_t) row * a.n_head + head;
+      *(float2 *) (y + at * D + i)
+          = sum_of_slices<D> (partial + at * n_slices * (D + 2), n_active, i, a.sinks ? a.sinks[head] * LOG2_E : -INFINITY);
     }
-  if (threadIdx.x == 0)
-    *counter = 0;
 #endif
 }
 

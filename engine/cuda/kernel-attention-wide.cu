@@ -6,7 +6,7 @@
 // tiles of KEYS positions: four warps for each 16 queries score 8 positions each, the softmax goes through shared memory, and
 // each of the eight warps gathers 64 columns of the values. Few rows: a row's queries alone, positions in slices, merged by the
 // last block to arrive. (Running softmax in base 2 as FlashAttention-2's, arXiv 2307.08691.)
-#include "kernel-launch.cuh"
+#include "kernel-attention-slices.cuh"
 #include "kernel-mma.cuh"
 
 #define WARPS 8
@@ -15,7 +15,6 @@
 #define PARTS 4 // warps that share 16 queries' scores
 #define STAGES 2
 #define LEAST_SLICE 64
-#define LOG2_E 1.4426950408889634f
 
 // Dynamic shared memory: queries, then tiles of keys and, unless those hold them, of values.
 static constexpr int
@@ -231,34 +230,14 @@ wide_kernel (const __grid_constant__ CuAttention a, const __grid_constant__ CuMe
       }
   if (n_active == 1)
     return;
-  __shared__ int arrived;
-  __syncthreads ();
-  int *counter = counters + ((size_t) blockIdx.z * a.n_head_kv + kv) * (gridDim.x / n_slices) + tile;
-  if (threadIdx.x == 0)
-    {
-      __threadfence (); // of what all threads wrote before the barrier
-      arrived = atomicAdd (counter, 1);
-      __threadfence ();
-    }
-  __syncthreads ();
-  if (arrived != n_active - 1)
+  if (!last_slice (counters + ((size_t) blockIdx.z * a.n_head_kv + kv) * (gridDim.x / n_slices) + tile, n_active))
     return;
-  for (int i = threadIdx.x; i < n_here * DV; i += THREADS)
+  for (int i = threadIdx.x; i < n_here * DV / 2; i += THREADS)
     {
-      const float *from = partial + place (i / DV) * n_slices * (DV + 2);
-      float most = -INFINITY, total = 0.f, value = 0.f;
-      for (int l = 0; l < n_active; l++)
-        most = fmaxf (most, __ldcg (from + l * (DV + 2) + DV));
-      for (int l = 0; l < n_active; l++)
-        {
-          const float w = exp2f (__ldcg (from + l * (DV + 2) + DV) - most);
-          total += __ldcg (from + l * (DV + 2) + DV + 1) * w;
-          value += __ldcg (from + l * (DV + 2) + i % DV) * w;
-        }
-      y[place (i / DV) * DV + i % DV] = value / total;
+      const size_t at = place (i / (DV / 2));
+      const int c = i % (DV / 2) * 2;
+      *(float2 *) (y + at * DV + c) = sum_of_slices<DV> (partial + at * n_slices * (DV + 2), n_active, c, -INFINITY);
     }
-  if (threadIdx.x == 0)
-    *counter = 0;
 #endif
 }
 

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products of a few dozen rows: too many for the matrix-vector kernels, too few to pay for weights expanded to bf16 (which moves
+// seven times the bytes of 4-bit weights). Planes go straight to the tensor cores as bytes, activations as 8-bit integers in
+// blocks of 32, as in decode; every weight is read once for up to 32 rows.
+//
+// mma.m16n8k32 (s8): 16 rows of weights times 8 rows of activations. Lane (g = lane / 4, t = lane % 4) has of weight rows g and
+// g + 8 the words t and t + 4 of a sub-block, of activation row g the same, and gets the sums of rows g, g + 8 with activation
+// rows 2 t and 2 t + 1 (NVIDIA, "PTX ISA", matrix fragments for mma.m16n8k32). The warps of a block share the columns of the same
+// rows, each with a ring of its own in shared memory: no barrier until their sums meet. Straight from global memory the words of eight
+// rows would be eight cache lines an instruction (measured on an H100: L1's tags were what was busy).
+#pragma once
+
+#include "kernel-launch.cuh"
+#include "kernel-mma.cuh"
+
+#define DOZENS_WARPS 8
+#define DOZENS_THREADS (DOZENS_WARPS * 32)
+#define DOZENS_PAIRS 4 // of a row in a stage: one super-block
+#define DOZENS_STAGES 2
+
+// A warp's stage: 16 MT rows of plane q, then of plane h. Chunks of 16 bytes change places by the row, so that the same chunk of eight
+// rows lies in eight places.
+template <int TYPE> struct Stage
+{
+  static constexpr Format f = format_of (TYPE);
+  static constexpr int q_row = DOZENS_PAIRS * 2 * f.q, h_row = DOZENS_PAIRS * 2 * f.h, row_bytes = q_row + h_row;
+  static constexpr int scales = has_half_scales (TYPE) ? 4 : 2; // of a pair
+
+  __host__ __device__ static constexpr int
+  warp_bytes (int rows) // the ring, then the scales of one stage
+  {
+    return rows * (DOZENS_STAGES * row_bytes + DOZENS_PAIRS * scales * 8);
+  }
+
+  CU_DEV static int
+  place (int row, int chunk, int row_bytes)
+  {
+    return row * row_bytes + ((row_bytes >= 128 ? chunk ^ (row & 7) : chunk ^ (row >> 1 & 3)) << 4);
+  }
+};
+
+// What a lane has of a pair of sub-blocks of one weight row.
+template <int TYPE> struct Lane
+{
+  static constexpr Format f = format_of (TYPE);
+  static constexpr bool paired = TYPE == ENG_TYPE_Q4_K || TYPE == ENG_TYPE_Q5_K || TYPE == ENG_TYPE_Q6_K;
+  static constexpr bool wide = TYPE == ENG_TYPE_Q8_0 || TYPE == ENG_TYPE_Q2_K || TYPE == ENG_TYPE_Q3_K; // a word each
+  uint32_t q[wide ? 4 : 2];
+  uint32_t h[f.h == 8 ? 4 : 2];
+
+  // Pair @pair of the stage at @base, whose plane h begins at @h_base.
+  CU_DEV void
+  load (const uint8_t *base, const uint8_t *h_base, int row, int pair, int t)
+  {
+    using S = Stage<TYPE>;
+    if (f.q == 8) // 2-bit fields: all four lanes read the same words
+      {
+        const uint4 v = *(const uint4 *) (base + S::place (row, pair, S::q_row));
+        q[0] = v.x, q[1] = v.y, q[wide ? 2 : 0] = v.z, q[wide ? 3 : 0] = v.w;
+      }
+    else
+#pragma unroll
+      for (int i = 0; i < (wide ? 4 : 2); i++)
+        q[i] = *(const uint32_t *) (base + S::place (row, pair * (f.q / 8) + i, S::q_row) + 4 * t);
+    if (f.h == 4)
+      {
+        const uint2 v = *(const uint2 *) (h_base + row * S::h_row + pair * 8);
+        h[0] = v.x, h[1] = v.y;
+      }
+    if (f.h == 8)
+      {
+        const uint4 v = *(const uint4 *) (h_base + S::place (row, pair, S::h_row));
+        h[0] = v.x, h[1] = v.y, h[f.h == 8 ? 2 : 0] = v.z, h[f.h == 8 ? 3 : 0] = v.w;
+      }
+  }
+
+  // Word t + 4 @half of sub-block @i, as pair_word () has it.
+  CU_DEV uint32_t
+  word (int i, int half, int t) const
+  {
+    if (TYPE == ENG_TYPE_Q8_0)
+      return q[wide ? 2 * i + half : 0];
+    uint32_t v;
+    if (f.q == 8)
+      v = q[wide ? 2 * i + half : 0] >> (2 * t) & 0x03030303u;
+    else
+      v = (paired ? q[half] >> (4 * i) : q[i] >> (4 * half)) & 0x0f0f0f0fu;
+    if (f.h == 4)
+      v |= (h[i] >> (t + 4 * half) & 0x01010101u) << (TYPE == ENG_TYPE_Q3_K ? 2 : 4);
+    if (f.h == 8)
+      v |= (h[f.h == 8 ? 2 * i + half : 0] >> (2 * t) & 0x03030303u) << 4;
+    if (TYPE == ENG_TYPE_IQ4_NL || TYPE == ENG_TYPE_IQ4_XS)
+      v = levels_iq4 (v);
+    if (TYPE == ENG_TYPE_MXFP4)
+      v = levels_mxfp4 (v);
+    return v;
+  }
+};
+
+// s and d of pair @at, counted over all rows.
+template <int TYPE>
+CU_DEV void
+scales_load (Pair<TYPE> &p, const CuWeight &w, uint32_t at)
+{
+  constexpr Format f = format_of (TYPE);
+  if (f.s == 1)
+    p.s[0] = load2 (w.s + (uint64_t) at * 2);
+  if (f.s == 2)
+    p.s[0] = load4 (w.s + (uint64_t) at * 4);
+  if (f.s == 4)
+    {
+      const uint2 v = load8 (w.s + (uint64_t) at * 8);
+      p.s[0] = v.x, p.s[1] = v.y;
+    }
+  if (f.d == 2)
+    p.d = load2 (w.d + (uint64_t) (at >> 2) * 2);
+  if (f.d == 4)
+    p.d = load4 (w.d + (uint64_t) (at >> 2) * 4);
+}
+
+// What a format's codes lack to be its weights divided by d: then m = -offset * d, and whole numbers carry it.
+__host__ __device__ constexpr int
+code_offset (int type)
+{
+  return type == ENG_TYPE_Q4_0 ? 8 : type == ENG_TYPE_Q5_0 ? 16 : type == ENG_TYPE_Q6_K ? 32 : type == ENG_TYPE_Q3_K ? 4 : 0;
+}
+__host__ __device__ constexpr bool
+has_minimum (int type)
+{
+  return type == ENG_TYPE_Q4_1 || type == ENG_TYPE_Q5_1 || type == ENG_TYPE_Q4_K || type == ENG_TYPE_Q5_K || type == ENG_TYPE_Q2_K;
+}
+
+#if __CUDA_ARCH__ >= 800
+CU_DEV void
+mma_s8_32 (int d[4], const uint32_t a[4], uint32_t b0, uint32_t b1, const int c[2])
+{
+  asm volatile ("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%11,%10,%11};"
+                : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "r"(c[0]), "r"(c[1]));
+}
+CU_DEV void
+mma_s8_16 (int d[4], uint32_t a0, uint32_t a1, uint32_t b, const int c[2])
+{
+  asm volatile ("mma.sync.aligned.m16n8k16.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%7,%8,%7,%8};"
+                : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+                : "r"(a0), "r"(a1), "r"(b), "r"(c[0]), "r"(c[1]));
+}
+CU_DEV void
+copy_async_8 (void *dst, const void *src)
+{
+  asm volatile ("cp.async.ca.shared.global [%0], [%1], 8;" ::"r"(shared_address (dst)), "l"(src) : "memory");
+}
+#endif
+
+// y [n_x, ldy] = beta y + x * w^T, MT * 16 rows of weights and NT * 8 of activations a block.
+template <int TYPE, int MT, int NT>
+__global__ void __launch_bounds__ (DOZENS_THREADS)
+dozens_kernel (const __grid_constant__ CuWeight w, const __grid_constant__ CuDozens x, int n_x, float *y, int ldy, float beta)
+{
+#if __CUDA_ARCH__ >= 800
+  using S = Stage<TYPE>;
+  constexpr Format f = format_of (TYPE);
+  constexpr bool halves = has_half_scales (TYPE), minimum = has_minimum (TYPE);
+  constexpr int ROWS = MT * 16, stage_bytes = ROWS * S::row_bytes;
+  extern __shared__ __align__ (128) uint8_t shared[]; // a warp's ring and scales; at the end [warps][MT][NT][4][32] sums
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
+  const int n_pairs = w.n_cols / 64, row0 = blockIdx.x * ROWS, tile0 = blockIdx.y * NT;
+  const int n_stages = (n_pairs + DOZENS_PAIRS - 1) / DOZENS_PAIRS;
+  uint8_t *ring = shared + warp * S::warp_bytes (ROWS);
+  float2 *scales = (float2 *) (ring + DOZENS_STAGES * stage_bytes); // [pair of sub-block halves or sub-block][ROWS]
+  float acc[MT][NT][4] = {};
+  auto first_pair = [&] (int r) { // of a row; rows past the end repeat the last one
+    return (uint32_t) (row0 + r < (int) w.n_rows ? row0 + r : (int) w.n_rows - 1) * n_pairs;
+  };
+  // what this lane copies of every stage, and whose scales it prepares
+  constexpr int per_row = S::q_row / 16, q_copies = ROWS * per_row / 32, h_copies = f.h ? ROWS * DOZENS_PAIRS / 32 : 0;
+  constexpr int s_loads = ROWS * DOZENS_PAIRS / 32;
+  uint32_t q_row[q_copies], s_row[s_loads];
+#pragma unroll
+  for (int i = 0; i < q_copies; i++)
+    q_row[i] = first_pair ((i * 32 + lane) / per_row);
+#pragma unroll
+  for (int i = 0; i < s_loads; i++)
+    s_row[i] = first_pair ((i * 32 + lane) / DOZENS_PAIRS);
+  auto fetch = [&] (int slot, int at) {
+    if (at < n_stages)
+      {
+        uint8_t *base = ring + slot * stage_bytes;
+        const int left = n_pairs - at * DOZENS_PAIRS, c = lane % per_row;
+        if (c * 16 < left * 2 * f.q)
+#pragma unroll
+          for (int i = 0; i < q_copies; i++)
+            copy_async (base + S::place ((i * 32 + lane) / per_row, c, S::q_row),
+                        w.q + (uint64_t) (q_row[i] + at * DOZENS_PAIRS) * (2 * f.q) + c * 16);
+        base += ROWS * S::q_row;
+        const int pair = lane % DOZENS_PAIRS;
+        if (pair < left)
+#pragma unroll
+          for (int i = 0; i < h_copies; i++)
+            {
+              const int r = (i * 32 + lane) / DOZENS_PAIRS;
+              const uint8_t *from = w.h + (uint64_t) (s_row[i] + at * DOZENS_PAIRS + pair) * (2 * f.h);
+              if (f.h == 8)
+                copy_async (base + S::place (r, pair, S::h_row), from);
+              if (f.h == 4)
+                copy_async_8 (base + r * S::h_row + pair * 8, from);
+            }
+      }
+    asm volatile ("cp.async.commit_group;" ::: "memory");
+  };
+  // scales: each lane asks for those of some pairs a stage ahead, and makes them floats for all
+  Pair<TYPE> ahead[s_loads];
+  auto load_scales = [&] (int at) {
+    const int j = at * DOZENS_PAIRS + lane % DOZENS_PAIRS;
+    if (j < n_pairs)
+#pragma unroll
+      for (int i = 0; i < s_loads; i++)
+        scales_load (ahead[i], w, s_row[i] + j);
+  };
+#pragma unroll
+  for (int i = 0; i < DOZENS_STAGES - 1; i++)
+    fetch (i, warp + i * DOZENS_WARPS);
+  load_scales (warp);
+  int slot = 0;
+#pragma unroll 1
+  for (int at = warp; at < n_stages; at += DOZENS_WARPS)
+    {
+      __syncwarp (); // the stage before this one and its scales are read by all lanes
+#pragma unroll
+      for (int i = 0; i < s_loads; i++)
+#pragma unroll
+        for (int n = 0; n < S::scales; n++)
+          {
+            const int r = (i * 32 + lane) / DOZENS_PAIRS, pair = lane % DOZENS_PAIRS;
+            scales[(pair * S::scales + n) * ROWS + r] = halves ? pair_scale (ahead[i], n / 2, n % 2) : pair_scale (ahead[i], n, 0);
+          }
+      load_scales (at + DOZENS_WARPS);
+      fetch (slot == 0 ? DOZENS_STAGES - 1 : slot - 1, at + (DOZENS_STAGES - 1) * DOZENS_WARPS);
+      // activations, with few of them a sub-block ahead: the L2 is far
+      constexpr bool early = NT <= 2;
+      uint2 b_next[early ? NT : 1];
+      float4 ds_next[early ? NT : 1];
+      const uint32_t *xq = x.q + ((size_t) (2 * at * DOZENS_PAIRS) * x.n_tiles + tile0) * 64 + lane * 2;
+      const float2 *xd = x.ds + ((size_t) (2 * at * DOZENS_PAIRS) * x.n_tiles + tile0) * 8 + 2 * t;
+      const int *xh = x.halves + ((size_t) (2 * at * DOZENS_PAIRS) * x.n_tiles + tile0) * 8 + 2 * t;
+      auto load_x = [&] () {
+#pragma unroll
+        for (int n = 0; n < NT && early; n++)
+          {
+            b_next[early ? n : 0] = *(const uint2 *) (xq + n * 64);
+            ds_next[early ? n : 0] = *(const float4 *) (xd + n * 8);
+          }
+      };
+      load_x ();
+      asm volatile ("cp.async.wait_group %0;" ::"n"(DOZENS_STAGES - 1) : "memory");
+      __syncwarp (); // this stage is there for all
+      const uint8_t *base = ring + slot * stage_bytes;
+      slot = slot + 1 == DOZENS_STAGES ? 0 : slot + 1;
+      const int n_here = n_pairs - at * DOZENS_PAIRS < DOZENS_PAIRS ? n_pairs - at * DOZENS_PAIRS : DOZENS_PAIRS;
+#pragma unroll 1
+      for (int j = 0; j < n_here; j++)
+        {
+          Lane<TYPE> now[MT][2];
+#pragma unroll
+          for (int m = 0; m < MT; m++)
+#pragma unroll
+            for (int k = 0; k < 2; k++)
+              now[m][k].load (base, base + ROWS * S::q_row, m * 16 + k * 8 + g, j, t);
+#pragma unroll
+          for (int i = 0; i < 2; i++)
+            {
+              const uint32_t *q_now = xq;
+              const float2 *d_now = xd;
+              const int *h_now = xh;
+              uint2 b_now[early ? NT : 1];
+              float4 ds_now[early ? NT : 1];
+#pragma unroll
+              for (int n = 0; n < NT && early; n++)
+                b_now[early ? n : 0] = b_next[early ? n : 0], ds_now[early ? n : 0] = ds_next[early ? n : 0];
+              xq += x.n_tiles * 64, xd += x.n_tiles * 8, xh += x.n_tiles * 8;
+              if (early && 2 * j + i + 1 < 2 * n_here)
+                load_x ();
+              uint32_t a[MT][4];
+              float2 dm[MT][2][halves ? 2 : 1];
+#pragma unroll
+              for (int m = 0; m < MT; m++)
+#pragma unroll
+                for (int k = 0; k < 2; k++)
+                  {
+                    a[m][k] = now[m][k].word (i, 0, t);
+                    a[m][2 + k] = now[m][k].word (i, 1, t);
+#pragma unroll
+                    for (int n = 0; n < (halves ? 2 : 1); n++)
+                      dm[m][k][n] = scales[(j * S::scales + (halves ? 2 * i + n : i)) * ROWS + m * 16 + k * 8 + g];
+                  }
+#pragma unroll
+              for (int n = 0; n < NT; n++)
+                {
+                  const uint2 b = early ? b_now[early ? n : 0] : *(const uint2 *) (q_now + n * 64);
+                  const float4 ds = early ? ds_now[early ? n : 0] : *(const float4 *) (d_now + n * 8); // d and sum of rows 2 t, 2 t + 1
+                  int start[2][2] = {}; // [half][row]
+                  float s[2][2] = {};   // Q2_K: [half][row]
+                  if (code_offset (TYPE) || (minimum && halves))
+                    {
+                      const int2 packed = *(const int2 *) (h_now + n * 8);
+                      const int lo[2] = { (short) (packed.x & 0xffff), (short) (packed.y & 0xffff) };
+                      const int hi[2] = { packed.x >> 16, packed.y >> 16 };
+#pragma unroll
+                      for (int r = 0; r < 2; r++)
+                        if (minimum)
+                          s[0][r] = (float) lo[r], s[1][r] = (float) hi[r];
+                        else if (halves)
+                          start[0][r] = -code_offset (TYPE) * lo[r], start[1][r] = -code_offset (TYPE) * hi[r];
+                        else
+                          start[0][r] = -code_offset (TYPE) * (lo[r] + hi[r]);
+                    }
+#pragma unroll
+                  for (int m = 0; m < MT; m++)
+                    {
+                      int c[4], e[4] = {};
+                      if (halves)
+                        {
+                          mma_s8_16 (c, a[m][0], a[m][1], b.x, start[0]);
+                          mma_s8_16 (e, a[m][2], a[m][3], b.y, start[1]);
+                        }
+                      else
+                        mma_s8_32 (c, a[m], b.x, b.y, start[0]);
+#pragma unroll
+                      for (int k = 0; k < 4; k++)
+                        {
+                          const float2 *o = dm[m][k / 2];
+                          const float d = k & 1 ? ds.z : ds.x, sum = k & 1 ? ds.w : ds.y;
+                          float v = 0.f;
+                          if (minimum)
+                            v = halves ? o[0].y * s[0][k & 1] + o[halves ? 1 : 0].y * s[1][k & 1] : o[0].y * sum;
+                          v += (float) c[k] * o[0].x;
+                          if (halves)
+                            v += (float) e[k] * o[halves ? 1 : 0].x;
+                          acc[m][n][k] += v * d;
+                        }
+                    }
+                }
+            }
+        }
+    }
+  asm volatile ("cp.async.wait_group 0;" ::: "memory");
+  __syncthreads ();
+  float *sums = (float *) shared;
+#pragma unroll
+  for (int m = 0; m < MT; m++)
+#pragma unroll
+    for (int n = 0; n < NT; n++)
+#pragma unroll
+      for (int k = 0; k < 4; k++)
+        sums[(((warp * MT + m) * NT + n) * 4 + k) * 32 + lane] = acc[m][n][k];
+  __syncthreads ();
+  // neighbouring threads take neighbouring rows of weights
+  constexpr int all = MT * NT * 128;
+  for (int o = threadIdx.x; o < all; o += DOZENS_THREADS)
+    {
+      const int r = o % ROWS, c = o / ROWS, row = row0 + r, i = tile0 * 8 + c;
+      if (row >= (int) w.n_rows || i >= n_x)
+        continue;
+      const int place = (((r / 16) * NT + c / 8) * 4 + r % 16 / 8 * 2 + c % 2) * 32 + r % 8 * 4 + c % 8 / 2;
+      float v = 0.f;
+#pragma unroll
+      for (int l = 0; l < DOZENS_WARPS; l++)
+        v += sums[l * all + place];
+      float *to = y + (size_t) i * ldy + row;
+      *to = beta == 0.f ? v : v + beta * *to;
+    }
+#endif
+}
+
+template <int TYPE, int MT, int NT>
+static cudaError_t
+launch_dozens (CuStream s, const CuWeight *w, const CuDozens *x, int n_x, float *y, int ldy, float beta)
+{
+  constexpr size_t rings = (size_t) DOZENS_WARPS * Stage<TYPE>::warp_bytes (MT * 16);
+  constexpr size_t sums = (size_t) DOZENS_WARPS * MT * NT * 512;
+  const dim3 grid ((w->n_rows + MT * 16 - 1) / (MT * 16), (n_x + NT * 8 - 1) / (NT * 8));
+  return launch_kernel (dozens_kernel<TYPE, MT, NT>, grid, DOZENS_THREADS, rings > sums ? rings : sums, s, 0, *w, *x, n_x, y, ldy, beta);
+}
+
+// The kernels are compiled a few formats a file (kernel-dozens-N.cu): together they take a compiler minutes.
+template <int TYPE>
+cudaError_t
+cu_dozens_of (CuStream s, const CuWeight *w, const CuDozens *x, int n_x, float *y, int ldy, float beta)
+{
+  return n_x <= 8    ? launch_dozens<TYPE, 1, 1> (s, w, x, n_x, y, ldy, beta)
+         : n_x <= 16 ? launch_dozens<TYPE, 2, 2> (s, w, x, n_x, y, ldy, beta)
+                     : launch_dozens<TYPE, 2, 4> (s, w, x, n_x, y, ldy, beta);
+}
+#define DOZENS_OF(TYPE) template cudaError_t cu_dozens_of<TYPE> (CuStream, const CuWeight *, const CuDozens *, int, float *, int, float);
