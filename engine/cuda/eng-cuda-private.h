@@ -128,6 +128,7 @@ struct EngState
   /* experts of many rows, slots sorted by expert: inputs, gate and up, their product, outputs */
   __nv_bfloat16 *slot_x16, *slot_h16;
   float *slot_gate, *slot_up, *slot_y;
+  uint8_t *slot_x8; /* inputs of few slots, cu_dozens_place_tiles () */
   int *slot_row;   /* [rows * n_used] row of each sorted slot */
   CuTile *tiles;    /* of grouped products, in the order of the experts */
   int *slot_expert; /* [rows * n_used] expert of each sorted slot */

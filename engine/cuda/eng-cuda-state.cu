@@ -86,11 +86,20 @@ widest (const EngProgram *p)
   return w;
 }
 
-// Tiles of 64 rows that @slots rows sorted by expert take at most.
+// Tiles of 64 rows that @slots rows sorted by expert take at most, or smaller ones where there are few.
 static uint64_t
 most_tiles (uint64_t slots, uint64_t n_expert)
 {
-  return slots / 64 + n_expert;
+  const uint64_t small = CU_DOZENS_OF_EXPERT * n_expert;
+  return slots / 64 + (slots < small ? slots : small) / 8 + n_expert;
+}
+
+// Rows with those that fill up the tiles of few slots.
+static uint64_t
+most_small_rows (uint64_t slots, uint64_t n_expert)
+{
+  const uint64_t n = slots < CU_DOZENS_OF_EXPERT * n_expert ? slots : CU_DOZENS_OF_EXPERT * n_expert;
+  return n + 32 * (n < n_expert ? n : n_expert);
 }
 
 static uint64_t
@@ -213,6 +222,8 @@ lay_out (const EngBound *b, const EngStateOptions *o, EngState *s, Carver *c, En
       s->tiles = carve<CuTile> (c, w.slots ? most_tiles (rows * w.slots, w.scores) : 0);
       s->slot_x16 = carve<__nv_bfloat16> (c, rows * w.slots * w.slot_in);
       s->slot_h16 = carve<__nv_bfloat16> (c, rows * w.slots * w.slot_ff);
+      s->slot_x8 = carve<uint8_t> (c, w.slots ? cu_dozens_bytes (most_small_rows (rows * w.slots, w.scores),
+                                                                 w.slot_in > w.slot_ff ? w.slot_in : w.slot_ff) : 0);
       s->slot_gate = carve<float> (c, rows * w.slots * w.slot_ff);
       s->slot_up = carve<float> (c, rows * w.slots * w.slot_ff);
       s->slot_y = carve<float> (c, rows * w.slots * w.slot_out);

@@ -100,6 +100,7 @@ typedef struct
   int n, n_used, n_expert; // choices in all, of a row; experts
   int first[1025];         // sorted place of each expert's first choice
   int tile_rows, first_tile[1025];
+  bool small; // for the kernels of few rows: tiles of 8, 16 or 32
 } Sorted;
 
 // A counting sort of the router's choices, on the host, and its copy for the device.
@@ -135,7 +136,16 @@ sort_by_expert (CuRun *r, const EngStep *s, Sorted *o)
       experts[place[k]] = e;
     }
   // tiles: experts with few rows do not fill large ones
-  o->tile_rows = n <= 64 * n_expert ? 64 : 128;
+  int n_asked = 0;
+  for (int e = 0; e < n_expert; e++)
+    n_asked += o->first[e + 1] > o->first[e];
+  o->small = n <= CU_DOZENS_OF_EXPERT * n_expert;
+  for (int m = 0; m < 3; m++)
+    o->small = o->small && cu_dozens_fit (r->b->device->code_arch, &r->b->weights[s->w[m]]);
+  if (o->small)
+    o->tile_rows = n <= 6 * n_asked ? 8 : n <= 12 * n_asked ? 16 : 32;
+  else
+    o->tile_rows = n <= 64 * n_expert ? 64 : 128;
   int n_tiles = 0;
   for (int e = 0; e < n_expert; e++)
     {
@@ -192,6 +202,20 @@ expert_products (CuRun *r, const Sorted *o, const CuWeight *w, const __nv_bfloat
   return cudaSuccess;
 }
 
+// The same by the kernels of few rows; the sorted rows are those of @x at @row_map, or @x's own.
+static cudaError_t
+expert_products_small (CuRun *r, const Sorted *o, const CuWeight *w, bool quantized, const float *x, uint32_t stride, const int *row_map,
+                       float *y)
+{
+  EngState *st = r->s;
+  const int n_tiles = o->first_tile[o->n_expert];
+  const CuDozens d = cu_dozens_place_tiles (st->slot_x8, n_tiles, o->tile_rows, w->n_cols);
+  r->products->own = true;
+  if (!quantized)
+    TRY (cu_dozens_quantize_tiles (r->stream, x, stride, row_map, st->tiles, o->tile_rows, (int) w->n_cols, &d));
+  return cu_dozens_experts (r->stream, w, &d, st->tiles, n_tiles, o->tile_rows, y);
+}
+
 // The same with float32 matrices, which are not rounded to bf16: the next layer's router would choose others.
 static cudaError_t
 expert_products_f32 (CuRun *r, const Sorted *o, const CuWeight *w, const float *x, float *y)
@@ -226,7 +250,7 @@ experts_many (CuRun *r, uint32_t i)
   bool is_f32[3];
   for (int m = 0; m < 3; m++)
     is_f32[m] = r->b->weights[s->w[m]].type == ENG_TYPE_F32;
-  if (!is_f32[0] || !is_f32[1])
+  if (!o.small && (!is_f32[0] || !is_f32[1]))
     TRY (cu_gather_bf16 (r->stream, st->buffers[s->src], st->slot_row, o.n, n_in, st->slot_x16));
   if (is_f32[0] || is_f32[1]) // where the outputs will be: they come last
     TRY (cu_gather (r->stream, st->buffers[s->src], st->slot_row, o.n, n_in, st->slot_y));
@@ -236,10 +260,14 @@ experts_many (CuRun *r, uint32_t i)
       CuWeight w;
       if (m == 2)
         TRY (cu_glu (r->stream, st->slot_gate, st->slot_up, NULL, NULL, s->u.experts.act, o.n, n_ff, n_ff,
-                     is_f32[2] ? st->slot_gate : NULL, st->slot_h16));
+                     is_f32[2] || o.small ? st->slot_gate : NULL, st->slot_h16));
       TRY (take (r, i, s->w[m], &w));
-      TRY (is_f32[m] ? expert_products_f32 (r, &o, &w, m < 2 ? st->slot_y : st->slot_gate, out[m])
-                     : expert_products (r, &o, &w, m < 2 ? st->slot_x16 : st->slot_h16, out[m]));
+      if (o.small)
+        TRY (m < 2 ? expert_products_small (r, &o, &w, m == 1, st->buffers[s->src], r->p->buffers[s->src].width, st->slot_row, out[m])
+                   : expert_products_small (r, &o, &w, false, st->slot_gate, n_ff, NULL, out[m]));
+      else
+        TRY (is_f32[m] ? expert_products_f32 (r, &o, &w, m < 2 ? st->slot_y : st->slot_gate, out[m])
+                       : expert_products (r, &o, &w, m < 2 ? st->slot_x16 : st->slot_h16, out[m]));
       TRY (give_back (r, i));
       if (m < 2 && s->w[3 + m] != ENG_WEIGHT_NONE)
         TRY (cu_slot_bias (r->stream, cu_vector_of (r, s->w[3 + m]), st->slot_expert, o.n, n_ff, out[m]));

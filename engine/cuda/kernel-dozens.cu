@@ -4,18 +4,24 @@
 
 #define QUANTIZE_THREADS 256
 
-// Eight neighbouring threads make a block of 32 of one row; rows that fill up the last eight are zero.
+// Eight neighbouring threads make a block of 32 of one row; rows that fill up the last eight, or a tile of an expert, are zero.
 __global__ void
-dozens_quantize_kernel (const float *x, uint32_t stride, const int *row_map, int n_x, int n_cols, CuDozens out)
+dozens_quantize_kernel (const float *x, uint32_t stride, const int *row_map, int n_x, int n_cols, CuDozens out, const CuTile *tiles, int tile_rows)
 {
   const int n_blocks = n_cols / 32;
   const int at = (blockIdx.x * QUANTIZE_THREADS + threadIdx.x) / 8, word = threadIdx.x % 8;
   const int row = at / n_blocks, block = at % n_blocks;
   const bool in = row < out.n_tiles * 8;
   float v[4] = {};
-  if (row < n_x)
+  int from = row, last = n_x;
+  if (tiles && in)
     {
-      const float4 u = *(const float4 *) (x + (size_t) (row_map ? row_map[row] : row) * stride + block * 32 + word * 4);
+      const CuTile tile = tiles[row / tile_rows];
+      from = tile.row + row % tile_rows, last = tile.row + tile.n_rows;
+    }
+  if (in && from < last)
+    {
+      const float4 u = *(const float4 *) (x + (size_t) (row_map ? row_map[from] : from) * stride + block * 32 + word * 4);
       v[0] = u.x, v[1] = u.y, v[2] = u.z, v[3] = u.w;
     }
   float m = fmaxf (fmaxf (fabsf (v[0]), fabsf (v[1])), fmaxf (fabsf (v[2]), fabsf (v[3])));
@@ -54,16 +60,28 @@ whole_tiles (uint64_t n_rows)
   return n_rows <= 8 ? 1 : n_rows <= 16 ? 2 : (n_rows + 31) / 32 * 4;
 }
 
-CuDozens
-cu_dozens_place (void *scratch, int n_rows, uint32_t n_cols)
+static CuDozens
+place (void *scratch, int n_tiles, uint32_t n_cols)
 {
   CuDozens d;
-  d.n_tiles = (int) whole_tiles (n_rows);
+  d.n_tiles = n_tiles;
   const size_t blocks = (size_t) d.n_tiles * 8 * (n_cols / 32);
   d.q = (uint32_t *) scratch;
   d.ds = (float2 *) (d.q + blocks * 8);
   d.halves = (int *) (d.ds + blocks);
   return d;
+}
+
+CuDozens
+cu_dozens_place (void *scratch, int n_rows, uint32_t n_cols)
+{
+  return place (scratch, (int) whole_tiles (n_rows), n_cols);
+}
+
+CuDozens
+cu_dozens_place_tiles (void *scratch, int n_tiles, int tile_rows, uint32_t n_cols)
+{
+  return place (scratch, n_tiles * (tile_rows / 8), n_cols);
 }
 
 uint64_t
@@ -72,16 +90,32 @@ cu_dozens_bytes (uint64_t n_rows, uint64_t n_cols)
   return whole_tiles (n_rows) * 8 * ((n_cols + 31) / 32) * (32 + 8 + 4);
 }
 
-cudaError_t
-cu_dozens_quantize (CuStream s, const float *x, uint32_t stride, const int *row_map, int n_rows, int n_cols, const CuDozens *out)
+static cudaError_t
+quantize (CuStream s, const float *x, uint32_t stride, const int *row_map, int n_rows, int n_cols, const CuDozens *out, const CuTile *tiles,
+          int tile_rows)
 {
   const int64_t threads = (int64_t) out->n_tiles * 8 * (n_cols / 32) * 8;
   return launch_kernel (dozens_quantize_kernel, dim3 ((uint32_t) ((threads + QUANTIZE_THREADS - 1) / QUANTIZE_THREADS)), QUANTIZE_THREADS, 0,
-                        s, 0, x, stride, row_map, n_rows, n_cols, *out);
+                        s, 0, x, stride, row_map, n_rows, n_cols, *out, tiles, tile_rows);
+}
+
+cudaError_t
+cu_dozens_quantize (CuStream s, const float *x, uint32_t stride, const int *row_map, int n_rows, int n_cols, const CuDozens *out)
+{
+  return quantize (s, x, stride, row_map, n_rows, n_cols, out, NULL, 0);
+}
+
+cudaError_t
+cu_dozens_quantize_tiles (CuStream s, const float *x, uint32_t stride, const int *row_map, const CuTile *tiles, int tile_rows, int n_cols,
+                          const CuDozens *out)
+{
+  return quantize (s, x, stride, row_map, 0, n_cols, out, tiles, tile_rows);
 }
 
 #undef DOZENS_OF
-#define DOZENS_OF(TYPE) extern template cudaError_t cu_dozens_of<TYPE> (CuStream, const CuWeight *, const CuDozens *, int, float *, int, float);
+#define DOZENS_OF(TYPE)                                                                                                                    \
+  extern template cudaError_t cu_dozens_of<TYPE> (CuStream, const CuWeight *, const CuDozens *, int, float *, int, float, const CuTile *,   \
+                                                  int, int);
 DOZENS_OF (ENG_TYPE_Q4_0)
 DOZENS_OF (ENG_TYPE_Q4_1)
 DOZENS_OF (ENG_TYPE_Q5_0)
@@ -105,6 +139,23 @@ cu_dozens_fit (int code_arch, const CuWeight *w)
 cudaError_t
 cu_dozens_product (CuStream s, const CuWeight *w, const CuDozens *x, int n_rows, float *y, int ldy, float beta)
 {
-  CU_SWITCH_TYPE (w->type, return cu_dozens_of<TYPE> (s, w, x, n_rows, y, ldy, beta))
+  CU_SWITCH_TYPE (w->type, return cu_dozens_of<TYPE> (s, w, x, n_rows, y, ldy, beta, NULL, 0, n_rows))
   return cudaErrorNotSupported;
+}
+
+cudaError_t
+cu_dozens_experts (CuStream s, const CuWeight *w, const CuDozens *x, const CuTile *tiles, int n_tiles, int tile_rows, float *y)
+{
+  for (int at = 0; at < n_tiles; at += 65535)
+    {
+      const int part = n_tiles - at < 65535 ? n_tiles - at : 65535;
+      CuDozens from = *x;
+      const size_t first = (size_t) at * (tile_rows / 8);
+      from.q += first * 64, from.ds += first * 8, from.halves += first * 8;
+      cudaError_t e = cudaErrorNotSupported;
+      CU_SWITCH_TYPE (w->type, e = cu_dozens_of<TYPE> (s, w, &from, 0, y, (int) w->n_rows, 0.f, tiles + at, part, tile_rows))
+      if (e != cudaSuccess)
+        return e;
+    }
+  return cudaSuccess;
 }

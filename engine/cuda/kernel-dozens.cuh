@@ -152,10 +152,12 @@ copy_async_8 (void *dst, const void *src)
 }
 #endif
 
-// y [n_x, ldy] = beta y + x * w^T, MT * 16 rows of weights and NT * 8 of activations a block.
+// y [n_x, ldy] = beta y + x * w^T, MT * 16 rows of weights and NT * 8 of activations a block. @tiles: rows of one expert each, NT tiles of
+// @x apiece; NULL: one matrix, all rows.
 template <int TYPE, int MT, int NT>
 __global__ void __launch_bounds__ (DOZENS_THREADS)
-dozens_kernel (const __grid_constant__ CuWeight w, const __grid_constant__ CuDozens x, int n_x, float *y, int ldy, float beta)
+dozens_kernel (const __grid_constant__ CuWeight w, const __grid_constant__ CuDozens x, int n_x, float *y, int ldy, float beta,
+               const CuTile *tiles)
 {
 #if __CUDA_ARCH__ >= 800
   using S = Stage<TYPE>;
@@ -169,8 +171,10 @@ dozens_kernel (const __grid_constant__ CuWeight w, const __grid_constant__ CuDoz
   uint8_t *ring = shared + warp * S::warp_bytes (ROWS);
   float2 *scales = (float2 *) (ring + DOZENS_STAGES * stage_bytes); // [pair of sub-block halves or sub-block][ROWS]
   float acc[MT][NT][4] = {};
+  const CuTile tile = tiles ? tiles[blockIdx.y] : CuTile{ tile0 * 8, n_x - tile0 * 8, 0, 0 };
+  const uint32_t matrix = tile.matrix * w.n_rows;
   auto first_pair = [&] (int r) { // of a row; rows past the end repeat the last one
-    return (uint32_t) (row0 + r < (int) w.n_rows ? row0 + r : (int) w.n_rows - 1) * n_pairs;
+    return (matrix + (row0 + r < (int) w.n_rows ? row0 + r : (int) w.n_rows - 1)) * n_pairs;
   };
   // what this lane copies of every stage, and whose scales it prepares
   constexpr int per_row = S::q_row / 16, q_copies = ROWS * per_row / 32, h_copies = f.h ? ROWS * DOZENS_PAIRS / 32 : 0;
@@ -358,15 +362,15 @@ dozens_kernel (const __grid_constant__ CuWeight w, const __grid_constant__ CuDoz
   constexpr int all = MT * NT * 128;
   for (int o = threadIdx.x; o < all; o += DOZENS_THREADS)
     {
-      const int r = o % ROWS, c = o / ROWS, row = row0 + r, i = tile0 * 8 + c;
-      if (row >= (int) w.n_rows || i >= n_x)
+      const int r = o % ROWS, c = o / ROWS, row = row0 + r;
+      if (row >= (int) w.n_rows || c >= tile.n_rows)
         continue;
       const int place = (((r / 16) * NT + c / 8) * 4 + r % 16 / 8 * 2 + c % 2) * 32 + r % 8 * 4 + c % 8 / 2;
       float v = 0.f;
 #pragma unroll
       for (int l = 0; l < DOZENS_WARPS; l++)
         v += sums[l * all + place];
-      float *to = y + (size_t) i * ldy + row;
+      float *to = y + (size_t) (tile.row + c) * ldy + row;
       *to = beta == 0.f ? v : v + beta * *to;
     }
 #endif
@@ -374,21 +378,25 @@ dozens_kernel (const __grid_constant__ CuWeight w, const __grid_constant__ CuDoz
 
 template <int TYPE, int MT, int NT>
 static cudaError_t
-launch_dozens (CuStream s, const CuWeight *w, const CuDozens *x, int n_x, float *y, int ldy, float beta)
+launch_dozens (CuStream s, const CuWeight *w, const CuDozens *x, int n_x, float *y, int ldy, float beta, const CuTile *tiles, int n_tiles)
 {
   constexpr size_t rings = (size_t) DOZENS_WARPS * Stage<TYPE>::warp_bytes (MT * 16);
   constexpr size_t sums = (size_t) DOZENS_WARPS * MT * NT * 512;
-  const dim3 grid ((w->n_rows + MT * 16 - 1) / (MT * 16), (n_x + NT * 8 - 1) / (NT * 8));
-  return launch_kernel (dozens_kernel<TYPE, MT, NT>, grid, DOZENS_THREADS, rings > sums ? rings : sums, s, 0, *w, *x, n_x, y, ldy, beta);
+  const dim3 grid ((w->n_rows + MT * 16 - 1) / (MT * 16), tiles ? n_tiles : (n_x + NT * 8 - 1) / (NT * 8));
+  return launch_kernel (dozens_kernel<TYPE, MT, NT>, grid, DOZENS_THREADS, rings > sums ? rings : sums, s, 0, *w, *x, n_x, y, ldy, beta,
+                        tiles);
 }
 
-// The kernels are compiled a few formats a file (kernel-dozens-N.cu): together they take a compiler minutes.
+// The kernels are compiled a few formats a file (kernel-dozens-N.cu): together they take a compiler minutes. @at_once: the most rows of a
+// tile.
 template <int TYPE>
 cudaError_t
-cu_dozens_of (CuStream s, const CuWeight *w, const CuDozens *x, int n_x, float *y, int ldy, float beta)
+cu_dozens_of (CuStream s, const CuWeight *w, const CuDozens *x, int n_x, float *y, int ldy, float beta, const CuTile *tiles, int n_tiles,
+              int at_once)
 {
-  return n_x <= 8    ? launch_dozens<TYPE, 1, 1> (s, w, x, n_x, y, ldy, beta)
-         : n_x <= 16 ? launch_dozens<TYPE, 2, 2> (s, w, x, n_x, y, ldy, beta)
-                     : launch_dozens<TYPE, 2, 4> (s, w, x, n_x, y, ldy, beta);
+  return at_once <= 8    ? launch_dozens<TYPE, 1, 1> (s, w, x, n_x, y, ldy, beta, tiles, n_tiles)
+         : at_once <= 16 ? launch_dozens<TYPE, 2, 2> (s, w, x, n_x, y, ldy, beta, tiles, n_tiles)
+                         : launch_dozens<TYPE, 2, 4> (s, w, x, n_x, y, ldy, beta, tiles, n_tiles);
 }
-#define DOZENS_OF(TYPE) template cudaError_t cu_dozens_of<TYPE> (CuStream, const CuWeight *, const CuDozens *, int, float *, int, float);
+#define DOZENS_OF(TYPE)                                                                                                                    \
+  template cudaError_t cu_dozens_of<TYPE> (CuStream, const CuWeight *, const CuDozens *, int, float *, int, float, const CuTile *, int, int);
