@@ -387,8 +387,8 @@ new_use_gpu_row (IngPreferencesWindow *self)
 
   gtk_switch_set_active (GTK_SWITCH (toggle), !g_str_equal (device, "cpu"));
   g_signal_connect (toggle, "notify::active", G_CALLBACK (use_gpu_cb), self);
-  return ing_form_new_row (_("Run models on it"),
-                           _("Else the processor does, for documents too, unless a model has a choice of its own"),
+  return ing_form_new_row (_("Run models on the graphics card"),
+                           _("Otherwise the processor runs them, for documents too. A model's own choice comes first."),
                            toggle);
 }
 
