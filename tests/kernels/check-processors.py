@@ -54,7 +54,8 @@ def check_logits(tap, name, engine, source, native):
     for model in ("tiny", "tiny-mixed"):
         with tap.case("%s: logits of %s" % (name, model)):
             path = os.path.join(source, "tests", "golden", "data", model + ".gguf")
-            error = difference(logits(engine, path), logits(native, path))
+            # from 32 rows on a processor with AMX multiplies in bf16
+            error = difference(*(logits(e, path, "--batch", "20") for e in (engine, native)))
             assert error < 3e-4, error
 
 
