@@ -401,22 +401,10 @@ eng_pack_panel (EngPack pack, uint32_t p, const uint8_t *src, uint64_t row_bytes
 #define CASE(name)                                                                                 \
   case ENG_PACK_##name:                                                                            \
     pack_panel (ENG_PACK_##name, p, src, row_bytes, n_rows, n_cols, dst);                          \
-    break
+    break;
   switch (pack)
     {
-      CASE (Q4_0);
-      CASE (Q4_1);
-      CASE (Q5_0);
-      CASE (Q5_1);
-      CASE (Q8_0);
-      CASE (Q2_K);
-      CASE (Q3_K);
-      CASE (Q4_K);
-      CASE (Q5_K);
-      CASE (Q6_K);
-      CASE (IQ4_NL);
-      CASE (IQ4_XS);
-      CASE (MXFP4);
+      ENG_PACK_EACH (CASE)
     case ENG_PACK_N:
       break;
     }

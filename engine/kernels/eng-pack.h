@@ -21,21 +21,16 @@
 
 #include "eng-type.h"
 
+/* All of them, for what each needs an instance of. */
+#define ENG_PACK_EACH(X)                                                                           \
+  X (Q4_0) X (Q4_1) X (Q5_0) X (Q5_1) X (Q8_0) X (Q2_K) X (Q3_K) X (Q4_K) X (Q5_K) X (Q6_K)        \
+  X (IQ4_NL) X (IQ4_XS) X (MXFP4)
+
 typedef enum
 {
-  ENG_PACK_Q4_0,
-  ENG_PACK_Q4_1,
-  ENG_PACK_Q5_0,
-  ENG_PACK_Q5_1,
-  ENG_PACK_Q8_0,
-  ENG_PACK_Q2_K,
-  ENG_PACK_Q3_K,
-  ENG_PACK_Q4_K,
-  ENG_PACK_Q5_K,
-  ENG_PACK_Q6_K,
-  ENG_PACK_IQ4_NL,
-  ENG_PACK_IQ4_XS,
-  ENG_PACK_MXFP4,
+#define ENG_PACK_ITEM(name) ENG_PACK_##name,
+  ENG_PACK_EACH (ENG_PACK_ITEM)
+#undef ENG_PACK_ITEM
   ENG_PACK_N,
   ENG_PACK_NONE = ENG_PACK_N,
 } EngPack;

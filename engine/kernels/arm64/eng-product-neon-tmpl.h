@@ -8,6 +8,7 @@
  * All multiply signed bytes, so codes of eight bits stay as they are; sums are exact integers. */
 
 #include "eng-block.h"
+#include "eng-format.h"
 #include "eng-kernels.h"
 #include "eng-simd-neon.h"
 #include "eng-tiers.h"
@@ -22,62 +23,6 @@ INLINE int
 has_table (EngPack pack)
 {
   return pack == ENG_PACK_IQ4_NL || pack == ENG_PACK_IQ4_XS || pack == ENG_PACK_MXFP4;
-}
-
-INLINE int
-code_offset (EngPack pack)
-{
-  switch (pack)
-    {
-    case ENG_PACK_Q4_0:
-      return -8;
-    case ENG_PACK_Q5_0:
-      return -16;
-    case ENG_PACK_Q3_K:
-      return -4;
-    case ENG_PACK_Q6_K:
-      return -32;
-    default:
-      return 0;
-    }
-}
-
-INLINE EngPackScales
-scales_of (EngPack pack)
-{
-  switch (pack)
-    {
-    case ENG_PACK_Q4_1:
-    case ENG_PACK_Q5_1:
-      return ENG_PACK_SCALES_DM;
-    case ENG_PACK_MXFP4:
-      return ENG_PACK_SCALES_BF;
-    case ENG_PACK_Q4_K:
-    case ENG_PACK_Q5_K:
-      return ENG_PACK_SCALES_SM32;
-    case ENG_PACK_Q3_K:
-    case ENG_PACK_Q6_K:
-      return ENG_PACK_SCALES_S16;
-    case ENG_PACK_Q2_K:
-      return ENG_PACK_SCALES_SM16;
-    case ENG_PACK_IQ4_XS:
-      return ENG_PACK_SCALES_S32;
-    default:
-      return ENG_PACK_SCALES_D;
-    }
-}
-
-INLINE int
-groups_of_16 (EngPack pack)
-{
-  return scales_of (pack) == ENG_PACK_SCALES_S16 || scales_of (pack) == ENG_PACK_SCALES_SM16;
-}
-
-INLINE int
-has_minimum (EngPack pack)
-{
-  EngPackScales s = scales_of (pack);
-  return s == ENG_PACK_SCALES_DM || s == ENG_PACK_SCALES_SM32 || s == ENG_PACK_SCALES_SM16;
 }
 
 /* Move a bit of @a from place @from to place @to of its byte; neighbours come along. */
@@ -166,7 +111,7 @@ load_scales (EngPack pack, const uint8_t *s, int i, PanelF D, PanelF M)
       break;
     }
   for (int g = 0; g < 2; g++)
-    out.m[g] = panel_mul (out.d[g], panel_set ((float) code_offset (pack)));
+    out.m[g] = panel_mul (out.d[g], panel_set ((float) format_offset (pack)));
   return out;
 }
 
@@ -205,7 +150,7 @@ add_scaled (EngPack pack, const int32x4_t sums[2][2], const Scales *s, const flo
       acc = panel_fma (acc, panel_mul (s->d[g], sum), meta[0]);
       if (groups_of_16 (pack))
         acc = panel_fma (acc, s->m[g], meta[0] * meta[(2 + (size_t) g) * t]);
-      else if (has_minimum (pack) || code_offset (pack) != 0)
+      else if (has_minimum (pack) || format_offset (pack) != 0)
         acc = panel_fma (acc, s->m[g], meta[t]);
     }
   return acc;
@@ -333,36 +278,14 @@ product (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTile *
   {                                                                                                \
     product (ENG_PACK_##name, panel, n_cols, x, y, ys);                                            \
   }
-ENG_PRODUCT (Q4_0)
-ENG_PRODUCT (Q4_1)
-ENG_PRODUCT (Q5_0)
-ENG_PRODUCT (Q5_1)
-ENG_PRODUCT (Q8_0)
-ENG_PRODUCT (Q2_K)
-ENG_PRODUCT (Q3_K)
-ENG_PRODUCT (Q4_K)
-ENG_PRODUCT (Q5_K)
-ENG_PRODUCT (Q6_K)
-ENG_PRODUCT (IQ4_NL)
-ENG_PRODUCT (IQ4_XS)
-ENG_PRODUCT (MXFP4)
+ENG_PACK_EACH (ENG_PRODUCT)
 
 static void
 init_products (EngKernels *k)
 {
   k->panel_rows = ENG_P;
   k->wants_q16 = false;
-  k->product[ENG_PACK_Q4_0] = product_Q4_0;
-  k->product[ENG_PACK_Q4_1] = product_Q4_1;
-  k->product[ENG_PACK_Q5_0] = product_Q5_0;
-  k->product[ENG_PACK_Q5_1] = product_Q5_1;
-  k->product[ENG_PACK_Q8_0] = product_Q8_0;
-  k->product[ENG_PACK_Q2_K] = product_Q2_K;
-  k->product[ENG_PACK_Q3_K] = product_Q3_K;
-  k->product[ENG_PACK_Q4_K] = product_Q4_K;
-  k->product[ENG_PACK_Q5_K] = product_Q5_K;
-  k->product[ENG_PACK_Q6_K] = product_Q6_K;
-  k->product[ENG_PACK_IQ4_NL] = product_IQ4_NL;
-  k->product[ENG_PACK_IQ4_XS] = product_IQ4_XS;
-  k->product[ENG_PACK_MXFP4] = product_MXFP4;
+#define SET(name) k->product[ENG_PACK_##name] = product_##name;
+  ENG_PACK_EACH (SET)
+#undef SET
 }

@@ -78,19 +78,7 @@ ref_product (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTi
   {                                                                                                \
     ref_product (ENG_PACK_##name, panel, n_cols, x, y, y_stride);                                  \
   }
-ENG_REF_PRODUCT (Q4_0)
-ENG_REF_PRODUCT (Q4_1)
-ENG_REF_PRODUCT (Q5_0)
-ENG_REF_PRODUCT (Q5_1)
-ENG_REF_PRODUCT (Q8_0)
-ENG_REF_PRODUCT (Q2_K)
-ENG_REF_PRODUCT (Q3_K)
-ENG_REF_PRODUCT (Q4_K)
-ENG_REF_PRODUCT (Q5_K)
-ENG_REF_PRODUCT (Q6_K)
-ENG_REF_PRODUCT (IQ4_NL)
-ENG_REF_PRODUCT (IQ4_XS)
-ENG_REF_PRODUCT (MXFP4)
+ENG_PACK_EACH (ENG_REF_PRODUCT)
 
 static float
 float_at (EngFloatFormat format, const void *w, size_t i)
@@ -204,19 +192,9 @@ eng_ref_init_product (EngKernels *k)
   k->panel_rows = ENG_REF_PANEL_ROWS;
   k->wants_q16 = false;
   k->quantize = ref_quantize;
-  k->product[ENG_PACK_Q4_0] = ref_product_Q4_0;
-  k->product[ENG_PACK_Q4_1] = ref_product_Q4_1;
-  k->product[ENG_PACK_Q5_0] = ref_product_Q5_0;
-  k->product[ENG_PACK_Q5_1] = ref_product_Q5_1;
-  k->product[ENG_PACK_Q8_0] = ref_product_Q8_0;
-  k->product[ENG_PACK_Q2_K] = ref_product_Q2_K;
-  k->product[ENG_PACK_Q3_K] = ref_product_Q3_K;
-  k->product[ENG_PACK_Q4_K] = ref_product_Q4_K;
-  k->product[ENG_PACK_Q5_K] = ref_product_Q5_K;
-  k->product[ENG_PACK_Q6_K] = ref_product_Q6_K;
-  k->product[ENG_PACK_IQ4_NL] = ref_product_IQ4_NL;
-  k->product[ENG_PACK_IQ4_XS] = ref_product_IQ4_XS;
-  k->product[ENG_PACK_MXFP4] = ref_product_MXFP4;
+#define SET(name) k->product[ENG_PACK_##name] = ref_product_##name;
+  ENG_PACK_EACH (SET)
+#undef SET
   k->product_float[ENG_FLOAT_F32] = ref_product_F32;
   k->product_float[ENG_FLOAT_F16] = ref_product_F16;
   k->product_float[ENG_FLOAT_BF16] = ref_product_BF16;

@@ -7,9 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "eng-format.h"
 #include "eng-kernels.h"
 
-/* Properties of a format as constants, so that each instance is straight code. */
+/* Properties of a format as constants, besides eng-format.h's. */
 INLINE int
 code_bits (EngPack pack)
 {
@@ -36,14 +37,6 @@ code_offset (EngPack pack)
 {
   switch (pack)
     {
-    case ENG_PACK_Q4_0:
-      return -8;
-    case ENG_PACK_Q5_0:
-      return -16;
-    case ENG_PACK_Q3_K:
-      return -4;
-    case ENG_PACK_Q6_K:
-      return -32;
     case ENG_PACK_MXFP4: /* the table below is raised by this to be unsigned */
       return -12;
 #ifdef ENG_VNNI
@@ -53,32 +46,7 @@ code_offset (EngPack pack)
       return -128;
 #endif
     default:
-      return 0;
-    }
-}
-
-INLINE EngPackScales
-scales_of (EngPack pack)
-{
-  switch (pack)
-    {
-    case ENG_PACK_Q4_1:
-    case ENG_PACK_Q5_1:
-      return ENG_PACK_SCALES_DM;
-    case ENG_PACK_MXFP4:
-      return ENG_PACK_SCALES_BF;
-    case ENG_PACK_Q4_K:
-    case ENG_PACK_Q5_K:
-      return ENG_PACK_SCALES_SM32;
-    case ENG_PACK_Q3_K:
-    case ENG_PACK_Q6_K:
-      return ENG_PACK_SCALES_S16;
-    case ENG_PACK_Q2_K:
-      return ENG_PACK_SCALES_SM16;
-    case ENG_PACK_IQ4_XS:
-      return ENG_PACK_SCALES_S32;
-    default:
-      return ENG_PACK_SCALES_D;
+      return format_offset (pack);
     }
 }
 
@@ -87,19 +55,6 @@ sub_blocks (EngPack pack)
 {
   EngPackScales s = scales_of (pack);
   return s == ENG_PACK_SCALES_D || s == ENG_PACK_SCALES_DM || s == ENG_PACK_SCALES_BF ? 1 : 8;
-}
-
-INLINE int
-groups_of_16 (EngPack pack)
-{
-  return scales_of (pack) == ENG_PACK_SCALES_S16 || scales_of (pack) == ENG_PACK_SCALES_SM16;
-}
-
-INLINE int
-has_minimum (EngPack pack)
-{
-  EngPackScales s = scales_of (pack);
-  return s == ENG_PACK_SCALES_DM || s == ENG_PACK_SCALES_SM32 || s == ENG_PACK_SCALES_SM16;
 }
 
 INLINE size_t

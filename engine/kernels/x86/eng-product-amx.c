@@ -306,22 +306,10 @@ product_tiles (EngPack pack, const uint8_t *panels, size_t n_panels, size_t n_co
 #define CASE(name)                                                                                             \
   case ENG_PACK_##name:                                                                                        \
     product (ENG_PACK_##name, panels, n_panels, n_cols, x, n_r, y, y_stride, (Scratch *) (void *) scratch);    \
-    break
+    break;
   switch (pack)
     {
-      CASE (Q4_0);
-      CASE (Q4_1);
-      CASE (Q5_0);
-      CASE (Q5_1);
-      CASE (Q8_0);
-      CASE (Q2_K);
-      CASE (Q3_K);
-      CASE (Q4_K);
-      CASE (Q5_K);
-      CASE (Q6_K);
-      CASE (IQ4_NL);
-      CASE (IQ4_XS);
-      CASE (MXFP4);
+      ENG_PACK_EACH (CASE)
     case ENG_PACK_N:
       break;
     }

@@ -399,19 +399,7 @@ product (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTile *
   {                                                                                                \
     product (ENG_PACK_##name, panel, n_cols, x, y, ys);                                            \
   }
-ENG_PRODUCT (Q4_0)
-ENG_PRODUCT (Q4_1)
-ENG_PRODUCT (Q5_0)
-ENG_PRODUCT (Q5_1)
-ENG_PRODUCT (Q8_0)
-ENG_PRODUCT (Q2_K)
-ENG_PRODUCT (Q3_K)
-ENG_PRODUCT (Q4_K)
-ENG_PRODUCT (Q5_K)
-ENG_PRODUCT (Q6_K)
-ENG_PRODUCT (IQ4_NL)
-ENG_PRODUCT (IQ4_XS)
-ENG_PRODUCT (MXFP4)
+ENG_PACK_EACH (ENG_PRODUCT)
 
 static void
 init_products (EngKernels *k)
@@ -422,17 +410,7 @@ init_products (EngKernels *k)
 #else
   k->wants_q16 = true;
 #endif
-  k->product[ENG_PACK_Q4_0] = product_Q4_0;
-  k->product[ENG_PACK_Q4_1] = product_Q4_1;
-  k->product[ENG_PACK_Q5_0] = product_Q5_0;
-  k->product[ENG_PACK_Q5_1] = product_Q5_1;
-  k->product[ENG_PACK_Q8_0] = product_Q8_0;
-  k->product[ENG_PACK_Q2_K] = product_Q2_K;
-  k->product[ENG_PACK_Q3_K] = product_Q3_K;
-  k->product[ENG_PACK_Q4_K] = product_Q4_K;
-  k->product[ENG_PACK_Q5_K] = product_Q5_K;
-  k->product[ENG_PACK_Q6_K] = product_Q6_K;
-  k->product[ENG_PACK_IQ4_NL] = product_IQ4_NL;
-  k->product[ENG_PACK_IQ4_XS] = product_IQ4_XS;
-  k->product[ENG_PACK_MXFP4] = product_MXFP4;
+#define SET(name) k->product[ENG_PACK_##name] = product_##name;
+  ENG_PACK_EACH (SET)
+#undef SET
 }
