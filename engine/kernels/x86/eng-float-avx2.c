@@ -4,10 +4,10 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "eng-simd-avx2.h"
+
 #include "eng-kernels.h"
 #include "eng-tiers.h"
-
-#define INLINE static inline __attribute__ ((always_inline))
 
 /* First n < 8 elements. */
 INLINE __m256i
@@ -18,30 +18,28 @@ tail_mask (size_t n)
 }
 
 INLINE __m256
-load_part (const float *p, size_t n)
+vf_load_part (const float *p, size_t n)
 {
   return _mm256_maskload_ps (p, tail_mask (n));
 }
 
 INLINE void
-store_part (float *p, size_t n, __m256 a)
+vf_store_part (float *p, size_t n, __m256 a)
 {
   _mm256_maskstore_ps (p, tail_mask (n), a);
 }
 
-INLINE float
-sum8 (__m256 a)
+INLINE __m256
+vf_keep (__m256 a, size_t n)
 {
-  __m128 s = _mm_add_ps (_mm256_castps256_ps128 (a), _mm256_extractf128_ps (a, 1));
-  s = _mm_add_ps (s, _mm_movehl_ps (s, s));
-  return _mm_cvtss_f32 (_mm_add_ss (s, _mm_movehdup_ps (s)));
+  return _mm256_and_ps (a, _mm256_castsi256_ps (tail_mask (n)));
 }
 
 /* exp by 2^n * p (r), r = x - n ln 2 in [-ln 2 / 2, ln 2 / 2], p the Taylor polynomial of degree 6 (its
  * first omitted term is 1.3e-7 of the result at the ends of the interval... measured relative error
  * below 3e-7). Results below 2^-126 become 0, above the largest float infinity. */
 INLINE __m256
-exp8 (__m256 x)
+vf_exp (__m256 x)
 {
   const __m256 log2e = _mm256_set1_ps (1.44269504088896341f);
   const __m256 ln2_high = _mm256_set1_ps (0.693359375f), ln2_low = _mm256_set1_ps (-2.12194440e-4f);
@@ -70,129 +68,7 @@ exp8 (__m256 x)
   return _mm256_blendv_ps (y, x, _mm256_cmp_ps (x, x, _CMP_UNORD_Q));
 }
 
-INLINE __m256
-sigmoid8 (__m256 x)
-{
-  const __m256 one = _mm256_set1_ps (1.0f), sign = _mm256_set1_ps (-0.0f);
-  return _mm256_div_ps (one, _mm256_add_ps (one, exp8 (_mm256_xor_ps (x, sign))));
-}
-
-INLINE __m256
-silu8 (__m256 x)
-{
-  const __m256 one = _mm256_set1_ps (1.0f), sign = _mm256_set1_ps (-0.0f);
-  return _mm256_div_ps (x, _mm256_add_ps (one, exp8 (_mm256_xor_ps (x, sign))));
-}
-
-/* 0.5 (1 + tanh z) = sigmoid (2 z) */
-INLINE __m256
-gelu_tanh8 (__m256 x)
-{
-  __m256 z = _mm256_mul_ps (_mm256_mul_ps (x, x), x);
-  z = _mm256_fmadd_ps (z, _mm256_set1_ps (0.044715f), x);
-  return _mm256_mul_ps (x, sigmoid8 (_mm256_mul_ps (z, _mm256_set1_ps (1.59576912160573071176f))));
-}
-
-/* erf by Abramowitz and Stegun 7.1.26: absolute error below 1.5e-7. */
-INLINE __m256
-gelu_erf8 (__m256 x)
-{
-  const __m256 sign = _mm256_set1_ps (-0.0f), one = _mm256_set1_ps (1.0f);
-  __m256 z = _mm256_mul_ps (x, _mm256_set1_ps (0.70710678118654752440f));
-  __m256 a = _mm256_andnot_ps (sign, z);
-  __m256 t = _mm256_div_ps (one, _mm256_fmadd_ps (a, _mm256_set1_ps (0.3275911f), one));
-  __m256 p = _mm256_set1_ps (1.061405429f);
-  p = _mm256_fmadd_ps (p, t, _mm256_set1_ps (-1.453152027f));
-  p = _mm256_fmadd_ps (p, t, _mm256_set1_ps (1.421413741f));
-  p = _mm256_fmadd_ps (p, t, _mm256_set1_ps (-0.284496736f));
-  p = _mm256_fmadd_ps (p, t, _mm256_set1_ps (0.254829592f));
-  p = _mm256_mul_ps (p, t);
-  __m256 e = exp8 (_mm256_xor_ps (_mm256_mul_ps (a, a), sign));
-  __m256 erf = _mm256_or_ps (_mm256_fnmadd_ps (p, e, one), _mm256_and_ps (z, sign));
-  __m256 y = _mm256_mul_ps (_mm256_mul_ps (x, _mm256_set1_ps (0.5f)), _mm256_add_ps (one, erf));
-  return y;
-}
-
-#define ENG_UNARY(name)                                                                            \
-  static void name (const float *x, float *y, size_t n)                                            \
-  {                                                                                                \
-    size_t i = 0;                                                                                  \
-    for (; i + 8 <= n; i += 8)                                                                     \
-      _mm256_storeu_ps (y + i, name##8 (_mm256_loadu_ps (x + i)));                                 \
-    if (i < n)                                                                                     \
-      store_part (y + i, n - i, name##8 (load_part (x + i, n - i)));                               \
-  }                                                                                                \
-  static void name##_mul (const float *g, const float *u, float *y, size_t n)                      \
-  {                                                                                                \
-    size_t i = 0;                                                                                  \
-    for (; i + 8 <= n; i += 8)                                                                     \
-      _mm256_storeu_ps (y + i, _mm256_mul_ps (name##8 (_mm256_loadu_ps (g + i)),                   \
-                                              _mm256_loadu_ps (u + i)));                           \
-    if (i < n)                                                                                     \
-      store_part (y + i, n - i,                                                                    \
-                  _mm256_mul_ps (name##8 (load_part (g + i, n - i)), load_part (u + i, n - i)));   \
-  }
-ENG_UNARY (silu)
-ENG_UNARY (gelu_tanh)
-ENG_UNARY (gelu_erf)
-
-static float
-exp_sum (float *x, float max, size_t n)
-{
-  __m256 m = _mm256_set1_ps (max), sum = _mm256_setzero_ps ();
-  size_t i = 0;
-  for (; i + 8 <= n; i += 8)
-    {
-      __m256 e = exp8 (_mm256_sub_ps (_mm256_loadu_ps (x + i), m));
-      _mm256_storeu_ps (x + i, e);
-      sum = _mm256_add_ps (sum, e);
-    }
-  if (i < n)
-    {
-      __m256 e = exp8 (_mm256_sub_ps (load_part (x + i, n - i), m));
-      e = _mm256_and_ps (e, _mm256_castsi256_ps (tail_mask (n - i)));
-      store_part (x + i, n - i, e);
-      sum = _mm256_add_ps (sum, e);
-    }
-  return sum8 (sum);
-}
-
-INLINE float
-max8 (__m256 a)
-{
-  __m128 m = _mm_max_ps (_mm256_castps256_ps128 (a), _mm256_extractf128_ps (a, 1));
-  m = _mm_max_ps (m, _mm_movehl_ps (m, m));
-  return _mm_cvtss_f32 (_mm_max_ss (m, _mm_movehdup_ps (m)));
-}
-
-static float
-max_of (const float *x, size_t n)
-{
-  __m256 m = _mm256_set1_ps (-INFINITY);
-  size_t i = 0;
-  for (; i + 8 <= n; i += 8)
-    m = _mm256_max_ps (m, _mm256_loadu_ps (x + i));
-  float max = max8 (m);
-  for (; i < n; i++)
-    max = x[i] > max ? x[i] : max;
-  return max;
-}
-
-static float
-dot (const float *a, const float *b, size_t n)
-{
-  __m256 s[4] = { _mm256_setzero_ps (), _mm256_setzero_ps (), _mm256_setzero_ps (),
-                  _mm256_setzero_ps () };
-  size_t i = 0;
-  for (; i + 32 <= n; i += 32)
-    for (int j = 0; j < 4; j++)
-      s[j] = _mm256_fmadd_ps (_mm256_loadu_ps (a + i + 8 * j), _mm256_loadu_ps (b + i + 8 * j), s[j]);
-  for (; i + 8 <= n; i += 8)
-    s[0] = _mm256_fmadd_ps (_mm256_loadu_ps (a + i), _mm256_loadu_ps (b + i), s[0]);
-  if (i < n)
-    s[1] = _mm256_fmadd_ps (load_part (a + i, n - i), load_part (b + i, n - i), s[1]);
-  return sum8 (_mm256_add_ps (_mm256_add_ps (s[0], s[1]), _mm256_add_ps (s[2], s[3])));
-}
+#include "eng-float-tmpl.h"
 
 static void
 axpy (float s, const float *x, float *y, size_t n)
@@ -202,25 +78,7 @@ axpy (float s, const float *x, float *y, size_t n)
   for (; i + 8 <= n; i += 8)
     _mm256_storeu_ps (y + i, _mm256_fmadd_ps (a, _mm256_loadu_ps (x + i), _mm256_loadu_ps (y + i)));
   if (i < n)
-    store_part (y + i, n - i, _mm256_fmadd_ps (a, load_part (x + i, n - i), load_part (y + i, n - i)));
-}
-
-static void
-rms_norm (const float *x, const float *w, float eps, float *y, size_t n)
-{
-  float r = 1.0f / sqrtf (dot (x, x, n) / (float) (n ? n : 1) + eps);
-  __m256 s = _mm256_set1_ps (r);
-  size_t i = 0;
-  for (; i + 8 <= n; i += 8)
-    {
-      __m256 a = _mm256_mul_ps (_mm256_loadu_ps (x + i), s);
-      _mm256_storeu_ps (y + i, w != NULL ? _mm256_mul_ps (a, _mm256_loadu_ps (w + i)) : a);
-    }
-  if (i < n)
-    {
-      __m256 a = _mm256_mul_ps (load_part (x + i, n - i), s);
-      store_part (y + i, n - i, w != NULL ? _mm256_mul_ps (a, load_part (w + i, n - i)) : a);
-    }
+    vf_store_part (y + i, n - i, _mm256_fmadd_ps (a, vf_load_part (x + i, n - i), vf_load_part (y + i, n - i)));
 }
 
 static void
@@ -231,8 +89,8 @@ layer_norm (const float *x, const float *w, const float *b, float eps, float *y,
   for (i = 0; i < whole; i += 8)
     sum = _mm256_add_ps (sum, _mm256_loadu_ps (x + i));
   if (whole < n)
-    sum = _mm256_add_ps (sum, load_part (x + whole, n - whole));
-  float count = (float) (n ? n : 1), mean = sum8 (sum) / count;
+    sum = _mm256_add_ps (sum, vf_load_part (x + whole, n - whole));
+  float count = (float) (n ? n : 1), mean = vf_sum_lanes (sum) / count;
   __m256 m = _mm256_set1_ps (mean);
   sum = _mm256_setzero_ps ();
   for (i = 0; i < whole; i += 8)
@@ -242,11 +100,11 @@ layer_norm (const float *x, const float *w, const float *b, float eps, float *y,
     }
   if (whole < n)
     {
-      __m256 a = _mm256_sub_ps (load_part (x + whole, n - whole), m);
-      a = _mm256_and_ps (a, _mm256_castsi256_ps (tail_mask (n - whole)));
+      __m256 a = _mm256_sub_ps (vf_load_part (x + whole, n - whole), m);
+      a = vf_keep (a, n - whole);
       sum = _mm256_fmadd_ps (a, a, sum);
     }
-  float r = 1.0f / sqrtf (sum8 (sum) / count + eps);
+  float r = 1.0f / sqrtf (vf_sum_lanes (sum) / count + eps);
   for (i = 0; i < n; i++)
     y[i] = (x[i] - mean) * r * (w != NULL ? w[i] : 1.0f) + (b != NULL ? b[i] : 0.0f);
 }
@@ -284,7 +142,7 @@ quantize (const float *x, size_t n_cols, const EngQuantTile *tile, uint32_t i_ro
         v[j] = _mm256_loadu_ps (x + 8 * j);
       max = _mm256_max_ps (_mm256_max_ps (_mm256_andnot_ps (sign, v[0]), _mm256_andnot_ps (sign, v[1])),
                            _mm256_max_ps (_mm256_andnot_ps (sign, v[2]), _mm256_andnot_ps (sign, v[3])));
-      float most = max8 (max), d = most / 127.0f, scale = most > 0 ? 127.0f / most : 0;
+      float most = vf_max_lanes (max), d = most / 127.0f, scale = most > 0 ? 127.0f / most : 0;
       if (!(scale <= 1.0e37f))
         d = scale = 0;
       __m256i i[4];
@@ -327,18 +185,9 @@ quantize (const float *x, size_t n_cols, const EngQuantTile *tile, uint32_t i_ro
 void
 eng_float_init_avx2 (EngKernels *k)
 {
-  k->dot = dot;
+  init_vectors (k);
   k->axpy = axpy;
-  k->rms_norm = rms_norm;
   k->layer_norm = layer_norm;
-  k->silu = silu;
-  k->silu_mul = silu_mul;
-  k->gelu_tanh = gelu_tanh;
-  k->gelu_tanh_mul = gelu_tanh_mul;
-  k->gelu_erf = gelu_erf;
-  k->gelu_erf_mul = gelu_erf_mul;
-  k->exp_sum = exp_sum;
-  k->max = max_of;
   k->half_to_float = half_to_float;
   k->float_to_half = float_to_half;
   k->quantize = quantize;

@@ -52,6 +52,10 @@ INLINE VF vf_mul (VF a, VF b) { return _mm256_mul_ps (a, b); }
 INLINE VF vf_add (VF a, VF b) { return _mm256_add_ps (a, b); }
 INLINE VF vf_fma (VF a, VF b, VF c) { return _mm256_fmadd_ps (a, b, c); }
 INLINE VF vf_fnma (VF a, VF b, VF c) { return _mm256_fnmadd_ps (a, b, c); }
+INLINE VF vf_sub (VF a, VF b) { return _mm256_sub_ps (a, b); }
+INLINE VF vf_div (VF a, VF b) { return _mm256_div_ps (a, b); }
+INLINE VF vf_negative (VF a) { return _mm256_xor_ps (a, _mm256_set1_ps (-0.0f)); }
+INLINE VF vf_with_sign (VF a, VF sign) { return _mm256_or_ps (a, _mm256_and_ps (sign, _mm256_set1_ps (-0.0f))); } /* a >= 0 */
 INLINE VF vf_max (VF a, VF b) { return _mm256_max_ps (a, b); }
 INLINE VF vf_abs (VF a) { return _mm256_andnot_ps (_mm256_set1_ps (-0.0f), a); }
 INLINE VI vi_from_f32 (VF a) { return _mm256_cvtps_epi32 (a); } /* to the nearest */

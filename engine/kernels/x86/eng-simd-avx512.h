@@ -51,6 +51,11 @@ INLINE VF vf_set (float a) { return _mm512_set1_ps (a); }
 INLINE VF vf_mul (VF a, VF b) { return _mm512_mul_ps (a, b); }
 INLINE VF vf_add (VF a, VF b) { return _mm512_add_ps (a, b); }
 INLINE VF vf_fma (VF a, VF b, VF c) { return _mm512_fmadd_ps (a, b, c); }
+INLINE VF vf_sub (VF a, VF b) { return _mm512_sub_ps (a, b); }
+INLINE VF vf_div (VF a, VF b) { return _mm512_div_ps (a, b); }
+INLINE VF vf_negative (VF a) { return _mm512_xor_ps (a, _mm512_set1_ps (-0.0f)); }
+INLINE VF vf_with_sign (VF a, VF sign) { return _mm512_or_ps (a, _mm512_and_ps (sign, _mm512_set1_ps (-0.0f))); } /* a >= 0 */
+INLINE VF vf_fnma (VF a, VF b, VF c) { return _mm512_fnmadd_ps (a, b, c); }
 INLINE VF vf_max (VF a, VF b) { return _mm512_max_ps (a, b); }
 INLINE VF vf_abs (VF a) { return _mm512_abs_ps (a); }
 INLINE VI vi_from_f32 (VF a) { return _mm512_cvtps_epi32 (a); }
