@@ -128,6 +128,28 @@ template <int TYPE> struct Pair
 };
 
 // @at: which pair, counted over all rows.
+template <int TYPE, typename I>
+CU_DEV void
+pair_load_scales (Pair<TYPE> &p, const CuWeight &w, I at)
+{
+  constexpr Format f = format_of (TYPE);
+  if (f.s == 1)
+    p.s[0] = load2 (w.s + (uint64_t) at * 2);
+  if (f.s == 2)
+    p.s[0] = load4 (w.s + (uint64_t) at * 4);
+  if (f.s == 4)
+    {
+      const uint2 v = load8 (w.s + (uint64_t) at * 8);
+      p.s[0] = v.x;
+      p.s[1] = v.y;
+    }
+  const I super = at >> 2; // rows of types with super-blocks are whole numbers of them
+  if (f.d == 2)
+    p.d = load2 (w.d + (uint64_t) super * 2);
+  if (f.d == 4)
+    p.d = load4 (w.d + (uint64_t) super * 4);
+}
+
 template <int TYPE>
 CU_DEV void
 pair_load (Pair<TYPE> &p, const CuWeight &w, uint64_t at)
@@ -152,21 +174,23 @@ pair_load (Pair<TYPE> &p, const CuWeight &w, uint64_t at)
       p.h[TYPE == ENG_TYPE_Q6_K ? 2 : 0] = v.z;
       p.h[TYPE == ENG_TYPE_Q6_K ? 3 : 1] = v.w;
     }
-  if (f.s == 1)
-    p.s[0] = load2 (w.s + at * 2);
-  if (f.s == 2)
-    p.s[0] = load4 (w.s + at * 4);
-  if (f.s == 4)
-    {
-      const uint2 v = load8 (w.s + at * 8);
-      p.s[0] = v.x;
-      p.s[1] = v.y;
-    }
-  const uint64_t super = at >> 2; // rows of types with super-blocks are whole numbers of them
-  if (f.d == 2)
-    p.d = load2 (w.d + super * 2);
-  if (f.d == 4)
-    p.d = load4 (w.d + super * 4);
+  pair_load_scales (p, w, at);
+}
+
+// Four weights as bytes, of their low bits and the bits above in the low places of each byte.
+template <int TYPE>
+CU_DEV uint32_t
+whole_codes (uint32_t low, uint32_t above)
+{
+  if (TYPE == ENG_TYPE_Q3_K)
+    low |= above << 2;
+  if (format_of (TYPE).h && TYPE != ENG_TYPE_Q3_K)
+    low |= above << 4;
+  if (TYPE == ENG_TYPE_IQ4_NL || TYPE == ENG_TYPE_IQ4_XS)
+    low = levels_iq4 (low);
+  if (TYPE == ENG_TYPE_MXFP4)
+    low = levels_mxfp4 (low);
+  return low;
 }
 
 // Four weights as bytes: word @k (0..7) of sub-block @i (0, 1).
@@ -174,30 +198,22 @@ template <int TYPE>
 CU_DEV uint32_t
 pair_word (const Pair<TYPE> &p, int i, int k)
 {
+  constexpr Format f = format_of (TYPE);
   const uint32_t *q = &p.q[0].x;
   if (TYPE == ENG_TYPE_Q8_0)
     return q[8 * i + k];
+  uint32_t v, above = 0;
   if (TYPE == ENG_TYPE_Q2_K || TYPE == ENG_TYPE_Q3_K)
-    {
-      uint32_t v = q[2 * i + (k >> 2)] >> (2 * (k & 3)) & 0x03030303u;
-      if (TYPE == ENG_TYPE_Q3_K)
-        v |= (p.h[i] >> k & 0x01010101u) << 2;
-      return v;
-    }
-  uint32_t v;
-  if (TYPE == ENG_TYPE_Q4_K || TYPE == ENG_TYPE_Q5_K || TYPE == ENG_TYPE_Q6_K)
+    v = q[2 * i + (k >> 2)] >> (2 * (k & 3)) & 0x03030303u;
+  else if (TYPE == ENG_TYPE_Q4_K || TYPE == ENG_TYPE_Q5_K || TYPE == ENG_TYPE_Q6_K)
     v = q[k] >> (4 * i) & 0x0f0f0f0fu; // "pair"
   else
     v = q[4 * i + (k & 3)] >> (4 * (k >> 2)) & 0x0f0f0f0fu; // "split"
-  if (TYPE == ENG_TYPE_Q5_0 || TYPE == ENG_TYPE_Q5_1 || TYPE == ENG_TYPE_Q5_K)
-    v |= (p.h[i] >> k & 0x01010101u) << 4;
-  if (TYPE == ENG_TYPE_Q6_K)
-    v |= (p.h[2 * i + (k >> 2)] >> (2 * (k & 3)) & 0x03030303u) << 4;
-  if (TYPE == ENG_TYPE_IQ4_NL || TYPE == ENG_TYPE_IQ4_XS)
-    v = levels_iq4 (v);
-  if (TYPE == ENG_TYPE_MXFP4)
-    v = levels_mxfp4 (v);
-  return v;
+  if (f.h == 4)
+    above = p.h[i] >> k & 0x01010101u;
+  if (f.h == 8)
+    above = p.h[2 * i + (k >> 2)] >> (2 * (k & 3)) & 0x03030303u;
+  return whole_codes<TYPE> (v, above);
 }
 
 // Scale and offset of half @half (0: weights 0..15, 1: 16..31) of sub-block @i: w = d * q + m, q being

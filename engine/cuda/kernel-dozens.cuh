@@ -80,43 +80,18 @@ template <int TYPE> struct Lane
   {
     if (TYPE == ENG_TYPE_Q8_0)
       return q[wide ? 2 * i + half : 0];
-    uint32_t v;
+    uint32_t v, above = 0;
     if (f.q == 8)
       v = q[wide ? 2 * i + half : 0] >> (2 * t) & 0x03030303u;
     else
       v = (paired ? q[half] >> (4 * i) : q[i] >> (4 * half)) & 0x0f0f0f0fu;
     if (f.h == 4)
-      v |= (h[i] >> (t + 4 * half) & 0x01010101u) << (TYPE == ENG_TYPE_Q3_K ? 2 : 4);
+      above = h[i] >> (t + 4 * half) & 0x01010101u;
     if (f.h == 8)
-      v |= (h[f.h == 8 ? 2 * i + half : 0] >> (2 * t) & 0x03030303u) << 4;
-    if (TYPE == ENG_TYPE_IQ4_NL || TYPE == ENG_TYPE_IQ4_XS)
-      v = levels_iq4 (v);
-    if (TYPE == ENG_TYPE_MXFP4)
-      v = levels_mxfp4 (v);
-    return v;
+      above = h[f.h == 8 ? 2 * i + half : 0] >> (2 * t) & 0x03030303u;
+    return whole_codes<TYPE> (v, above);
   }
 };
-
-// s and d of pair @at, counted over all rows.
-template <int TYPE>
-CU_DEV void
-scales_load (Pair<TYPE> &p, const CuWeight &w, uint32_t at)
-{
-  constexpr Format f = format_of (TYPE);
-  if (f.s == 1)
-    p.s[0] = load2 (w.s + (uint64_t) at * 2);
-  if (f.s == 2)
-    p.s[0] = load4 (w.s + (uint64_t) at * 4);
-  if (f.s == 4)
-    {
-      const uint2 v = load8 (w.s + (uint64_t) at * 8);
-      p.s[0] = v.x, p.s[1] = v.y;
-    }
-  if (f.d == 2)
-    p.d = load2 (w.d + (uint64_t) (at >> 2) * 2);
-  if (f.d == 4)
-    p.d = load4 (w.d + (uint64_t) (at >> 2) * 4);
-}
 
 // What a format's codes lack to be its weights divided by d: then m = -offset * d, and whole numbers carry it.
 __host__ __device__ constexpr int
@@ -219,7 +194,7 @@ dozens_kernel (const __grid_constant__ CuWeight w, const __grid_constant__ CuDoz
     if (j < n_pairs)
 #pragma unroll
       for (int i = 0; i < s_loads; i++)
-        scales_load (ahead[i], w, s_row[i] + j);
+        pair_load_scales (ahead[i], w, s_row[i] + j);
   };
 #pragma unroll
   for (int i = 0; i < DOZENS_STAGES - 1; i++)
