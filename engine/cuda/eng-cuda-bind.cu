@@ -281,7 +281,10 @@ few_rows (const EngBound *b)
         return ENG_CUDA_GEMV_ROWS;
       const bool experts = s->kind == ENG_STEP_EXPERTS;
       few = experts ? ENG_CUDA_GEMV_ROWS / 2 : few;
-      const int n = s->kind == ENG_STEP_QKV || experts ? 3 : s->kind == ENG_STEP_GATE_UP ? 2 : s->kind == ENG_STEP_PRODUCT || s->kind == ENG_STEP_OUTPUT;
+      const int n = s->kind == ENG_STEP_QKV || experts                         ? 3
+                    : s->kind == ENG_STEP_GATE_UP                              ? 2
+                    : s->kind == ENG_STEP_PRODUCT || s->kind == ENG_STEP_OUTPUT ? 1
+                                                                               : 0;
       for (int k = 0; k < n; k++)
         if (s->w[k] != ENG_WEIGHT_NONE && !cu_dozens_fit (b->device->code_arch, &b->weights[s->w[k]]))
           return ENG_CUDA_GEMV_ROWS;

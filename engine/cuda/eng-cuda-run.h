@@ -55,6 +55,8 @@ cudaError_t cu_run_graph (CuRun *, uint32_t first, uint32_t n);
 CuQkv cu_qkv_arguments (const CuRun *, const EngStep *);
 CuAttention cu_attention_arguments (const CuRun *, const EngStep *);
 cudaError_t cu_run_qkv_finish (const CuRun *, const EngStep *);
+/* Attention of few rows, each by itself, its positions in slices. */
+cudaError_t cu_run_attention_rows (const CuRun *, const EngStep *, const CuAttention *);
 cudaError_t cu_run_norm (const CuRun *, const EngStep *, float *y, __nv_bfloat16 *y16);
 cudaError_t cu_run_embed (const CuRun *, const EngStep *);
 CuChoice cu_choice_of (const CuRun *, const EngStep *);

@@ -86,19 +86,25 @@ widest (const EngProgram *p)
   return w;
 }
 
+// The most slots that go by the kernels of few rows.
+static uint64_t
+few_slots (uint64_t slots, uint64_t n_expert)
+{
+  return slots < CU_DOZENS_OF_EXPERT * n_expert ? slots : CU_DOZENS_OF_EXPERT * n_expert;
+}
+
 // Tiles of 64 rows that @slots rows sorted by expert take at most, or smaller ones where there are few.
 static uint64_t
 most_tiles (uint64_t slots, uint64_t n_expert)
 {
-  const uint64_t small = CU_DOZENS_OF_EXPERT * n_expert;
-  return slots / 64 + (slots < small ? slots : small) / 8 + n_expert;
+  return slots / 64 + few_slots (slots, n_expert) / 8 + n_expert;
 }
 
 // Rows with those that fill up the tiles of few slots.
 static uint64_t
 most_small_rows (uint64_t slots, uint64_t n_expert)
 {
-  const uint64_t n = slots < CU_DOZENS_OF_EXPERT * n_expert ? slots : CU_DOZENS_OF_EXPERT * n_expert;
+  const uint64_t n = few_slots (slots, n_expert);
   return n + 32 * (n < n_expert ? n : n_expert);
 }
 

@@ -182,9 +182,7 @@ cu_step_few (const CuRun *r, uint32_t i)
         if (!a.causal && a.window)
           return cu_attention_window (r->stream, &a, &r->s->view, s->u.attention.group, buf[s->src], buf[s->dst], NULL,
                                       r->max_rows_of_sequence, r->n_sequences, r->pdl);
-        return cu_attention_decode (r->stream, &a, &r->s->view, s->u.attention.group, buf[s->src],
-                                    buf[s->dst], r->n_rows, r->s->partial, r->s->counters,
-                                    r->b->device->n_units, r->pdl);
+        return cu_run_attention_rows (r, s, &a);
       }
     case ENG_STEP_PRODUCT:
       set_input (r, i, &g);

@@ -27,13 +27,14 @@ large_product (CuRun *r, const CuWeight *w, const __nv_bfloat16 *x16, int m, flo
   return cudaSuccess;
 }
 
-// The same for a few dozen rows of buffer @id, by 8-bit activations; @row_map as in cu_dozens_quantize ().
+// Whether a product of @m rows goes by the next function instead.
 static bool
 is_small (const CuRun *r, const CuWeight *w, int m)
 {
   return m <= CU_DOZENS && cu_dozens_fit (r->b->device->code_arch, w);
 }
 
+// The same for a few dozen rows of buffer @id, by 8-bit activations; @row_map as in cu_dozens_quantize ().
 static cudaError_t
 small_product (CuRun *r, const CuWeight *w, EngBufferId id, const int *row_map, int m, float *y, int ldy, float beta)
 {
@@ -260,7 +261,7 @@ experts_many (CuRun *r, uint32_t i)
       CuWeight w;
       if (m == 2)
         TRY (cu_glu (r->stream, st->slot_gate, st->slot_up, NULL, NULL, s->u.experts.act, o.n, n_ff, n_ff,
-                     is_f32[2] || o.small ? st->slot_gate : NULL, st->slot_h16));
+                     is_f32[2] || o.small ? st->slot_gate : NULL, o.small ? NULL : st->slot_h16));
       TRY (take (r, i, s->w[m], &w));
       if (o.small)
         TRY (m < 2 ? expert_products_small (r, &o, &w, m == 1, st->buffers[s->src], r->p->buffers[s->src].width, st->slot_row, out[m])
@@ -407,8 +408,7 @@ cu_step_many (CuRun *r, uint32_t i)
         if (r->n_rows <= ENG_CUDA_GEMV_ROWS && (a.causal || !a.window)) // positions in slices
           {
             r->in_x16 = ENG_BUFFER_NONE;
-            return cu_attention_decode (r->stream, &a, &st->view, s->u.attention.group, buf[s->src], buf[s->dst], r->n_rows, st->partial,
-                                        st->counters, r->b->device->n_units, r->pdl);
+            return cu_run_attention_rows (r, s, &a);
           }
         r->in_x16 = s->dst;
         if (!a.causal && a.window)

@@ -71,6 +71,13 @@ cu_attention_arguments (const CuRun *r, const EngStep *s)
 }
 
 cudaError_t
+cu_run_attention_rows (const CuRun *r, const EngStep *s, const CuAttention *a)
+{
+  return cu_attention_decode (r->stream, a, &r->s->view, s->u.attention.group, r->s->buffers[s->src], r->s->buffers[s->dst],
+                              r->n_rows, r->s->partial, r->s->counters, r->b->device->n_units, r->pdl);
+}
+
+cudaError_t
 cu_run_norm (const CuRun *r, const EngStep *s, float *y, __nv_bfloat16 *y16)
 {
   float *const *buf = r->s->buffers;
