@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening happens on a worker thread, in this order: folder, lock, database, list. Whatever fails there, a
  * database in memory takes its place and the reason is kept. */
-#include "ing-workspace-private.h"
+#include "ing-workspace-state.h"
 
 #include <string.h>
 
@@ -25,28 +25,6 @@
 #define ING_MAX_IDLE_MINUTES (7 * 24 * 60)
 #define CLOSE_POLL_MS 5
 #define CLOSE_PATIENCE_US (2LL * G_USEC_PER_SEC)
-
-struct _IngWorkspace
-{
-  GObject parent_instance;
-  char *data_folder, *owner;
-  char *wanted_model; /* path asked for last */
-  IngSettings *settings;
-  IngDatabase *database;
-  IngGenerationService *generation;
-  IngChatContext *chat;
-  IngConversationList *conversations;
-  IngJobQueue *jobs;
-  IngLibrary *library;
-  IngDocumentLibrary *documents;
-  IngPower *power; /* of who stays; else NULL */
-  IngDataLock *lock;
-  IngStorageState state;
-  GError *problem;      /* why it is not ING_STORAGE_OK */
-  GError *open_problem; /* why it is in memory */
-  gint64 backup_us;
-  guint backup_id;
-};
 
 G_DEFINE_FINAL_TYPE (IngWorkspace, ing_workspace, G_TYPE_OBJECT)
 
@@ -579,92 +557,6 @@ gboolean
 ing_workspace_restore_finish (IngWorkspace *self, GAsyncResult *result, GError **error)
 {
   return g_task_propagate_boolean (G_TASK (result), error);
-}
-
-/* ------------------------------------------------------------------ the model */
-
-static void
-on_model_loaded (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  ing_generation_service_load_finish (ING_GENERATION_SERVICE (source), result, NULL);
-}
-
-static void
-on_model_loaded_to_remember (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  g_autoptr (IngWorkspace) self = user_data;
-  IngGenerationService *service = ING_GENERATION_SERVICE (source);
-  /* The reason stays in the service's load-error. */
-  if (ing_generation_service_load_finish (service, result, NULL))
-    ing_settings_set_string (self->settings, ING_SETTING_LAST_MODEL,
-                             ing_generation_service_get_model_path (service));
-}
-
-void
-ing_workspace_open_model (IngWorkspace *self, const char *path, gboolean force)
-{
-  ing_workspace_load_model (self, path, force, TRUE);
-}
-
-void
-ing_workspace_load_model (IngWorkspace *self, const char *path, gboolean force, gboolean remember)
-{
-  g_auto (IngModelDefaults) defaults;
-  g_autofree char *device = NULL;
-  IngLoadOptions options;
-  char *wanted = g_strdup (path);
-  g_free (self->wanted_model);
-  self->wanted_model = wanted;
-  path = wanted;
-  ing_model_defaults_read (&defaults, self->settings, path);
-  ing_model_defaults_get_load_options (&defaults, self->settings, &options, &device);
-  options.force = force;
-  if (remember)
-    ing_generation_service_load_async (self->generation, path, &options, NULL,
-                                       on_model_loaded_to_remember, g_object_ref (self));
-  else
-    ing_generation_service_load_async (self->generation, path, &options, NULL, on_model_loaded,
-                                       NULL);
-}
-
-void
-ing_workspace_load_anyway (IngWorkspace *self)
-{
-  if (self->wanted_model != NULL)
-    ing_workspace_open_model (self, self->wanted_model, TRUE);
-}
-
-void
-ing_workspace_load_default_model (IngWorkspace *self)
-{
-  g_autofree char *last = ing_settings_dup_string (self->settings, ING_SETTING_LAST_MODEL, NULL);
-  g_autofree char *path = ing_paths_find_default_model (last);
-  if (path != NULL)
-    ing_workspace_load_model (self, path, FALSE, FALSE);
-}
-
-void
-ing_workspace_load_model_of (IngWorkspace *self, IngConversation *conversation)
-{
-  const char *path = ing_conversation_get_model_path (conversation);
-  if (path != NULL && g_file_test (path, G_FILE_TEST_IS_REGULAR))
-    ing_workspace_load_model (self, path, FALSE, FALSE);
-  else
-    ing_workspace_load_default_model (self);
-}
-
-void
-ing_workspace_choose_model (IngWorkspace *self, IngConversation *conversation, const char *path)
-{
-  g_autofree char *chosen = g_strdup (path);
-  if (conversation != NULL)
-    ing_conversation_set_model_path (conversation, chosen);
-  if (ing_generation_service_get_state (self->generation) == ING_SERVICE_GENERATING)
-    ing_settings_set_string (self->settings, ING_SETTING_LAST_MODEL, chosen);
-  else if (g_strcmp0 (chosen, ing_generation_service_get_model_path (self->generation)) != 0)
-    ing_workspace_open_model (self, chosen, FALSE);
-  else /* loaded, or at rest */
-    ing_settings_set_string (self->settings, ING_SETTING_LAST_MODEL, chosen);
 }
 
 /* ------------------------------------------------------------------ closing */
