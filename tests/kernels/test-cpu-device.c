@@ -319,75 +319,56 @@ test_fast_near_exact (void)
       }
 }
 
+/* Logits of tiny.gguf in @type, fast without what @without names against without @others: from @at_least rows on they go another way,
+ * at most @slack further from the exact ones; fewer rows do not. */
+static void
+check_many_rows (const char *type, uint64_t without, uint64_t others, uint32_t at_least, double slack)
+{
+  g_autofree char *from = g_build_filename (g_getenv ("INGLENOOK_TEST_DATA"), "tiny.gguf", NULL);
+  g_autofree char *folder = g_dir_make_tmp ("inglenook-rows-XXXXXX", NULL), *path = g_build_filename (folder, "m.gguf", NULL);
+  g_assert_cmpint (eng_quantize_file (from, path, &(EngQuantizeOptions){ .mix = type }, NULL, &error), ==, ENG_OK);
+  Fixture exact = fixture_open (path, true, ENG_TYPE_NONE, 0), many = fixture_open (path, false, ENG_TYPE_NONE, without);
+  Fixture few = fixture_open (path, false, ENG_TYPE_NONE, others);
+  size_t v = exact.program->n_output;
+  for (uint32_t n = 20; n <= N_TOKENS; n += N_TOKENS - 20)
+    {
+      g_autofree float *a = g_new (float, n * v), *b = g_new (float, n * v), *c = g_new (float, n * v);
+      g_assert_cmpint (run_rows (&exact, 0, n, 0, NULL, a), ==, ENG_OK);
+      g_assert_cmpint (run_rows (&many, 0, n, 0, NULL, b), ==, ENG_OK);
+      g_assert_cmpint (run_rows (&few, 0, n, 0, NULL, c), ==, ENG_OK);
+      double by_many = test_relative_error (b, a, n * v), by_few = test_relative_error (c, a, n * v);
+      g_test_message ("%s, %u rows: relative error %g, the other way %g", type, n, by_many, by_few);
+      g_assert_cmpfloat (by_many, <, slack + by_few);
+      if (n >= at_least)
+        g_assert_cmpfloat (by_many, !=, by_few);
+      else
+        g_assert_cmpmem (b, n * v * sizeof (float), c, n * v * sizeof (float));
+    }
+  fixture_free (&exact);
+  fixture_free (&many);
+  fixture_free (&few);
+  g_remove (path);
+  g_rmdir (folder);
+}
+
 /* Many rows times 16-bit floats go by integers where the processor is faster so: near the floats' result but not equal,
  * and a batch of fewer rows has floats. */
 static void
 test_words (const void *data)
 {
   const char *type = data;
-  g_autofree char *from = g_build_filename (g_getenv ("INGLENOOK_TEST_DATA"), "tiny.gguf", NULL);
-  g_autofree char *folder = g_dir_make_tmp ("inglenook-words-XXXXXX", NULL), *path = g_build_filename (folder, "m.gguf", NULL);
-  g_assert_cmpint (eng_quantize_file (from, path, &(EngQuantizeOptions){ .mix = type }, NULL, &error), ==, ENG_OK);
-  Fixture exact = fixture_open (path, true, ENG_TYPE_NONE, 0), words = fixture_open (path, false, ENG_TYPE_NONE, WITHOUT_AMX);
-  Fixture floats = fixture_open (path, false, ENG_TYPE_NONE, WITHOUT_AMX | ENG_CPU_WITHOUT_WORDS);
   EngKernels kernels;
   eng_kernels_init (&kernels, eng_cpu_get_tiers () & (uint32_t) WITHOUT_AMX);
   uint32_t words_from = kernels.words_from[g_str_equal (type, "F16") ? ENG_FLOAT_F16 : ENG_FLOAT_BF16];
-  uint32_t at_least = words_from != 0 ? words_from : UINT32_MAX;
-  size_t v = exact.program->n_output;
-  for (uint32_t n = 20; n <= N_TOKENS; n += N_TOKENS - 20)
-    {
-      g_autofree float *a = g_new (float, n * v), *b = g_new (float, n * v), *c = g_new (float, n * v);
-      g_assert_cmpint (run_rows (&exact, 0, n, 0, NULL, a), ==, ENG_OK);
-      g_assert_cmpint (run_rows (&words, 0, n, 0, NULL, b), ==, ENG_OK);
-      g_assert_cmpint (run_rows (&floats, 0, n, 0, NULL, c), ==, ENG_OK);
-      double by_words = test_relative_error (b, a, n * v), by_floats = test_relative_error (c, a, n * v);
-      g_test_message ("%s, %u rows: relative error %g, of floats %g", type, n, by_words, by_floats);
-      g_assert_cmpfloat (by_words, <, 0.001 + by_floats);
-      if (n >= at_least)
-        g_assert_cmpfloat (by_words, !=, by_floats);
-      else
-        g_assert_cmpmem (b, n * v * sizeof (float), c, n * v * sizeof (float));
-    }
-  fixture_free (&exact);
-  fixture_free (&words);
-  fixture_free (&floats);
-  g_remove (path);
-  g_rmdir (folder);
+  check_many_rows (type, WITHOUT_AMX, WITHOUT_AMX | ENG_CPU_WITHOUT_WORDS, words_from != 0 ? words_from : UINT32_MAX, 0.001);
 }
 
 /* Many rows go by tiles, as near to the exact result as without them or nearer; few rows do not. */
 static void
 test_tiles (const void *data)
 {
-  const char *type = data;
-  if (skip_without_tiles ())
-    return;
-  g_autofree char *from = g_build_filename (g_getenv ("INGLENOOK_TEST_DATA"), "tiny.gguf", NULL);
-  g_autofree char *folder = g_dir_make_tmp ("inglenook-tiles-XXXXXX", NULL), *path = g_build_filename (folder, "m.gguf", NULL);
-  g_assert_cmpint (eng_quantize_file (from, path, &(EngQuantizeOptions){ .mix = type }, NULL, &error), ==, ENG_OK);
-  Fixture exact = fixture_open (path, true, ENG_TYPE_NONE, 0), tiles = fixture_open (path, false, ENG_TYPE_NONE, 0),
-          others = fixture_open (path, false, ENG_TYPE_NONE, WITHOUT_AMX);
-  size_t v = exact.program->n_output;
-  for (uint32_t n = 20; n <= N_TOKENS; n += N_TOKENS - 20)
-    {
-      g_autofree float *a = g_new (float, n * v), *b = g_new (float, n * v), *c = g_new (float, n * v);
-      g_assert_cmpint (run_rows (&exact, 0, n, 0, NULL, a), ==, ENG_OK);
-      g_assert_cmpint (run_rows (&tiles, 0, n, 0, NULL, b), ==, ENG_OK);
-      g_assert_cmpint (run_rows (&others, 0, n, 0, NULL, c), ==, ENG_OK);
-      double by_tiles = test_relative_error (b, a, n * v), by_others = test_relative_error (c, a, n * v);
-      g_test_message ("%s, %u rows: relative error %g, without tiles %g", type, n, by_tiles, by_others);
-      g_assert_cmpfloat (by_tiles, <, 2e-4 + by_others);
-      if (n == N_TOKENS)
-        g_assert_cmpfloat (by_tiles, !=, by_others);
-      else
-        g_assert_cmpmem (b, n * v * sizeof (float), c, n * v * sizeof (float));
-    }
-  fixture_free (&exact);
-  fixture_free (&tiles);
-  fixture_free (&others);
-  g_remove (path);
-  g_rmdir (folder);
+  if (!skip_without_tiles ())
+    check_many_rows (data, 0, WITHOUT_AMX, N_TOKENS, 2e-4);
 }
 
 int
