@@ -33,8 +33,9 @@ void ing_generation_service_request_async (IngGenerationService *self, EngWireTy
 IngEngineReply *ing_generation_service_request_finish (IngGenerationService *self,
                                                        GAsyncResult *result, GError **error);
 
-/* Where vectors are made ("auto", "cpu", "cuda:1"), by EMBED of any payload. */
-void ing_generation_service_set_vector_device (IngGenerationService *self, const char *device);
+/* Where vectors are made ("auto", "cpu", "cuda:1") and by how many threads of the processor (0 = choose; at most
+ * ING_MAX_THREADS), by EMBED of any payload. */
+void ing_generation_service_set_vector_device (IngGenerationService *self, const char *device, guint threads);
 
 /* Somebody asked, and no word of the answer is there yet: what can wait leaves it the processor. Not while a model is loaded
  * for it, or another answer is written. Any thread. */

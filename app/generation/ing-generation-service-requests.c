@@ -92,7 +92,10 @@ ing_generation_service_request_async (IngGenerationService *self, EngWireType ty
       return;
     }
   if (type == ENG_WIRE_EMBED && self->vector_device != NULL)
-    json_object_set_string_member (owned, "device", self->vector_device);
+    {
+      json_object_set_string_member (owned, "device", self->vector_device);
+      json_object_set_int_member (owned, "threads", self->vector_threads);
+    }
   if (type == ENG_WIRE_COUNT) /* somebody writes a question */
     ing_service_touch_idle (self);
   Request *request = g_new0 (Request, 1);
@@ -106,10 +109,11 @@ ing_generation_service_request_async (IngGenerationService *self, EngWireType ty
 }
 
 void
-ing_generation_service_set_vector_device (IngGenerationService *self, const char *device)
+ing_generation_service_set_vector_device (IngGenerationService *self, const char *device, guint threads)
 {
   g_free (self->vector_device);
   self->vector_device = g_strdup (device);
+  self->vector_threads = threads;
 }
 
 IngEngineReply *

@@ -42,6 +42,7 @@ struct _IngGenerationService
   guint n_held;
   gint awaited; /* atomic: is_answer_awaited() */
   char *vector_device;
+  guint vector_threads;
   GHashTable *requests; /* wire id → Request, owned by who takes it out */
   guint pump_id;
 };

@@ -20,6 +20,7 @@ G_DECLARE_FINAL_TYPE (IngSettings, ing_settings, ING, SETTINGS, GObject)
 #define ING_SETTING_LAST_MODEL "model.last"         /* string: path */
 #define ING_SETTING_CONTEXT "model.context"         /* int: tokens, 0 = choose */
 #define ING_SETTING_THREADS "model.threads"         /* int: 0 = choose */
+#define ING_MAX_THREADS 256
 #define ING_SETTING_DEVICE "model.device"           /* string: auto, cpu, cuda[:N] */
 #define ING_SETTING_IDLE_MINUTES "model.idle-minutes" /* int: without a question, then its memory is free; 0 = never */
 #define ING_DEFAULT_IDLE_MINUTES 15

@@ -179,7 +179,8 @@ static void
 apply_device (IngWorkspace *self)
 {
   g_autofree char *device = ing_settings_dup_string (self->settings, ING_SETTING_DEVICE, "auto");
-  ing_generation_service_set_vector_device (self->generation, device);
+  int threads = ing_settings_get_int (self->settings, ING_SETTING_THREADS, 0);
+  ing_generation_service_set_vector_device (self->generation, device, (guint) CLAMP (threads, 0, ING_MAX_THREADS));
 }
 
 /* Conversations follow their model. What is loaded of it is let go, to be loaded from its new place by the next question. */
@@ -288,6 +289,7 @@ ing_workspace_new_full (const char *data_folder, const char *owner, const char *
   g_signal_connect_object (self->settings, "changed::model-idle-minutes", G_CALLBACK (apply_idle), self, G_CONNECT_SWAPPED);
   apply_device (self);
   g_signal_connect_object (self->settings, "changed::model-device", G_CALLBACK (apply_device), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (self->settings, "changed::model-threads", G_CALLBACK (apply_device), self, G_CONNECT_SWAPPED);
   return self;
 }
 

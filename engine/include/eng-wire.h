@@ -73,8 +73,8 @@ typedef enum
   ENG_WIRE_INSPECT = 6,
 
   /* {"path": embedding model (file or folder), "texts": [strings], "kind": "document|query",
-   *  "priority": "question|index", "context": most tokens at once, "device", "load_as": as LOAD's} → EMBEDDINGS. A longer
-   * text is read in parts and gets the mean of their vectors: nothing of it is left out. The model stays loaded beside the
+   *  "priority": "question|index", "context": most tokens at once, "device", "threads", "load_as": as LOAD's} → EMBEDDINGS. A
+   * longer text is read in parts and gets the mean of their vectors: nothing of it is left out. The model stays loaded beside the
    * chat model. Where the device is not there, or full, the CPU makes the vectors. */
   ENG_WIRE_EMBED = 7,
 

@@ -310,7 +310,7 @@ embed (Fake *fake, guint32 id, JsonObject *object)
   g_autoptr (GByteArray) out = g_byte_array_new ();
   guint32 head[2] = { n, 4 };
   gboolean cpu = g_str_equal (json_object_get_string_member_with_default (object, "device", ""), "cpu");
-  const float unit[4] = { cpu ? 0 : 1, cpu ? 1 : 0, 0, 0 };
+  const float unit[4] = { cpu ? 0 : 1, cpu ? 1 : 0, 0, (float) json_object_get_int_member_with_default (object, "threads", 0) };
   g_byte_array_append (out, (const guint8 *) head, sizeof head);
   for (guint32 i = 0; i < n; i++)
     g_byte_array_append (out, (const guint8 *) unit, sizeof unit);

@@ -15,8 +15,8 @@
  *   junk          a frame that breaks the protocol
  *   length        stops at the limit
  *   (else)        the request's own messages as JSON, so that a test sees what was asked
- * COUNT answers with the number of bytes of all contents; INSPECT as LOAD would; EMBED with unit vectors, along
- * the second axis where "device" is "cpu". */
+ * COUNT answers with the number of bytes of all contents; INSPECT as LOAD would; EMBED with vectors of
+ * length 1 along the first axis, along the second where "device" is "cpu"; the fourth number is "threads". */
 #pragma once
 
 #include "eng-status.h"

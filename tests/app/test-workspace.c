@@ -401,9 +401,9 @@ test_many (void)
     g_assert_cmpint (longest_us, <, 50000);
 }
 
-/* Was the vector of a text made on the processor? */
+/* Was the vector of a text made on the processor, by @threads? */
 static gboolean
-is_on_cpu (IngWorkspace *w)
+is_on_cpu (IngWorkspace *w, guint threads)
 {
   JsonObject *payload = json_object_new ();
   JsonArray *texts = json_array_new ();
@@ -416,21 +416,27 @@ is_on_cpu (IngWorkspace *w)
   g_autoptr (IngEngineReply) reply
       = ing_generation_service_request_finish (ing_workspace_get_generation (w), result, NULL);
   const float *vector = (const float *) ((const guint8 *) g_bytes_get_data (reply->binary, NULL) + 8);
+  g_assert_cmpfloat (vector[3], ==, threads);
   return vector[1] > 0;
 }
 
-/* What reads documents runs where the person wants models to run. */
+/* What reads documents runs where the person wants models to run, on as many threads. */
 static void
 test_vector_device (void)
 {
   g_autofree char *folder = app_test_make_folder ();
   IngWorkspace *w = app_test_open (folder, APP_TEST_FAKE_THREAD);
-  g_assert_false (is_on_cpu (w));
+  g_assert_false (is_on_cpu (w, 0));
   ing_settings_set_string (ing_workspace_get_settings (w), ING_SETTING_DEVICE, "cpu");
-  g_assert_true (is_on_cpu (w));
+  g_assert_true (is_on_cpu (w, 0));
+  ing_settings_set_int (ing_workspace_get_settings (w), ING_SETTING_THREADS, 3);
+  g_assert_true (is_on_cpu (w, 3));
   app_test_close (w);
   w = app_test_open (folder, APP_TEST_FAKE_THREAD);
-  g_assert_true (is_on_cpu (w));
+  g_assert_true (is_on_cpu (w, 3));
+  /* Written by hand: what the engine would refuse is none that goes to it. */
+  ing_settings_set_int (ing_workspace_get_settings (w), ING_SETTING_THREADS, 100000);
+  g_assert_true (is_on_cpu (w, ING_MAX_THREADS));
   app_test_close (w);
 }
 

@@ -98,7 +98,7 @@ new_model_page (IngPreferencesWindow *self)
                    _("Tokens of a conversation that the model sees at once; more needs more memory"),
                    0, 1048576, 1024, _("Automatic"));
   add_int_setting (self, group, ING_SETTING_THREADS, _("Threads"),
-                   _("How many processor cores work on an answer"), 0, 256, 1, _("Automatic"));
+                   _("How many processor cores work on answers and on documents"), 0, ING_MAX_THREADS, 1, _("Automatic"));
   gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
   gtk_widget_add_css_class (button, "flat");
   g_signal_connect_swapped (button, "clicked", G_CALLBACK (reload_cb), self);
