@@ -538,6 +538,24 @@ bind_weight (EngBound *bound, uint32_t id, const EngWeightSource *source, EngErr
   return status;
 }
 
+/* The product whose packed rows are those of the table @id, as the file has them (with --load-as they may not be). */
+static const EngCpuWeight *
+find_twin (const EngProgram *program, const EngCpuWeight *weights, uint32_t id)
+{
+  const EngWeightDesc *table = &program->weights[id];
+  if (weights[id].uses != ENG_CPU_USE_LOOKUP)
+    return NULL;
+  for (uint32_t i = 0; i < program->n_weights; i++)
+    {
+      const EngWeightDesc *desc = &program->weights[i];
+      if ((weights[i].uses & ENG_CPU_USE_PRODUCT) != 0 && desc->use == ENG_WEIGHT_PRODUCT && desc->source == table->source
+          && desc->first_row == table->first_row && desc->n_rows == table->n_rows && weights[i].n_slices == 1
+          && weights[i].pack != ENG_PACK_NONE && weights[i].pack == eng_pack_from_type (weights[id].type))
+        return &weights[i];
+    }
+  return NULL;
+}
+
 EngStatus
 eng_cpu_bind (EngDevice *device, const EngProgram *program, const EngWeightSource *source,
               const EngBindOptions *options, EngBound **out, EngError *error)
@@ -583,6 +601,13 @@ eng_cpu_bind (EngDevice *device, const EngProgram *program, const EngWeightSourc
       if (status == ENG_OK && options->progress != NULL
           && !options->progress (options->progress_data, done, total))
         status = eng_error_set (error, ENG_ERR_CANCELLED, NULL, ENG_OFFSET_NONE, "loading was stopped");
+    }
+  for (uint32_t i = 0; i < program->n_weights && status == ENG_OK; i++)
+    {
+      EngCpuWeight *w = &bound->weights[i];
+      w->twin = find_twin (program, bound->weights, i);
+      if (w->twin != NULL)
+        bound->mapped_bytes -= w->row_bytes * w->n_rows * w->n_slices;
     }
   bound->weight_bytes += bound->mapped_bytes;
   if (status == ENG_OK)
@@ -644,6 +669,13 @@ eng_cpu_plan_weights (EngDevice *device, const EngProgram *program, const EngBin
           plan->mapped_bytes += turned ? 0 : bytes;
         }
     }
+  for (uint32_t i = 0; i < program->n_weights && status == ENG_OK; i++)
+    if (find_twin (program, weights, i) != NULL)
+      {
+        uint64_t bytes = weights[i].row_bytes * weights[i].n_rows * weights[i].n_slices;
+        plan->weight_bytes -= bytes;
+        plan->mapped_bytes -= bytes;
+      }
   eng_free (weights);
   return status;
 }

@@ -75,13 +75,25 @@ multiply (float *x, float factor, uint32_t n)
 
 /* --- embedding --- */
 
+/* Row @i_row of a table. */
+static void
+look_up (const EngCpuRun *run, const EngCpuWeight *w, uint64_t i_row, float *x)
+{
+  uint32_t p = run->k->panel_rows;
+  if (w->twin != NULL)
+    eng_pack_unpack_row (w->twin->pack, p, w->twin->packed + i_row / p * w->twin->panel_bytes, (uint32_t) (i_row % p),
+                         w->n_cols, x);
+  else
+    eng_dequantize_row (w->type, w->raw + i_row * w->row_bytes, x, w->n_cols);
+}
+
 static void
 add_lookup (const EngCpuRun *run, EngWeightId id, uint64_t i_row, float *x, float *scratch)
 {
   const EngCpuWeight *w = &run->bound->weights[id];
   if (i_row >= w->n_rows)
     i_row = w->n_rows - 1;
-  eng_dequantize_row (w->type, w->raw + i_row * w->row_bytes, scratch, w->n_cols);
+  look_up (run, w, i_row, scratch);
   for (uint64_t i = 0; i < w->n_cols; i++)
     x[i] += scratch[i];
 }
@@ -96,10 +108,7 @@ embed_chunk (void *data, uint32_t r, uint32_t i_thread)
   float *x = eng_cpu_row (run, step->dst, r);
   float *scratch = eng_cpu_scratch (run, i_thread, ENG_CPU_PARTS);
   if (row->token >= 0)
-    {
-      const EngCpuWeight *w = &run->bound->weights[step->w[0]];
-      eng_dequantize_row (w->type, w->raw + (uint64_t) row->token * w->row_bytes, x, width);
-    }
+    look_up (run, &run->bound->weights[step->w[0]], (uint64_t) row->token, x);
   else if (width == run->bound->program->n_embd)
     memcpy (x, row->embedding, width * sizeof (float));
   else

@@ -27,7 +27,7 @@ enum
   ENG_CPU_USE_AS_IS = 1 << 3, /* routers: small, and sensitive to rounding; load_as does not apply */
 };
 
-typedef struct
+typedef struct EngCpuWeight
 {
   EngType type;
   uint8_t uses;          /* ENG_CPU_USE_*; 0: this range of steps does not touch it */
@@ -41,6 +41,8 @@ typedef struct
   uint8_t *packed;       /* panels of slice 0, then of slice 1, …; owned */
   uint8_t *turned;       /* of an ENG_WEIGHT_TURNED what @raw points to: the transposed slices; owned */
   uint64_t panel_bytes, packed_slice_bytes;
+  const struct EngCpuWeight *twin; /* of a table: the same rows, packed for products. They are looked up there, and the file's
+                                    * pages stay out of memory. NULL: there are none */
 } EngCpuWeight;
 
 struct EngBound

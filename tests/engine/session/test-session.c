@@ -9,6 +9,7 @@
 #include "eng-gguf.h"
 #include "eng-kv-cache.h"
 #include "eng-memory.h"
+#include "eng-quantize.h"
 #include "eng-session.h"
 #include "test-npy.h"
 
@@ -551,6 +552,45 @@ test_too_large (void)
   g_assert_null (session);
 }
 
+/* A vocabulary that is looked up and multiplied lies in memory once, in its packed form, whatever the type; not so where packing
+ * changes the type. */
+static void
+test_shared_vocabulary (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("inglenook-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (folder, "tied.gguf", NULL);
+  const char *types[] = { "Q4_0", "Q5_1", "Q8_0", "F16" };
+  for (int i = 0; i < 4; i++)
+    {
+      EngError error;
+      EngGguf *gguf = NULL;
+      EngSessionOptions options;
+      EngSessionPlan plan;
+      uint64_t bytes = 0;
+      bool changes = strcmp (types[i], "F16") == 0;
+      g_assert_cmpint (eng_quantize_file (TINY_MODEL, path, &(EngQuantizeOptions){ .mix = types[i] }, NULL, &error), ==,
+                       ENG_OK);
+      g_assert_cmpint (eng_gguf_open (path, ENG_GGUF_MAP, &gguf, &error), ==, ENG_OK);
+      for (uint64_t t = 0; t < eng_gguf_get_n_tensors (gguf); t++)
+        bytes += eng_gguf_get_tensor (gguf, t)->n_bytes;
+      eng_session_options_init (&options);
+      options.device = "cpu";
+      options.load_as = changes ? ENG_TYPE_Q8_0 : ENG_TYPE_NONE;
+      g_assert_cmpint (eng_session_plan (runtime, path, &options, &plan, NULL, &error), ==, ENG_OK);
+      if (changes) /* 34 bytes for 64, but the vocabulary as it is too: 320 of the file's rows of 64 */
+        g_assert_cmpuint (plan.weight_bytes, >, bytes * 34 / 64 + 320 * 64 * 2 * 9 / 10);
+      else
+        g_assert_cmpuint (plan.weight_bytes, ==, bytes);
+      EngSession *session = NULL;
+      g_assert_cmpint (eng_session_new (runtime, path, &options, &session, &error), ==, ENG_OK);
+      g_assert_cmpuint (eng_session_get_plan (session)->weight_bytes, ==, plan.weight_bytes);
+      eng_session_free (&session);
+      eng_gguf_close (&gguf);
+    }
+  g_remove (path);
+  g_rmdir (folder);
+}
+
 static void
 write_file (const char *root, const char *name, const char *text)
 {
@@ -640,6 +680,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/session/eight-bits/exact", GINT_TO_POINTER (1), test_eight_bits);
   g_test_add_data_func ("/session/eight-bits/fast", GINT_TO_POINTER (0), test_eight_bits);
   g_test_add_func ("/session/too-large", test_too_large);
+  g_test_add_func ("/session/shared-vocabulary", test_shared_vocabulary);
   g_test_add_func ("/session/memory", test_memory);
   g_test_add_func ("/session/not-finite", test_not_finite);
   int code = g_test_run ();
