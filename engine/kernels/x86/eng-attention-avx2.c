@@ -245,7 +245,7 @@ sum8 (__m256 a)
  * the limit, and one stream of rows, one after the other, is read fastest
  * (eng-product-float-avx512.c), asked for some way ahead (Zen 3, two threads, F16, of what a plain
  * read brings: 576 columns 92 % without and 103 % with, 1,536 columns 88 and 93). */
-#define FETCH_AHEAD 2048
+#define ROWS_AHEAD 2048
 INLINE void
 dots (EngFloatFormat format, const void *w, size_t n_cols, const float *x, size_t x_stride, int n, int m,
       float *y, size_t y_stride)
@@ -258,8 +258,7 @@ dots (EngFloatFormat format, const void *w, size_t n_cols, const float *x, size_
       s[i][k] = _mm256_setzero_ps ();
   for (; c + step <= n_cols; c += step)
     {
-      for (size_t line = 0; line < step * element; line += 64)
-        _mm_prefetch ((const char *) w + c * element + FETCH_AHEAD + line, _MM_HINT_T1);
+      FETCH_AHEAD ((const char *) w + c * element, ROWS_AHEAD, step * element);
       for (int k = 0; k < m; k++)
         {
           __m256 a = load_weights (format, w, c + 8 * (size_t) k);

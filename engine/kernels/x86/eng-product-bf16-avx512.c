@@ -52,6 +52,8 @@ round_row (const float *x, size_t n_cols, uint16_t *out)
 
 /* --- a few rows: memory is the limit, and one stream is read fastest (eng-product-float-avx512.c) --- */
 
+#define ROWS_AHEAD 6144 /* as there */
+
 /* One row of weights and @n <= 4 rows of rounded activations, @x_stride apart. */
 INLINE void
 dots (const uint16_t *w, size_t n_cols, const uint16_t *x, size_t x_stride, int n, float *y, size_t y_stride)
@@ -61,12 +63,15 @@ dots (const uint16_t *w, size_t n_cols, const uint16_t *x, size_t x_stride, int 
   for (int i = 0; i < n; i++)
     s[i][0] = s[i][1] = _mm512_setzero_ps ();
   for (; c + 64 <= n_cols; c += 64)
-    for (int k = 0; k < 2; k++)
-      {
-        __m512bh a = load_pairs (w + c + 32 * k, ~0u);
-        for (int i = 0; i < n; i++)
-          s[i][k] = _mm512_dpbf16_ps (s[i][k], a, load_pairs (x + (size_t) i * x_stride + c + 32 * k, ~0u));
-      }
+    {
+      FETCH_AHEAD (w + c, ROWS_AHEAD, 128);
+      for (int k = 0; k < 2; k++)
+        {
+          __m512bh a = load_pairs (w + c + 32 * k, ~0u);
+          for (int i = 0; i < n; i++)
+            s[i][k] = _mm512_dpbf16_ps (s[i][k], a, load_pairs (x + (size_t) i * x_stride + c + 32 * k, ~0u));
+        }
+    }
   for (; c < n_cols; c += 32)
     {
       __m512bh a = load_pairs (w + c, pairs_of (n_cols - c));

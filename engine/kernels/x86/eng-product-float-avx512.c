@@ -25,6 +25,10 @@ load_weights (EngFloatFormat format, const void *w, size_t i, __mmask16 mask)
   return _mm512_castsi512_ps (_mm512_slli_epi32 (_mm512_cvtepu16_epi32 (h), 16));
 }
 
+/* How far ahead weights are asked for. Emerald Rapids, two threads, F16, 576 columns, of what a plain read brings: 61 % without,
+ * 91 % with 6 or 16 KB, 83 % with 2 KB. */
+#define ROWS_AHEAD 6144
+
 /* One row of weights against @n <= 4 rows of activations. Two sums each: four or eight for one row, so
  * that none waits for its last addition, read 5 to 15 % less in a second. */
 INLINE void
@@ -32,16 +36,20 @@ dots (EngFloatFormat format, const void *w, size_t n_cols, const float *x, size_
       float *y, size_t y_stride)
 {
   __m512 s[4][2];
+  const size_t element = format == ENG_FLOAT_F32 ? 4 : 2;
   size_t c = 0;
   for (int i = 0; i < n; i++)
     s[i][0] = s[i][1] = _mm512_setzero_ps ();
   for (; c + 32 <= n_cols; c += 32)
-    for (int k = 0; k < 2; k++)
-      {
-        __m512 a = load_weights (format, w, c + 16 * (size_t) k, 0xffff);
-        for (int i = 0; i < n; i++)
-          s[i][k] = _mm512_fmadd_ps (a, _mm512_loadu_ps (x + (size_t) i * x_stride + c + 16 * k), s[i][k]);
-      }
+    {
+      FETCH_AHEAD ((const char *) w + c * element, ROWS_AHEAD, 32 * element);
+      for (int k = 0; k < 2; k++)
+        {
+          __m512 a = load_weights (format, w, c + 16 * (size_t) k, 0xffff);
+          for (int i = 0; i < n; i++)
+            s[i][k] = _mm512_fmadd_ps (a, _mm512_loadu_ps (x + (size_t) i * x_stride + c + 16 * k), s[i][k]);
+        }
+    }
   for (; c < n_cols; c += 16)
     {
       __mmask16 mask = first_of (n_cols - c);

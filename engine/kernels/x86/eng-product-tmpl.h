@@ -323,14 +323,7 @@ tile_block (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *ti
  * IQ4_XS 80 and 94; into the first-level cache, or a sub-block at a time, it costs more than it
  * brings: Q4_K 52 to 67 %). Formats without super-blocks gain as much (Zen 3: Q8_0 88 and 101 %,
  * Q4_1 85 and 102, Q5_0 78 and 104; 2 to 12 KB ahead are the same). */
-#define FETCH_AHEAD 6144
-
-INLINE void
-fetch_ahead (const uint8_t *p, size_t bytes)
-{
-  for (size_t i = 0; i < bytes; i += 64)
-    _mm_prefetch ((const char *) p + FETCH_AHEAD + i, _MM_HINT_T1);
-}
+#define PLANES_AHEAD 6144
 
 /* One row of activations. */
 INLINE void
@@ -342,7 +335,7 @@ single_row (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTil
   for (size_t b = 0; b < n_cols / 32; panel += n_sub * sub + scales_bytes (pack))
     {
       const uint8_t *scales = panel + n_sub * sub;
-      fetch_ahead (panel, n_sub * sub + scales_bytes (pack));
+      FETCH_AHEAD (panel, PLANES_AHEAD, n_sub * sub + scales_bytes (pack));
       SuperScales super = load_super_scales (pack, scales);
       for (int i = 0; i < n_sub; i++, b++)
         {
