@@ -1,25 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One document's way into the index. A document counts as read when its row says WORDS, which is written with its last
  * chunks: what a crash leaves before that is erased and read again; vectors go on where they stopped. Pages that are
- * recognized, which takes seconds each, are kept one by one, and searched with all before them from then on. */
+ * recognized, which takes seconds each, are kept one by one, and searched with all before them from then on; their vectors
+ * are made meanwhile. Chunks that stand in the index as they would be written stay, and so do their vectors. */
 #include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
 #include <string.h>
 
 #include "ing-document-private.h"
 #include "ing-document-search.h"
+#include "ing-document-vectors.h"
 #include "ing-error-private.h"
 #include "ing-folder-look.h"
 #include "ing-folder-scan.h"
 #include "ing-recognizer.h"
-#include "ing-search-windows.h"
 
 #define CHUNKS_AT_ONCE 128
-/* So many are lost when it is stopped, and made before it stops. */
-#define EMBEDDED_AT_ONCE 16
-#define EMBEDDED_WITH_WINDOWS_AT_ONCE 6
 #define MAX_CHUNKS 400000u
-#define WIDTH_MAX 8192u
 
 typedef struct
 {
@@ -27,6 +24,9 @@ typedef struct
   IngChunker *chunker;
   GPtrArray *chunks;
   guint n_written; /* of them, in the index */
+  gboolean alone;  /* nothing stands behind them there */
+  guint n_foreign; /* of them, in another script than Latin */
+  IngPageVectors *vectors; /* NULL until a page was recognized */
   IngRecognizer *recognizer; /* NULL: none is installed, or no page is a picture */
   gboolean looked; /* for one */
   guint n_scans;
@@ -76,6 +76,7 @@ typedef struct
   IngIndexWork *work;
   GPtrArray *chunks;
   guint from, n;
+  gboolean alone; /* no chunk stands in the index behind the first @from */
   guint page; /* with these all of it stands there that was recognized as @text; 0 = they are the document's last */
   const char *text;
 } Writing;
@@ -91,23 +92,38 @@ write_end (IngDatabase *db, const Writing *w, GError **error)
   return ing_document_table_write (db, row, error);
 }
 
+/* What an earlier run, or an earlier version of the file, left as it would be written is not written again. */
+static gboolean
+write_chunk (IngDatabase *db, Writing *w, guint i, GError **error)
+{
+  const IngDocumentRow *row = w->work->row;
+  const IngChunk *chunk = w->chunks->pdata[i];
+  g_autofree char *name = ing_document_make_name (row->path);
+  const char *title = *row->title != '\0' ? row->title : name;
+  g_autofree char *prefix = ing_chunk_make_prefix (title, chunk->path, chunk->page);
+  gboolean there = FALSE;
+  if (!w->alone && !ing_document_table_has_chunk (db, row->id, i, prefix, chunk, &there, error))
+    return FALSE;
+  if (there)
+    return TRUE;
+  if (!w->alone && !ing_document_table_erase_chunks (db, row->id, i, error))
+    return FALSE;
+  w->alone = TRUE;
+  return ing_document_table_add_chunk (db, row->id, i, prefix, chunk, error);
+}
+
 static gpointer
 write_chunks_func (IngDatabase *db, gpointer data, GError **error)
 {
   Writing *w = data;
-  IngDocumentRow *row = w->work->row;
-  if (!ing_database_begin (db, error))
+  gboolean ok = ing_database_begin (db, error), last = w->from + w->n == w->chunks->len;
+  if (!ok)
     return NULL;
-  gboolean ok = w->from > 0 || ing_document_table_erase_chunks (db, row->id, error);
   for (guint i = w->from; ok && i < w->from + w->n; i++)
-    {
-      const IngChunk *chunk = w->chunks->pdata[i];
-      g_autofree char *name = ing_document_make_name (row->path);
-      const char *title = *row->title != '\0' ? row->title : name;
-      g_autofree char *prefix = ing_chunk_make_prefix (title, chunk->path, chunk->page);
-      ok = ing_document_table_add_chunk (db, row->id, i, prefix, chunk, error);
-    }
-  if (ok && w->from + w->n == w->chunks->len)
+    ok = write_chunk (db, w, i, error);
+  if (ok && last && !w->alone)
+    ok = w->alone = ing_document_table_erase_chunks (db, w->work->row->id, w->chunks->len, error);
+  if (ok && last)
     ok = write_end (db, w, error);
   return ing_database_end (db, ok, error) ? w : NULL;
 }
@@ -126,12 +142,14 @@ write_chunks (Reading *reading, guint page, const char *text, GError **error)
   guint n = reading->chunks->len;
   do
     {
-      Writing w = { work, reading->chunks, reading->n_written, MIN (CHUNKS_AT_ONCE, n - reading->n_written), page, text };
+      Writing w = { work, reading->chunks, reading->n_written, MIN (CHUNKS_AT_ONCE, n - reading->n_written),
+                    reading->alone, page, text };
       work->give_way (work->data);
       if (g_cancellable_set_error_if_cancelled (work->cancellable, error)
           || ing_database_run_sync (work->database, write_chunks_func, &w, error) == NULL)
         return FALSE;
       reading->n_written += w.n;
+      reading->alone = w.alone;
     }
   while (reading->n_written < n);
   return TRUE;
@@ -188,6 +206,17 @@ feed_recognized (Reading *reading, guint page, const char *text)
   ing_document_chunker_close (reading->chunker);
 }
 
+/* The vectors of what is written by now. */
+static void
+make_vectors (Reading *reading, guint from)
+{
+  for (guint i = from; i < reading->n_written; i++)
+    reading->n_foreign += !ing_search_is_latin (((const IngChunk *) reading->chunks->pdata[i])->text);
+  if (reading->vectors == NULL)
+    reading->vectors = ing_page_vectors_new (reading->work);
+  ing_page_vectors_go_on (reading->vectors, reading->n_written, reading->n_foreign);
+}
+
 static void
 tell_page (IngIndexWork *work, guint done, guint page, guint pages)
 {
@@ -222,8 +251,11 @@ on_scan (guint page, guint pages, const char *title, gpointer data)
   /* What an earlier run recognized comes in with the first page of this one. */
   if (text != NULL && known.text == NULL)
     {
+      guint from = reading->n_written;
       if (!write_chunks (reading, page, text, &reading->error))
         return FALSE;
+      make_vectors (reading, from);
+      work->row->embedder = ing_page_vectors_get_embedder (reading->vectors);
       work->searched = reading->n_written > 0;
       tell_page (work, page, page, pages);
     }
@@ -263,6 +295,7 @@ read_document (IngIndexWork *work, GError **error)
   ing_document_chunker_finish (reading.chunker);
   gboolean unread = reading.looked && reading.recognizer == NULL;
   ing_recognizer_free (reading.recognizer);
+  g_clear_pointer (&reading.vectors, ing_page_vectors_free);
   work->page = 0;
   work->searched = FALSE;
   if (reading.error != NULL)
@@ -284,152 +317,6 @@ read_document (IngIndexWork *work, GError **error)
       return FALSE;
     }
   return write_chunks (&reading, 0, NULL, error);
-}
-
-/* ------------------------------------------------------------------ vectors */
-
-typedef struct
-{
-  const IngEmbedder *embedder;
-  const char *path; /* of the model */
-  gint64 document;
-  gint64 *position; /* of the first that may have no vector yet */
-  GArray *ids;
-  GPtrArray *texts;
-  GArray *n_vectors; /* of each chunk: its own and its windows'; 0 = the model cannot read it */
-  const float *vectors;
-  guint width;
-} Batch;
-
-static gpointer
-list_func (IngDatabase *db, gpointer data, GError **error)
-{
-  Batch *b = data;
-  guint n = b->embedder->windows ? EMBEDDED_WITH_WINDOWS_AT_ONCE : EMBEDDED_AT_ONCE;
-  return ing_document_table_list_unembedded (db, b->document, b->position, n, b->ids, b->texts, error) ? b : NULL;
-}
-
-static gboolean
-can_read (const IngEmbedder *embedder, const char *text)
-{
-  return !embedder->latin || ing_search_is_latin (text);
-}
-
-/* A text that the model cannot read gets a vector of width 1, which no search looks at. */
-static gpointer
-store_func (IngDatabase *db, gpointer data, GError **error)
-{
-  Batch *b = data;
-  static const float none = 0;
-  if (!ing_database_begin (db, error))
-    return NULL;
-  gboolean ok = TRUE;
-  gsize row = 0;
-  for (guint i = 0; i < b->ids->len && ok; i++)
-    {
-      guint n = g_array_index (b->n_vectors, guint, i);
-      ok = ing_document_table_set_vectors (db, g_array_index (b->ids, gint64, i), b->embedder->number,
-                                           n > 0 ? b->vectors + row * b->width : &none, MAX (n, 1),
-                                           n > 0 ? b->width : 1, error);
-      row += n;
-    }
-  return ing_database_end (db, ok, error) ? b : NULL;
-}
-
-static gboolean
-embed_batch (IngIndexWork *work, Batch *b, GError **error)
-{
-  g_autoptr (GPtrArray) readable = g_ptr_array_new_with_free_func (g_free);
-  g_autoptr (GArray) n_vectors = g_array_new (FALSE, FALSE, sizeof (guint));
-  b->n_vectors = n_vectors;
-  for (guint i = 0; i < b->texts->len; i++)
-    {
-      guint before = readable->len;
-      if (can_read (b->embedder, b->texts->pdata[i]))
-        {
-          g_ptr_array_add (readable, g_strdup (b->texts->pdata[i]));
-          if (b->embedder->windows)
-            ing_search_cut_windows (b->texts->pdata[i], readable);
-        }
-      guint n = readable->len - before;
-      g_array_append_val (n_vectors, n);
-    }
-  g_autoptr (GBytes) bytes = NULL;
-  if (readable->len > 0)
-    {
-      bytes = work->embed (b->embedder, b->path, readable, work->data, error);
-      if (bytes == NULL)
-        return FALSE;
-      gsize size = 0;
-      const guint32 *head = g_bytes_get_data (bytes, &size);
-      if (size < 8 || GUINT32_FROM_LE (head[0]) != readable->len || GUINT32_FROM_LE (head[1]) == 0
-          || GUINT32_FROM_LE (head[1]) > WIDTH_MAX
-          || size != 8 + (gsize) readable->len * GUINT32_FROM_LE (head[1]) * sizeof (float))
-        {
-          g_set_error_literal (error, ING_ERROR, ING_ERROR_PROTOCOL, "vectors of a wrong size");
-          return FALSE;
-        }
-      b->width = GUINT32_FROM_LE (head[1]);
-      b->vectors = (const float *) (head + 2);
-    }
-  return ing_database_run_sync (work->database, store_func, b, error) != NULL;
-}
-
-typedef struct
-{
-  IngDocumentRow *row;
-  char *path;
-  const IngEmbedder *embedder;
-} Choice;
-
-/* Which model its text wants; what another one made goes. */
-static gpointer
-choose_func (IngDatabase *db, gpointer data, GError **error)
-{
-  Choice *choice = data;
-  gboolean latin = TRUE;
-  if (!ing_document_table_get_latin (db, choice->row->id, &latin, error))
-    return NULL;
-  choice->embedder = ing_embedder_find (latin, &choice->path);
-  if (choice->embedder == NULL)
-    return choice;
-  choice->row->embedder = choice->embedder->number;
-  return ing_document_table_keep_vectors (db, choice->row->id, choice->embedder->number, error) ? choice : NULL;
-}
-
-static gboolean
-embed_document (IngIndexWork *work, GError **error)
-{
-  Choice choice = { .row = work->row };
-  if (ing_embedder_get_plan () == 0)
-    {
-      g_set_error_literal (error, ING_ERROR, ING_ERROR_NOT_FOUND, "no embedding model is installed");
-      return FALSE;
-    }
-  if (ing_database_run_sync (work->database, choose_func, &choice, error) == NULL)
-    return FALSE;
-  g_autofree char *path = choice.path;
-  if (choice.embedder == NULL) /* none knows its language: words are all there is */
-    return TRUE;
-  gint64 position = 0;
-  for (guint done = 0;;)
-    {
-      g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint64));
-      g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
-      Batch b = {
-        .embedder = choice.embedder, .path = path, .document = work->row->id, .position = &position, .ids = ids, .texts = texts
-      };
-      work->give_way (work->data);
-      if (g_cancellable_set_error_if_cancelled (work->cancellable, error)
-          || ing_database_run_sync (work->database, list_func, &b, error) == NULL)
-        return FALSE;
-      if (ids->len == 0)
-        return TRUE;
-      if (!embed_batch (work, &b, error))
-        return FALSE;
-      done += ids->len;
-      work->changed (MIN (1, (double) done / MAX (1, work->row->n_chunks)), work->data);
-    }
 }
 
 gboolean
@@ -460,7 +347,7 @@ ing_document_index_run (IngIndexWork *work, GError **error)
       work->changed (0, work->data);
       g_autoptr (GError) no_vectors = NULL;
       /* Without vectors it is found by words alone; it is tried again when it is added again. */
-      if (embed_document (work, &no_vectors))
+      if (ing_document_vectors_make (work, &no_vectors))
         {
           row->state = ING_DOCUMENT_READY;
           row->plan = plan;

@@ -5,11 +5,8 @@
 #include <string.h>
 
 #include "ing-document-search.h"
+#include "ing-embedder.h"
 #include "ing-search-text.h"
-
-/* A document of which no more than one chunk in so many is in another script is one in Latin script. In a manual that is
- * half translated the rest is what its readers ask about, and only the model for many languages reads both. */
-#define FOREIGN_PART 20
 
 /* words: rowid = the chunk's id; "prefix" counts more than "body". Both are cut for CJK (ing-search-text.h). */
 static const char version_1[]
@@ -136,19 +133,20 @@ ing_document_table_write (IngDatabase *db, const IngDocumentRow *row, GError **e
 }
 
 gboolean
-ing_document_table_erase_chunks (IngDatabase *db, gint64 document, GError **error)
+ing_document_table_erase_chunks (IngDatabase *db, gint64 document, guint from, GError **error)
 {
-  return ing_database_exec (db, error,
-                            "DELETE FROM words WHERE rowid IN (SELECT id FROM chunks WHERE document_id = ?1)",
-                            "i", document)
-         && ing_database_exec (db, error, "DELETE FROM vectors WHERE document_id = ?1", "i", document)
-         && ing_database_exec (db, error, "DELETE FROM chunks WHERE document_id = ?1", "i", document);
+#define ERASED "(SELECT id FROM chunks WHERE document_id = ?1 AND position >= ?2)"
+  return ing_database_exec (db, error, "DELETE FROM words WHERE rowid IN " ERASED, "ii", document, (gint64) from)
+         && ing_database_exec (db, error, "DELETE FROM vectors WHERE chunk_id IN " ERASED, "ii", document, (gint64) from)
+         && ing_database_exec (db, error, "DELETE FROM chunks WHERE document_id = ?1 AND position >= ?2", "ii", document,
+                               (gint64) from);
+#undef ERASED
 }
 
 gboolean
 ing_document_table_erase (IngDatabase *db, gint64 document, GError **error)
 {
-  return ing_document_table_erase_chunks (db, document, error)
+  return ing_document_table_erase_chunks (db, document, 0, error)
          && ing_database_exec (db, error, "DELETE FROM owners WHERE document_id = ?1", "i", document)
          && ing_database_exec (db, error, "DELETE FROM documents WHERE id = ?1", "i", document)
          && ing_database_exec (db, error, "DELETE FROM recognized_pages WHERE document_id = ?1", "i", document)
@@ -190,13 +188,37 @@ ing_document_table_add_chunk (IngDatabase *db, gint64 document, guint position, 
                             head, body);
 }
 
+static gboolean
+is_text (sqlite3_stmt *s, int column, const char *text)
+{
+  return g_strcmp0 ((const char *) sqlite3_column_text (s, column), text) == 0;
+}
+
+gboolean
+ing_document_table_has_chunk (IngDatabase *db, gint64 document, guint position, const char *prefix, const IngChunk *chunk,
+                              gboolean *has, GError **error)
+{
+  sqlite3_stmt *s = ing_database_query (db, error,
+                                        "SELECT prefix, text, path, page, start, overlap, recognized FROM chunks"
+                                        " WHERE document_id = ?1 AND position = ?2",
+                                        "ii", document, (gint64) position);
+  int rc = s != NULL ? ing_database_step (db, s, error) : -1;
+  *has = rc == 1 && is_text (s, 0, prefix) && is_text (s, 1, chunk->text) && is_text (s, 2, chunk->path)
+         && sqlite3_column_int64 (s, 3) == (gint64) chunk->page && sqlite3_column_int64 (s, 4) == (gint64) chunk->start
+         && sqlite3_column_int64 (s, 5) == (gint64) chunk->overlap && sqlite3_column_int (s, 6) == chunk->recognized;
+  if (rc == 1)
+    sqlite3_reset (s);
+  return rc >= 0;
+}
+
 gboolean
 ing_document_table_add_recognized (IngDatabase *db, const IngDocumentRow *row, guint page, const char *text, GError **error)
 {
   return ing_database_exec (db, error, "INSERT OR REPLACE INTO recognized_pages VALUES(?1, ?2, ?3, ?4)", "iitt", row->id,
                             (gint64) page, row->hash, text)
-         && ing_database_exec (db, error, "UPDATE documents SET state = ?2, hash = ?3, title = ?4 WHERE id = ?1", "iitt",
-                               row->id, (gint64) ING_DOCUMENT_WAITING, row->hash, row->title);
+         && ing_database_exec (db, error, "UPDATE documents SET state = ?2, hash = ?3, title = ?4, embedder = ?5 WHERE id = ?1",
+                               "iitti", row->id, (gint64) ING_DOCUMENT_WAITING, row->hash, row->title,
+                               (gint64) row->embedder);
 }
 
 gboolean
@@ -218,7 +240,7 @@ ing_document_table_dup_recognized (IngDatabase *db, const IngDocumentRow *row, g
 static gboolean
 copy_chunks (IngDatabase *db, gint64 from, gint64 to, GError **error)
 {
-  return ing_document_table_erase_chunks (db, to, error)
+  return ing_document_table_erase_chunks (db, to, 0, error)
          && ing_database_exec (db, error,
                                "INSERT INTO chunks(document_id, position, prefix, text, path, page, start, overlap, recognized)"
                                " SELECT ?2, position, prefix, text, path, page, start, overlap, recognized FROM chunks"
@@ -312,7 +334,7 @@ ing_document_table_get_latin (IngDatabase *db, gint64 document, gboolean *latin,
       n_foreign += !ing_search_is_latin (text);
       n++;
     }
-  *latin = FOREIGN_PART * n_foreign <= n;
+  *latin = ing_embedder_is_latin (n_foreign, n);
   return rc == 0;
 }
 

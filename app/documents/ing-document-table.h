@@ -23,7 +23,8 @@ void ing_document_row_free (IngDocumentRow *row);
 GPtrArray *ing_document_table_read (IngDatabase *db, GError **error); /* of IngDocumentRow */
 /* Adds @row when its id is new, else replaces it. */
 gboolean ing_document_table_write (IngDatabase *db, const IngDocumentRow *row, GError **error);
-gboolean ing_document_table_erase_chunks (IngDatabase *db, gint64 document, GError **error);
+/* Those at position @from and behind, with their words and vectors. */
+gboolean ing_document_table_erase_chunks (IngDatabase *db, gint64 document, guint from, GError **error);
 gboolean ing_document_table_erase (IngDatabase *db, gint64 document, GError **error);
 /* The index of words still holds those of what was erased until its parts are merged: does a piece of that. *@more FALSE:
  * nothing is left, and the journal does not hold it either. @first: the first piece. FALSE on error. */
@@ -35,6 +36,9 @@ gboolean ing_document_table_copy_twin (IngDatabase *db, IngDocumentRow *row, gbo
 
 gboolean ing_document_table_add_chunk (IngDatabase *db, gint64 document, guint position, const char *prefix,
                                        const IngChunk *chunk, GError **error);
+/* *@has: it stands there exactly as add_chunk() would write it. FALSE on error. */
+gboolean ing_document_table_has_chunk (IngDatabase *db, gint64 document, guint position, const char *prefix,
+                                       const IngChunk *chunk, gboolean *has, GError **error);
 /* @text, a line a paragraph, was recognized on @page of @row's document, which is not read to its end: kept until that is
  * written, or until it is erased. */
 gboolean ing_document_table_add_recognized (IngDatabase *db, const IngDocumentRow *row, guint page, const char *text,

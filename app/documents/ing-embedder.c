@@ -17,6 +17,10 @@ static const IngEmbedder embedders[] = {
 /* Counts in a plan like one more model: which document gets which model was decided in another way before. */
 #define RULE (1u << 16)
 
+/* A document of which no more than one chunk in so many is in another script is one in Latin script. In a manual that is
+ * half translated the rest is what its readers ask about, and only the model for many languages reads both. */
+#define FOREIGN_PART 20
+
 static char *
 find_file (const IngEmbedder *embedder)
 {
@@ -43,6 +47,12 @@ ing_embedder_lookup (guint number, gboolean latin, char **path)
         && (*path = find_file (&embedders[i])) != NULL)
       return &embedders[i];
   return NULL;
+}
+
+gboolean
+ing_embedder_is_latin (guint n_foreign, guint n)
+{
+  return FOREIGN_PART * n_foreign <= n;
 }
 
 guint

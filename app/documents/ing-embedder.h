@@ -23,5 +23,8 @@ const IngEmbedder *ing_embedder_find (gboolean latin, char **path);
 /* The one with @number if it is installed and can read such text, else NULL. */
 const IngEmbedder *ing_embedder_lookup (guint number, gboolean latin, char **path);
 
+/* Is a document of @n chunks, @n_foreign of them in another script, one in Latin script? */
+gboolean ing_embedder_is_latin (guint n_foreign, guint n);
+
 /* Those installed, as one number: where it has changed, vectors may be another model's work. */
 guint ing_embedder_get_plan (void);

@@ -218,6 +218,59 @@ test_change (void)
   app_test_close (workspace);
 }
 
+/* A long text, a part a fruit. Caller frees. */
+static char *
+make_fruit (const char *const *fruit)
+{
+  g_autoptr (GString) text = g_string_new ("# Fruit\n\n");
+  for (guint i = 0; fruit[i] != NULL; i++)
+    {
+      g_string_append_printf (text, "## %s\n\n", fruit[i]);
+      for (guint k = 0; k < 60; k++)
+        g_string_append_printf (text, "Tree %u of the garden bears %s in its season. ", k, fruit[i]);
+      g_string_append (text, "\n\n");
+    }
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+/* The passage about @fruit; 0 = there is none. */
+static gint64
+find_fruit (IngWorkspace *workspace, IngDocument *document, const char *fruit)
+{
+  g_autoptr (IngFound) found = search (workspace, document, fruit, NULL);
+  const IngPassage *first = found->passages->len > 0 ? found->passages->pdata[0] : NULL;
+  return first != NULL && strstr (first->text, fruit) != NULL ? first->id : 0;
+}
+
+/* What stands before the change keeps its passages, and so their vectors and who cites them; the rest is as the file is now. */
+static void
+test_change_behind (void)
+{
+  g_autofree char *folder = app_test_make_folder ();
+  g_autofree char *path = g_build_filename (folder, "fruit.md", NULL);
+  g_autofree char *before = make_fruit ((const char *const[]){ "apples", "cherries", "plums", "quinces", NULL });
+  g_autofree char *after = make_fruit ((const char *const[]){ "apples", "cherries", "pears", NULL });
+  g_assert_true (g_file_set_contents (path, before, -1, NULL));
+  IngWorkspace *workspace = app_test_open (folder, APP_TEST_FAKE_THREAD);
+  IngDocumentLibrary *library = ing_workspace_get_documents (workspace);
+  IngDocument *document = ing_document_library_add (library, 1, path);
+  app_test_wait (document->cancellable == NULL);
+  gint64 apples = find_fruit (workspace, document, "apples");
+  guint n = ing_document_get_n_passages (document);
+  g_assert_cmpint (apples, >, 0);
+  g_assert_cmpint (find_fruit (workspace, document, "quinces"), >, 0);
+  g_assert_true (g_file_set_contents (path, after, -1, NULL));
+  ing_document_library_add (library, 1, path);
+  app_test_wait (document->cancellable == NULL);
+  g_assert_cmpint (ing_document_get_state (document), ==, ING_DOCUMENT_READY);
+  g_assert_cmpuint (ing_document_get_n_passages (document), <, n);
+  g_assert_cmpint (find_fruit (workspace, document, "apples"), ==, apples);
+  g_assert_cmpint (find_fruit (workspace, document, "pears"), >, 0);
+  g_assert_cmpint (find_fruit (workspace, document, "plums"), ==, 0);
+  g_assert_cmpint (find_fruit (workspace, document, "quinces"), ==, 0);
+  app_test_close (workspace);
+}
+
 static void
 check_windows (const char *chunk, const char *const *expected)
 {
@@ -511,6 +564,7 @@ main (int argc, char **argv)
   g_test_add_func ("/retrieval/windows", test_windows);
   g_test_add_func ("/retrieval/search", test_search);
   g_test_add_func ("/retrieval/change", test_change);
+  g_test_add_func ("/retrieval/change-behind", test_change_behind);
   g_test_add_func ("/retrieval/passages-are-asked", test_passages_are_asked);
   g_test_add_func ("/retrieval/conversation", test_conversation);
   g_test_add_func ("/retrieval/standalone", test_standalone);

@@ -3,9 +3,11 @@
 
     test-scans.py READER ASK-TOOL SCAN-TOOL
 """
+import contextlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -126,10 +128,18 @@ class Scan:
         self.child.stdout.close()
 
 
+def vectors(data, change=None):
+    """Pages of the chunks that have a vector, with its scale: a number that nothing but making it again sets back."""
+    with contextlib.closing(sqlite3.connect(os.path.join(data, "documents.sqlite"))) as base, base:
+        if change is not None:
+            base.execute("UPDATE vectors SET scale = ?", (change,))
+        return dict(base.execute("SELECT page, scale FROM vectors JOIN chunks ON chunks.id = chunk_id ORDER BY page"))
+
+
 def test_page_by_page(tap, tool):
     with tempfile.TemporaryDirectory() as home:
         data, copy, nothing = [os.path.join(home, name) for name in ("data", "copy", "nothing")]
-        os.mkdir(data)
+        os.makedirs(os.path.join(data, "all-MiniLM-L6-v2")) # the engine, which is a double, wants no more of it
         os.mkdir(nothing)
         path = write(home, "scan.pdf", d.scanned_pdf([[d.ENGLISH_DOTS] * 3] * 6))
         with tap.case("pages are searched while others are recognized"):
@@ -141,6 +151,9 @@ def test_page_by_page(tap, tool):
                     if len(found) >= 3:
                         break
         known = found
+        kept = vectors(data, change=0.25) # what the program left, which keeps its database to itself
+        with tap.case("and have vectors before the last one is"):
+            assert page > 0 and 1 in kept and 6 not in kept, (page, kept)
         shutil.copytree(data, copy)
         with tap.case("what was recognized before the program was killed is not recognized again"):
             # Without tesseract that is all there is.
@@ -152,6 +165,9 @@ def test_page_by_page(tap, tool):
                 seen = list(scan)
             assert seen[0][2][:4] == [1, 2, 3, 4], seen
             assert seen[-1] == (0, 0, [1, 2, 3, 4, 5, 6]), seen
+        with tap.case("vectors that were made are not made again"):
+            made = vectors(data)
+            assert len(made) == 6 and [page for page in made if made[page] == 0.25] == list(kept), (made, kept)
 
 
 def main():
