@@ -243,6 +243,9 @@ on_scan (guint page, guint pages, const char *title, gpointer data)
   g_autofree char *text = known.text;
   if (text == NULL)
     {
+      work->put_off = work->is_wanted (work->data);
+      if (work->put_off)
+        return FALSE;
       tell_page (work, page - 1, page, pages);
       text = recognize (reading, page);
     }
@@ -297,7 +300,7 @@ read_document (IngIndexWork *work, GError **error)
   ing_recognizer_free (reading.recognizer);
   g_clear_pointer (&reading.vectors, ing_page_vectors_free);
   work->page = 0;
-  work->searched = FALSE;
+  work->searched = work->searched && work->put_off;
   if (reading.error != NULL)
     {
       g_clear_error (error);

@@ -96,8 +96,12 @@ typedef struct
   /* The page of a scan that is at work, of how many; 0 = none. @searched: what was recognized so far is in the index. */
   guint page, n_pages;
   gboolean searched;
+  /* It ended before a page that is to be recognized, since others may go first: another run goes on with it. */
+  gboolean put_off;
   /* Vectors of @texts by @embedder, which is at @path, or NULL with an error; blocks. */
   GBytes *(*embed) (const IngEmbedder *embedder, const char *path, GPtrArray *texts, gpointer data, GError **error);
+  /* Others wait that may be read before more pages, which take seconds each, are recognized. */
+  gboolean (*is_wanted) (gpointer data);
   /* Comes often; may block for as long as something more urgent wants the processor. */
   void (*give_way) (gpointer data);
   /* The row changed, or the page, or how far it is (< 0 = unknown). */
@@ -105,7 +109,7 @@ typedef struct
   gpointer data;
 } IngIndexWork;
 
-/* Reads, cuts, indexes. The row says how it ended; it is on the disk, FALSE if that failed or it was cancelled. */
+/* Reads, cuts, indexes. The row says how it ended; it is on the disk, FALSE if that failed, or it was cancelled or put off. */
 gboolean ing_document_index_run (IngIndexWork *work, GError **error);
 
 /* What the engine is asked for to embed @texts by the model at @path: a question, or passages. */

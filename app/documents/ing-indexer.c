@@ -27,6 +27,7 @@ struct _IngIndexer
   guint64 n_started;
   gint64 since_us; /* the last idle moment */
   guint64 done_bytes; /* of what ended since */
+  gint n_waiting[2];  /* atomic: works that were not begun, of those that somebody waits for, and behind */
 };
 
 typedef struct
@@ -34,6 +35,7 @@ typedef struct
   IngIndexer *indexer;
   IngDocument *document;
   gboolean behind;
+  gboolean late; /* it was put off */
   guint64 number; /* in the order of starts */
   IngIndexWork index;
 } Work;
@@ -144,6 +146,14 @@ let_answer_begin (gpointer data)
     g_usleep (GIVE_WAY_STEP_US);
 }
 
+static gboolean
+is_wanted (gpointer data)
+{
+  Work *work = data;
+  return g_atomic_int_get (&work->indexer->n_waiting[FALSE]) > 0
+         || (work->behind && g_atomic_int_get (&work->indexer->n_waiting[TRUE]) > 0);
+}
+
 typedef struct
 {
   IngIndexer *indexer;
@@ -222,10 +232,20 @@ run_work (gpointer data, gpointer pool_data)
 {
   Work *work = data;
   lower_priority ();
+  if (!work->late)
+    g_atomic_int_add (&work->indexer->n_waiting[work->behind], -1);
+  work->index.put_off = FALSE;
   let_answer_begin (work);
   g_autoptr (GError) error = NULL;
   gboolean ok = !g_cancellable_set_error_if_cancelled (work->index.cancellable, &error)
                 && ing_document_index_run (&work->index, &error);
+  if (work->index.put_off && !g_cancellable_is_cancelled (work->index.cancellable))
+    {
+      work->late = TRUE;
+      on_changed (-1, work);
+      g_thread_pool_push (work->indexer->pool, work, NULL);
+      return;
+    }
   if (!ok)
     ing_info ("document not indexed: %s", error != NULL ? error->message : "?");
   tell (work, 1, TRUE, !ok);
@@ -241,6 +261,8 @@ compare_works (gconstpointer a, gconstpointer b, gpointer data)
   const Work *x = a, *y = b;
   if (x->behind != y->behind)
     return x->behind ? 1 : -1;
+  if (x->late != y->late)
+    return x->late ? 1 : -1;
   return x->number < y->number ? -1 : x->number > y->number;
 }
 
@@ -260,13 +282,14 @@ ing_indexer_start (IngIndexer *self, IngDocument *document, gboolean behind)
   work->number = self->n_started++;
   work->index = (IngIndexWork){ .database = g_object_ref (self->database), .row = ing_document_row_copy (document->row),
                                 .cancellable = g_object_ref (document->cancellable), .begun = &document->begun,
-                                .embed = embed, .give_way = let_answer_begin, .changed = on_changed, .data = work };
+                                .embed = embed, .is_wanted = is_wanted, .give_way = let_answer_begin, .changed = on_changed, .data = work };
   self->references++;
   if (self->n_running++ == 0)
     {
       self->since_us = g_get_monotonic_time ();
       self->done_bytes = 0;
     }
+  g_atomic_int_inc (&self->n_waiting[work->behind]);
   g_thread_pool_push (self->pool, work, NULL);
 }
 

@@ -2,10 +2,10 @@
 /* What a question finds in a scanned document while its pages are recognized, by a process that may be killed at any moment
  * and started again:
  *
- *     scan-tool DATA_FOLDER DOCUMENT QUESTION
+ *     scan-tool DATA_FOLDER DOCUMENT QUESTION [OTHER]
  *
- * Prints "PAGE OF FOUND,FOUND…", the page that is being recognized and those that passages were found on, whenever there
- * are more, and at the end "0 0 FOUND,…". */
+ * Prints "PAGE OF FOUND,FOUND… OTHER", the page that is being recognized, those that passages were found on, and 1 when the
+ * other document, which was added behind it, is read, whenever there are more, and at the end "0 0 FOUND,… OTHER". */
 #include <stdio.h>
 
 #include "app-test.h"
@@ -19,7 +19,7 @@ compare_pages (gconstpointer a, gconstpointer b)
 }
 
 static void
-print (IngDocument *document, IngFound *found, gboolean ended)
+print (IngDocument *document, IngFound *found, gboolean ended, gboolean other)
 {
   g_autoptr (GArray) pages = g_array_new (FALSE, FALSE, sizeof (guint));
   g_autoptr (GString) list = g_string_new (NULL);
@@ -29,7 +29,7 @@ print (IngDocument *document, IngFound *found, gboolean ended)
   g_array_sort (pages, compare_pages);
   for (guint i = 0; i < pages->len; i++)
     g_string_append_printf (list, "%s%u", i > 0 ? "," : "", g_array_index (pages, guint, i));
-  printf ("%u %u %s\n", ended ? 0 : page, ended ? 0 : of, list->len > 0 ? list->str : "-");
+  printf ("%u %u %s %d\n", ended ? 0 : page, ended ? 0 : of, list->len > 0 ? list->str : "-", other);
   fflush (stdout);
 }
 
@@ -53,18 +53,19 @@ has_ended (IngDocument *document)
 int
 main (int argc, char **argv)
 {
-  if (argc != 4)
+  if (argc < 4 || argc > 5)
     return 2;
   IngWorkspace *workspace = app_test_open (argv[1], APP_TEST_FAKE_THREAD);
   IngDocumentLibrary *library = ing_workspace_get_documents (workspace);
   IngDocument *document = ing_document_library_add (library, 0, argv[2]);
   g_autoptr (GListModel) documents = ing_document_library_dup_list (library, 0);
+  IngDocument *other = argc == 5 ? ing_document_library_add (library, 1, argv[4]) : NULL;
   for (gboolean ended = FALSE; !ended;)
     {
       guint before = ing_document_get_n_passages (document);
       ended = has_ended (document);
       g_autoptr (IngFound) found = ask (library, documents, argv[3]);
-      print (document, found, ended);
+      print (document, found, ended, other != NULL && has_ended (other));
       if (!ended)
         app_test_wait (has_ended (document) || ing_document_get_n_passages (document) != before);
     }

@@ -106,17 +106,18 @@ def test_with(tap, tool, languages):
 
 
 class Scan:
-    """scan-tool: what a question finds in @document while its pages are recognized."""
+    """scan-tool: what a question finds in @document while its pages are recognized; @other is added behind it."""
 
-    def __init__(self, tool, data, document, path=None):
+    def __init__(self, tool, data, document, path=None, other=()):
         environment = {**os.environ, "INGLENOOK_MODELS": data, "PATH": path or os.environ["PATH"]}
-        self.child = subprocess.Popen([os.path.abspath(tool), data, document, "What does the keeper do?"], env=environment,
+        self.child = subprocess.Popen([os.path.abspath(tool), data, document, "What does the keeper do?", *other], env=environment,
                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
 
     def __iter__(self):
         """(page at work, of how many, pages found), at the end (0, 0, pages)."""
         for line in self.child.stdout:
-            page, of, found = line.split()
+            page, of, found, other = line.split()
+            self.other_is_read = other == "1"
             yield int(page), int(of), [int(f) for f in found.split(",") if f != "-"]
 
     def __enter__(self):
@@ -170,6 +171,18 @@ def test_page_by_page(tap, tool):
             assert len(made) == 6 and [page for page in made if made[page] == 0.25] == list(kept), (made, kept)
 
 
+def test_others_first(tap, tool):
+    with tempfile.TemporaryDirectory() as home:
+        data = os.path.join(home, "data")
+        os.mkdir(data)
+        scan, letter = write(home, "scan.pdf", d.scanned_pdf([[d.ENGLISH_DOTS] * 3] * 3)), write(home, "letter.txt", TEXT.encode())
+        with tap.case("a document that is added behind a scan does not wait for its pages"):
+            with Scan(tool, data, scan, other=[letter]) as running:
+                for page, of, found in running:
+                    assert running.other_is_read or not found, (page, of, found)
+            assert found == [1, 2, 3], found
+
+
 def main():
     tool, tap = sys.argv[2], Tap()
     test_reader(tap)
@@ -183,6 +196,7 @@ def main():
         return tap.done()
     test_with(tap, tool, languages)
     test_page_by_page(tap, sys.argv[3])
+    test_others_first(tap, sys.argv[3])
     return tap.done()
 
 
