@@ -220,6 +220,14 @@ ing_composer_finalize (GObject *object)
   G_OBJECT_CLASS (ing_composer_parent_class)->finalize (object);
 }
 
+/* GTK has a widget with a grab_focus() of its own take the keyboard whenever Tab comes to it, from either side and out of its own
+ * parts too: nobody came past the question. */
+static gboolean
+ing_composer_focus (GtkWidget *widget, GtkDirectionType direction)
+{
+  return gtk_widget_child_focus (ING_COMPOSER (widget)->box, direction);
+}
+
 static void
 ing_composer_class_init (IngComposerClass *klass)
 {
@@ -230,6 +238,7 @@ ing_composer_class_init (IngComposerClass *klass)
   object_class->set_property = ing_composer_set_property;
   object_class->dispose = ing_composer_dispose;
   object_class->finalize = ing_composer_finalize;
+  widget_class->focus = ing_composer_focus;
   widget_class->grab_focus = ing_composer_grab_focus;
 
   props[PROP_TEXT] = g_param_spec_string ("text", NULL, NULL, "",
