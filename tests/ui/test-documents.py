@@ -7,6 +7,7 @@ after the next start. What the small model makes of the passages does not matter
 import os
 import sys
 import tempfile
+import time
 
 import atspi
 from conversation import STARTER, answers
@@ -72,6 +73,45 @@ def rent_source(root):
     return atspi.find_now(root, "push button", lambda name: "lease.pdf, page 31" in name)
 
 
+# Name, the word at its chip, how the sentence about it begins.
+WRONG = (("broken.pdf", "damaged", "The file is damaged"), ("much.txt", "too large", "The file goes beyond a safety limit"),
+         ("empty.md", "no text in it", "There is no text in the document"))
+
+
+def make_wrong(home):
+    paths = [os.path.join(home, name) for name, _, _ in WRONG]
+    with open(paths[0], "wb") as out:
+        out.write(b"%PDF-1.4\nnothing of the kind")
+    with open(paths[1], "wb") as out:
+        out.truncate(300 << 20)
+    with open(paths[2], "wb") as out:
+        out.write(b"\n")
+    return paths
+
+
+def is_undo(name):
+    return name.endswith("Undo")
+
+
+def focused(root):
+    return next((node.get_name() for node, _ in atspi.walk(root) if atspi.has_state(node, "focused")), None)
+
+
+def take_away_by_keyboard(app, name):
+    """With the keyboard, from the question back to the document's own button."""
+    def attempt():
+        chip = atspi.find_now(app.root, name=name)
+        return chip is not None and any(atspi.has_state(node, "focused") for node, _ in atspi.walk(chip))
+    for _ in range(20):
+        if attempt():
+            break
+        atspi.key("shift+Tab")
+        time.sleep(0.3)
+    assert attempt(), focused(app.root)
+    atspi.key("space")
+    atspi.is_gone(app.root, name=name)
+
+
 def main():
     program, drag_source = sys.argv[1:3]
     if not os.path.exists(os.path.join(os.environ.get("INGLENOOK_MODELS", ""), STARTER)):
@@ -104,9 +144,28 @@ def main():
             with tap.case("document and sources are there after the next start"):
                 atspi.find(app.root, name="lease.pdf, 40 pages")
                 atspi.wait(lambda: rent_source(app.root), "the source on page 31")
-            with tap.case("a document can be taken away"):
+            with tap.case("a document can be taken away, by the keyboard too, and comes back"):
+                take_away_by_keyboard(app, "lease.pdf, 40 pages")
+                atspi.wait(lambda: focused(app.root) == "Question", "the question to have the keyboard")
+                atspi.press(app.root, is_undo)
+                atspi.find(app.root, name="lease.pdf, 40 pages", timeout=30)
                 atspi.press(app.root, "Remove the document")
                 atspi.is_gone(app.root, name="lease.pdf, 40 pages")
+                assert app.close() == 0
+        with start(program, home, *make_wrong(home)) as app:
+            with tap.case("why a document is not read is said in a word, and in a sentence"):
+                for name, word, sentence in WRONG:
+                    chip = atspi.find(app.root, name="%s, %s" % (name, word), timeout=30)
+                    atspi.wait(lambda: chip.get_description().startswith(sentence), sentence)
+            with tap.case("the keyboard goes on with the next document when one is taken away"):
+                take_away_by_keyboard(app, "%s, %s" % WRONG[0][:2])
+                atspi.wait(lambda: focused(app.root) == "Remove the document", "the next document's button")
+                atspi.key("space")
+                atspi.is_gone(app.root, name="%s, %s" % WRONG[1][:2])
+                atspi.find(app.root, "label", "2 removed")
+                atspi.press(app.root, is_undo)
+                for name, word, _ in WRONG:
+                    atspi.find(app.root, name="%s, %s" % (name, word), timeout=30)
                 assert app.close() == 0
         with start(program, home, make_folder(home)) as app:
             with tap.case("a folder is the documents in it, summed up where they are many"):
@@ -115,6 +174,10 @@ def main():
             with tap.case("all can be taken away at once"):
                 atspi.press(app.root, "Remove all documents of this conversation")
                 atspi.is_gone(app.root, name=lambda n: n.startswith("note-01.md,"))
+            with tap.case("and come back"):
+                atspi.press(app.root, is_undo)
+                atspi.find(app.root, name=lambda n: n.startswith("note-01.md,"), timeout=30)
+                atspi.find(app.root, name=lambda n: n.startswith("%d documents" % NOTES), timeout=30)
                 assert app.close() == 0
         empty = os.path.join(home, "pictures")
         os.mkdir(empty)

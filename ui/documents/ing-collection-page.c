@@ -6,6 +6,7 @@
 #include "ing-chooser.h"
 #include "ing-collection-words.h"
 #include "ing-document-chip.h"
+#include "ing-document-undo.h"
 #include "ing-form.h"
 
 #include <glib/gi18n-lib.h>
@@ -52,50 +53,31 @@ get_owner (IngCollectionPage *self)
 
 /* ---------------------------------------------------------------- undo */
 
-typedef struct
-{
-  IngCollections *collections;
-  IngCollection *collection;
-  char *path; /* a file or folder to be added again; NULL = the collection itself */
-} Undo;
-
 static void
-undo_free (gpointer data, GClosure *closure)
+undo_remove_cb (AdwToast *toast, IngCollection *collection)
 {
-  Undo *undo = data;
-
-  g_object_unref (undo->collections);
-  g_object_unref (undo->collection);
-  g_free (undo->path);
-  g_free (undo);
+  ing_collections_undo_remove (g_object_get_data (G_OBJECT (toast), "collections"), collection);
 }
 
 static void
-undo_cb (AdwToast *toast, Undo *undo)
+offer_undo_remove (IngCollectionPage *self)
 {
-  if (undo->path == NULL)
-    ing_collections_undo_remove (undo->collections, undo->collection);
-  else
-    ing_collections_add (undo->collections, ing_collection_get_owner (undo->collection),
-                         (const char *const[]){ undo->path, NULL });
+  AdwToast *toast;
+
+  if (self->toasts == NULL)
+    return;
+  toast = adw_toast_new (_("Collection removed"));
+  adw_toast_set_button_label (toast, _("_Undo"));
+  adw_toast_set_timeout (toast, UNDO_S);
+  g_object_set_data_full (G_OBJECT (toast), "collections", g_object_ref (get_collections (self)), g_object_unref);
+  g_signal_connect_object (toast, "button-clicked", G_CALLBACK (undo_remove_cb), self->collection, 0);
+  adw_toast_overlay_add_toast (self->toasts, toast);
 }
 
 static void
 offer_undo (IngCollectionPage *self, const char *words, const char *path)
 {
-  AdwToast *toast = adw_toast_new (words);
-  Undo *undo = g_new0 (Undo, 1);
-
-  undo->collections = g_object_ref (get_collections (self));
-  undo->collection = g_object_ref (self->collection);
-  undo->path = g_strdup (path);
-  adw_toast_set_button_label (toast, _("_Undo"));
-  adw_toast_set_timeout (toast, UNDO_S);
-  g_signal_connect_data (toast, "button-clicked", G_CALLBACK (undo_cb), undo, undo_free, 0);
-  if (self->toasts != NULL)
-    adw_toast_overlay_add_toast (self->toasts, toast);
-  else
-    g_object_unref (g_object_ref_sink (toast));
+  ing_document_undo_offer (self->toasts, get_collections (self), get_owner (self), words, (const char *const[]){ path, NULL });
 }
 
 /* ---------------------------------------------------------------- documents */
@@ -378,7 +360,7 @@ ask_cb (IngCollectionPage *self)
 static void
 remove_cb (IngCollectionPage *self)
 {
-  offer_undo (self, _("Collection removed"), NULL);
+  offer_undo_remove (self);
   ing_collections_remove (get_collections (self), self->collection);
   g_signal_emit (self, close_signal, 0);
 }

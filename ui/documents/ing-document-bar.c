@@ -82,11 +82,39 @@ show_collections (IngDocumentBar *self)
   return n;
 }
 
+/* The chip that the keyboard is in; -1 = none. */
+static int
+find_focus (IngDocumentBar *self)
+{
+  GtkRoot *root = gtk_widget_get_root (GTK_WIDGET (self));
+  GtkWidget *focus = root != NULL ? gtk_root_get_focus (root) : NULL;
+  int i = 0;
+
+  for (GtkWidget *chip = gtk_widget_get_first_child (GTK_WIDGET (self->chips)); chip != NULL && focus != NULL;
+       chip = gtk_widget_get_next_sibling (chip), i++)
+    if (gtk_widget_is_ancestor (focus, chip))
+      return i;
+  return -1;
+}
+
+/* It goes on with the one that took the place of the chip that is gone, or with the question. */
+static void
+restore_focus (IngDocumentBar *self, int position)
+{
+  GtkWidget *chip = gtk_widget_get_first_child (GTK_WIDGET (self->chips));
+
+  for (int i = 0; i < position && chip != NULL && gtk_widget_get_next_sibling (chip) != NULL; i++)
+    chip = gtk_widget_get_next_sibling (chip);
+  if (chip == NULL || !gtk_widget_child_focus (chip, GTK_DIR_TAB_BACKWARD))
+    gtk_widget_activate_action (GTK_WIDGET (self), "win.focus-composer", NULL);
+}
+
 static void
 show_chips (IngDocumentBar *self)
 {
   guint n_collections;
   guint n = self->documents != NULL ? g_list_model_get_n_items (self->documents) : 0;
+  int focus = find_focus (self);
   GtkWidget *child;
 
   g_clear_handle_id (&self->chips_id, g_source_remove);
@@ -104,6 +132,8 @@ show_chips (IngDocumentBar *self)
                                                           ing_conversation_get_id (self->conversation), document));
     }
   gtk_widget_set_visible (self->scroller, n + n_collections > 0);
+  if (focus >= 0)
+    restore_focus (self, focus);
 }
 
 static gboolean

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ing-document-chip.h"
 
+#include "ing-document-undo.h"
 #include "ing-password-dialog.h"
 
 #include <glib/gi18n-lib.h>
@@ -33,6 +34,32 @@ is_locked (IngDocument *document, gboolean *wrong)
          && ing_document_password_is_wanted (ing_document_get_error (document), wrong);
 }
 
+/* Why it cannot be read, in a word or two; the whole sentence is the tooltip's. */
+static const char *
+get_reason (IngDocument *document)
+{
+  const GError *error = ing_document_get_error (document);
+
+  if (error == NULL || error->domain != ING_ERROR)
+    return _("cannot be read");
+  switch (error->code)
+    {
+    case ING_ERROR_PASSWORD:
+    case ING_ERROR_WRONG_PASSWORD:
+      return _("locked");
+    case ING_ERROR_PROTECTED:
+      return _("protected");
+    case ING_ERROR_NO_TEXT:
+      return _("no text in it");
+    case ING_ERROR_LIMIT:
+      return _("too large");
+    case ING_ERROR_FORMAT:
+      return _("damaged");
+    default:
+      return _("cannot be read");
+    }
+}
+
 /* "" when there is nothing to say. */
 static char *
 dup_state (IngDocument *document)
@@ -53,7 +80,7 @@ dup_state (IngDocument *document)
       /* Translators: of a file being read, in per cent. */
       return fraction > 0 ? g_strdup_printf (_("reading %d %%"), (int) (fraction * 100)) : g_strdup (_("reading"));
     case ING_DOCUMENT_FAILED:
-      return g_strdup (is_locked (document, NULL) ? _("locked") : _("cannot be read"));
+      return g_strdup (get_reason (document));
     case ING_DOCUMENT_WORDS:
     case ING_DOCUMENT_READY:
     default:
@@ -97,7 +124,8 @@ update (IngDocumentChip *self)
   gboolean locked = failed && is_locked (self->document, NULL);
   g_autofree char *state = dup_state (self->document);
   g_autofree char *why = failed ? ing_error_to_sentence (ing_document_get_error (self->document)) : NULL;
-  g_autofree char *label = g_strdup_printf ("%s, %s", ing_document_get_name (self->document), state);
+  g_autofree char *label
+      = g_strdup_printf ("%s, %s", ing_document_get_name (self->document), *state != '\0' ? state : _("ready"));
 
   gtk_label_set_text (self->state_label, state);
   gtk_widget_set_visible (GTK_WIDGET (self->state_label), *state != '\0');
@@ -122,7 +150,13 @@ update (IngDocumentChip *self)
 static void
 remove_cb (IngDocumentChip *self)
 {
-  ing_collections_remove_document (ing_document_library_get_collections (self->library), self->owner, self->document);
+  IngCollections *collections = ing_document_library_get_collections (self->library);
+  GtkWidget *toasts = gtk_widget_get_ancestor (GTK_WIDGET (self), ADW_TYPE_TOAST_OVERLAY);
+  g_autofree char *path = g_strdup (ing_document_get_path (self->document));
+
+  ing_collections_remove_document (collections, self->owner, self->document);
+  ing_document_undo_offer (ADW_TOAST_OVERLAY (toasts), collections, self->owner, _("Document removed"),
+                           (const char *const[]){ path, NULL });
 }
 
 static void
@@ -153,6 +187,7 @@ ing_document_chip_append_button (GtkBox *box, const char *icon, const char *labe
 
   gtk_widget_add_css_class (button, "flat");
   gtk_widget_add_css_class (button, "circular");
+  gtk_widget_set_focus_on_click (button, FALSE); /* who uses a pointer goes on typing the question */
   gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
   set_button (button, icon, label);
   gtk_box_append (box, button);

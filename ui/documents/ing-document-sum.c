@@ -2,8 +2,10 @@
 #include "ing-document-sum.h"
 
 #include "ing-document-chip.h"
+#include "ing-document-undo.h"
 
 #include <glib/gi18n-lib.h>
+#include <string.h>
 
 struct _IngDocumentSum
 {
@@ -61,10 +63,43 @@ tick_cb (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
+static gboolean
+is_below (const char *path, char **folders)
+{
+  for (guint i = 0; folders[i] != NULL; i++)
+    if (g_str_has_prefix (path, folders[i]) && path[strlen (folders[i])] == G_DIR_SEPARATOR)
+      return TRUE;
+  return FALSE;
+}
+
+/* All folders, and the documents that are in none of them. */
+static char **
+dup_paths (IngDocumentSum *self)
+{
+  g_auto (GStrv) folders = ing_collections_dup_folders (ing_document_library_get_collections (self->library), self->owner);
+  g_autoptr (GStrvBuilder) paths = g_strv_builder_new ();
+
+  g_strv_builder_addv (paths, (const char **) folders);
+  for (guint i = 0; i < g_list_model_get_n_items (self->documents); i++)
+    {
+      g_autoptr (IngDocument) document = g_list_model_get_item (self->documents, i);
+
+      if (!is_below (ing_document_get_path (document), folders))
+        g_strv_builder_add (paths, ing_document_get_path (document));
+    }
+  return g_strv_builder_end (paths);
+}
+
 static void
 remove_all_cb (IngDocumentSum *self)
 {
-  ing_collections_clear (ing_document_library_get_collections (self->library), self->owner);
+  IngCollections *collections = ing_document_library_get_collections (self->library);
+  GtkWidget *toasts = gtk_widget_get_ancestor (GTK_WIDGET (self), ADW_TYPE_TOAST_OVERLAY);
+  g_auto (GStrv) paths = dup_paths (self);
+
+  ing_collections_clear (collections, self->owner);
+  ing_document_undo_offer (ADW_TOAST_OVERLAY (toasts), collections, self->owner, _("Documents removed"),
+                           (const char *const *) paths);
 }
 
 static void
