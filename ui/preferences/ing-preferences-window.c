@@ -388,7 +388,8 @@ new_use_gpu_row (IngPreferencesWindow *self)
   gtk_switch_set_active (GTK_SWITCH (toggle), !g_str_equal (device, "cpu"));
   g_signal_connect (toggle, "notify::active", G_CALLBACK (use_gpu_cb), self);
   return ing_form_new_row (_("Run models on the graphics card"),
-                           _("Otherwise the processor runs them, for documents too. A model's own choice comes first."),
+                           _("Otherwise the processor does. Counts for documents at once, for a model when it is loaded the next time. "
+                             "A model’s own choice comes first."),
                            toggle);
 }
 
@@ -422,7 +423,7 @@ new_power_group (IngPreferencesWindow *self)
                                                                         ING_SETTING_ON_BATTERY, FALSE));
   g_signal_connect (toggle, "notify::active", G_CALLBACK (on_battery_cb), self);
   add_row (group, _("Read collections on battery"),
-           _("Else they wait until the machine is plugged in. What you drop on a conversation is read at once"), toggle);
+           _("Otherwise they wait until the machine is plugged in. What you drop on a conversation is read at once."), toggle);
   return group;
 }
 
