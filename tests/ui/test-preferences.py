@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page "Machine" of preferences: what it says of the graphics card is what the engine found, and what holds the reader of
-documents is shown once one was read.
+documents is shown once one was read. Where there is a card, which a module says that it has, a switch says who runs models.
 
-    test-preferences.py PROGRAM      (inside gui-env)
+    test-preferences.py PROGRAM MODULE      (inside gui-env)
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 import atspi
@@ -36,6 +38,29 @@ def open_preferences(running):
     atspi.wait(attempt, "the preferences", 30)
 
 
+def test_card(tap, program, module):
+    with tempfile.TemporaryDirectory() as home:
+        shutil.copy(module, os.path.join(home, "inglenook-cuda.so"))
+        settings = os.path.join(home, "inglenook", "settings.ini")
+        with atspi.Program([program], {"G_DEBUG": "fatal-criticals", "INGLENOOK_MODULE_PATH": home, "XDG_CONFIG_HOME": home,
+                                       "XDG_DATA_HOME": home}) as running:
+            atspi.find(running.root, "text", "Question", 30)
+            open_preferences(running)
+            with tap.case("a card that is there is named, and a switch gives models to it or to the processor"):
+                atspi.wait(lambda: "Fake: " in atspi.all_text(running.root)
+                           or "Not looked at yet" in atspi.all_text(running.root), "the card", 30)
+                if "Fake: " in atspi.all_text(running.root):
+                    atspi.click(atspi.find(running.root, "page tab", "Machine"))  # a switch that is not shown does not turn
+                    time.sleep(0.5)
+                    toggle = atspi.find(running.root, "check box", "Run models on the graphics card")
+                    assert atspi.has_state(toggle, "checked")
+                    atspi.click(toggle)
+                    atspi.wait(lambda: not atspi.has_state(toggle, "checked"), "the switch to be off")
+                    running.close()
+                    with open(settings, encoding="utf-8") as file:
+                        assert "device=cpu" in file.read()
+
+
 def main():
     program = sys.argv[1]
     tap = Tap()
@@ -53,6 +78,7 @@ def main():
             shown = atspi.all_text(running.root)
             assert "seccomp" in shown or "Landlock" in shown, shown
             assert "sandbox about it" not in shown or os.path.exists("/.flatpak-info")
+    test_card(tap, program, sys.argv[2])
     return tap.done()
 
 

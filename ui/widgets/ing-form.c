@@ -52,8 +52,7 @@ ing_form_new_row (const char *title, const char *subtitle, GtkWidget *control)
     adw_action_row_set_subtitle (ADW_ACTION_ROW (row), subtitle);
   gtk_widget_set_valign (control, GTK_ALIGN_CENTER);
   adw_action_row_add_suffix (ADW_ACTION_ROW (row), control);
-  adw_action_row_set_activatable_widget (ADW_ACTION_ROW (row), control);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (control), GTK_ACCESSIBLE_PROPERTY_LABEL, title, -1);
+  adw_action_row_set_activatable_widget (ADW_ACTION_ROW (row), control); /* title and subtitle are its name, too */
   return row;
 }
 
