@@ -637,6 +637,7 @@ ing_collections_start (IngCollections *self)
   gpointer owner, set;
   g_return_if_fail (ING_IS_COLLECTIONS (self));
   self->started = TRUE;
+  ing_document_library_go_on (self->library);
   g_hash_table_iter_init (&iter, self->sets);
   while (g_hash_table_iter_next (&iter, &owner, &set))
     ing_folder_set_follow (set, wants_following (self, *(gint64 *) owner));

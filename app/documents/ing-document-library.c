@@ -584,6 +584,20 @@ ing_document_library_refresh_vectors (IngDocumentLibrary *self, GArray *document
     }
 }
 
+void
+ing_document_library_go_on (IngDocumentLibrary *self)
+{
+  gboolean can_embed = ing_embedder_get_plan () != 0;
+  for (guint i = 0; i < self->documents->len; i++)
+    {
+      IngDocument *document = self->documents->pdata[i];
+      IngDocumentState state = document->row->state;
+      gboolean left = state < ING_DOCUMENT_WORDS || (state == ING_DOCUMENT_WORDS && can_embed);
+      if (left && !document->row->gone && !ing_document_is_behind (document))
+        start_work (self, document);
+    }
+}
+
 /* ------------------------------------------------------------------ opening and closing */
 
 static gpointer

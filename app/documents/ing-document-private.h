@@ -47,8 +47,11 @@ IngDocumentLibrary *ing_document_library_new (IngGenerationService *service);
 /* Open the index in @folder, or in memory (NULL); @copy: a copy in memory of what is there. Any thread; nothing
  * else may use the library meanwhile. A damaged index is set aside: it can be made again from the files. */
 void ing_document_library_open_sync (IngDocumentLibrary *self, const char *folder, gboolean copy);
-/* Main thread, after it: list what was read, go on with what the last run left. */
+/* Main thread, after it: list what was read. */
 void ing_document_library_fill (IngDocumentLibrary *self);
+/* Go on with documents of conversations that the last run left half-way; those of collections are looked at with their
+ * folders. */
+void ing_document_library_go_on (IngDocumentLibrary *self);
 /* After it: documents of conversations (owners > 0) that are not there any more are erased. */
 void ing_document_library_keep_owners (IngDocumentLibrary *self, gboolean (*is_there) (gint64 owner, gpointer data),
                                        gpointer data);

@@ -78,7 +78,8 @@ void ing_collections_get_state (IngCollections *self, gint64 owner, IngCollectio
 /* @conversation's questions go to @collection too, or no more. */
 void ing_collections_set_asked (IngCollections *self, gint64 conversation, IngCollection *collection, gboolean asked);
 gboolean ing_collections_get_asked (IngCollections *self, gint64 conversation, IngCollection *collection);
-/* Look at all folders, and follow them from now on. Once, by the program that stays. */
+/* Go on with documents that the last run left half-way; look at all folders, and follow them from now on. Once, by the
+ * program that stays. */
 void ing_collections_start (IngCollections *self);
 
 G_END_DECLS

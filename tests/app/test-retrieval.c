@@ -218,6 +218,34 @@ test_change (void)
   app_test_close (workspace);
 }
 
+/* A program that ends while a document that was dropped on a conversation is read: the next one goes on with it. */
+static void
+test_go_on (void)
+{
+  g_autofree char *folder = app_test_make_folder ();
+  g_autofree char *path = g_build_filename (folder, "guide.md", NULL);
+  g_assert_true (g_file_set_contents (path, guide, -1, NULL));
+  for (guint start = 0; start < 2; start++)
+    {
+      IngWorkspace *workspace = app_test_open (folder, APP_TEST_FAKE_THREAD);
+      IngDocumentLibrary *library = ing_workspace_get_documents (workspace);
+      if (start == 0)
+        {
+          IngConversation *own = ing_conversation_list_create (ing_workspace_get_conversations (workspace));
+          ing_conversation_suggest_title (own, "Garden");
+          ing_document_library_add (library, ing_conversation_get_id (own), path);
+        }
+      else
+        {
+          g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (library)), ==, 1);
+          g_autoptr (IngDocument) document = g_list_model_get_item (G_LIST_MODEL (library), 0);
+          app_test_wait (ing_document_get_state (document) == ING_DOCUMENT_READY);
+          assert_finds (workspace, document, "How much water do tomatoes need?", NULL, "two litres");
+        }
+      app_test_close (workspace);
+    }
+}
+
 /* A long text, a part a fruit. Caller frees. */
 static char *
 make_fruit (const char *const *fruit)
@@ -565,6 +593,7 @@ main (int argc, char **argv)
   g_test_add_func ("/retrieval/search", test_search);
   g_test_add_func ("/retrieval/change", test_change);
   g_test_add_func ("/retrieval/change-behind", test_change_behind);
+  g_test_add_func ("/retrieval/go-on", test_go_on);
   g_test_add_func ("/retrieval/passages-are-asked", test_passages_are_asked);
   g_test_add_func ("/retrieval/conversation", test_conversation);
   g_test_add_func ("/retrieval/standalone", test_standalone);
