@@ -133,13 +133,12 @@ struct EngState
   CuTile *tiles;    /* of grouped products, in the order of the experts */
   int *slot_expert; /* [rows * n_used] expert of each sorted slot */
   int *slot_place; /* [rows, n_used] sorted place of each choice */
+  int *slot_first; /* [experts + 1] sorted place of each expert's first choice */
   /* host, pinned */
   uint8_t *meta_host;
   float *logits_host;
   float *io_host; /* one residual buffer's worth, for imports and exports */
-  float *route_host;
-  int *expert_host;
-  CuTile *tile_host;
+  int *first_host; /* slot_first, for products that are launched one an expert */
   CuSampling *sampling_host;
   cudaEvent_t sampled[2]; /* every other sample has arrived */
   CuGraph graphs[CU_MAX_GRAPHS];

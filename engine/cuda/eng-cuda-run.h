@@ -60,6 +60,9 @@ cudaError_t cu_run_attention_rows (const CuRun *, const EngStep *, const CuAtten
 cudaError_t cu_run_norm (const CuRun *, const EngStep *, float *y, __nv_bfloat16 *y16);
 cudaError_t cu_run_embed (const CuRun *, const EngStep *);
 CuChoice cu_choice_of (const CuRun *, const EngStep *);
+/* Scores and choices of few rows in one launch; @g: x, n_cols and the norm in front are read. */
+bool cu_router_fits (const CuRun *, const EngStep *);
+cudaError_t cu_run_router (const CuRun *, const EngStep *, const CuGemv *g);
 CuHeads cu_heads_arguments (const CuRun *, const EngStep *);
 cudaError_t cu_run_latent (const CuRun *, const EngStep *);
 /* The queries' product of a gated QKV step, [rows, n_head, 2, k_width] at glu_rows, to where both halves belong. */

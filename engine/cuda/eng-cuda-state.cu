@@ -28,7 +28,7 @@ carve (Carver *c, uint64_t n)
 
 typedef struct
 {
-  uint64_t kv_row, glu_row, x16, scores, heads, head_width, merges, routes;
+  uint64_t kv_row, glu_row, x16, scores, heads, head_width, merges;
   uint64_t slots, slot_in, slot_ff, slot_out; // experts: choices a row, widths
   uint64_t pooled;
 } Widths;
@@ -73,7 +73,6 @@ widest (const EngProgram *p)
         {
           // few rows: every choice's gate * up
           grow (&w.glu_row, (uint64_t) s->u.experts.n_used * p->weights[s->w[0]].n_rows);
-          grow (&w.routes, 2 * s->u.experts.n_used);
           grow (&w.slots, s->u.experts.n_used);
           grow (&w.slot_in, p->weights[s->w[0]].n_cols);
           grow (&w.slot_ff, p->weights[s->w[0]].n_rows);
@@ -225,6 +224,7 @@ lay_out (const EngBound *b, const EngStateOptions *o, EngState *s, Carver *c, En
       s->slot_row = carve<int> (c, rows * w.slots);
       s->slot_place = carve<int> (c, rows * w.slots);
       s->slot_expert = carve<int> (c, rows * w.slots);
+      s->slot_first = carve<int> (c, w.slots ? w.scores + 1 : 0);
       s->tiles = carve<CuTile> (c, w.slots ? most_tiles (rows * w.slots, w.scores) : 0);
       s->slot_x16 = carve<__nv_bfloat16> (c, rows * w.slots * w.slot_in);
       s->slot_h16 = carve<__nv_bfloat16> (c, rows * w.slots * w.slot_ff);
@@ -260,9 +260,7 @@ state_clear (EngState *s)
   cudaFreeHost (s->meta_host);
   cudaFreeHost (s->logits_host);
   cudaFreeHost (s->io_host);
-  cudaFreeHost (s->route_host);
-  cudaFreeHost (s->expert_host);
-  cudaFreeHost (s->tile_host);
+  cudaFreeHost (s->first_host);
   free (s->buffers);
   free (s->k);
   free (s->v);
@@ -393,16 +391,9 @@ cu_state_new (EngBound *b, const EngStateOptions *o, EngState **out, EngError *e
           if (e == cudaSuccess)
             e = cudaEventCreateWithFlags (&s->guest_moved[k], cudaEventDisableTiming);
         }
-      const uint64_t routes = widest (p).routes;
-      if (e == cudaSuccess && routes)
-        e = cudaHostAlloc ((void **) &s->route_host, o->max_rows * routes * 4, cudaHostAllocDefault);
-      if (e == cudaSuccess && routes)
-        e = cudaHostAlloc ((void **) &s->expert_host, o->max_rows * routes * 4 * 3 / 2, cudaHostAllocDefault);
-      const Widths widths = widest (p);
-      if (e == cudaSuccess && routes)
-        e = cudaHostAlloc ((void **) &s->tile_host,
-                           most_tiles (o->max_rows * widths.slots, widths.scores) * sizeof *s->tile_host,
-                           cudaHostAllocDefault);
+      const uint64_t n_expert = widest (p).scores;
+      if (e == cudaSuccess && n_expert)
+        e = cudaHostAlloc ((void **) &s->first_host, (n_expert + 1) * sizeof *s->first_host, cudaHostAllocDefault);
       if (e == cudaSuccess && s->sampling)
         e = cudaHostAlloc ((void **) &s->sampling_host, sizeof *s->sampling_host, cudaHostAllocDefault);
       for (int k = 0; k < 2 && s->sampling && e == cudaSuccess; k++)

@@ -206,7 +206,7 @@ cu_step_few (const CuRun *r, uint32_t i)
           g.segment[1] = segment (r, s->w[1], ENG_WEIGHT_NONE, r->s->glu_rows + n, 2 * n);
           TRY (gemv (r, &g, r->n_rows));
           TRY (cu_glu (r->stream, r->s->glu_rows, r->s->glu_rows + n, cu_vector_of (r, s->w[2]), cu_vector_of (r, s->w[3]),
-                       s->u.glu.act, r->n_rows, (int) n, 2 * n, buf[s->dst], NULL));
+                       s->u.glu.act, r->n_rows, (int) n, 2 * n, buf[s->dst], NULL, r->pdl));
           return cu_run_gate_rows (r, s, buf[s->dst], NULL);
         }
       g.tail = CU_TAIL_GLU;
@@ -219,22 +219,8 @@ cu_step_few (const CuRun *r, uint32_t i)
       return cu_run_gate_rows (r, s, buf[s->dst], NULL);
     case ENG_STEP_ROUTE:
       set_input (r, i, &g);
-      if (r->b->weights[s->w[0]].type == ENG_TYPE_F32 && r->n_rows <= ENG_CUDA_GEMV_ROWS && g.n_cols % 4 == 0)
-        {
-          CuRouter a = {};
-          a.x = g.x;
-          a.w = (const float *) r->b->weights[s->w[0]].q;
-          a.has_norm = g.has_norm;
-          a.norm = g.norm;
-          a.eps = g.eps;
-          a.choice = cu_choice_of (r, s);
-          a.bias = cu_vector_of (r, s->w[2]);
-          a.n_cols = (int) g.n_cols;
-          a.scores = r->s->scores;
-          a.y = buf[s->dst];
-          a.counters = r->s->route_counters;
-          return cu_router (r->stream, &a, r->n_rows, r->pdl);
-        }
+      if (cu_router_fits (r, s))
+        return cu_run_router (r, s, &g);
       g.n_segments = 1;
       g.segment[0] = segment (r, s->w[0], s->w[2], r->s->scores, s->u.route.n_expert);
       TRY (gemv (r, &g, r->n_rows));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Steps of many rows, through large products on expanded weights.
-#include <string.h>
+#include <math.h>
 
 #include "eng-cuda-run.h"
 
@@ -34,16 +34,23 @@ is_small (const CuRun *r, const CuWeight *w, int m)
   return m <= CU_DOZENS && cu_dozens_fit (r->b->device->code_arch, w);
 }
 
+// Whether a kernel of step @i may start before the one in front of it ends: not where it reads weights that are only just sent.
+static int
+early (const CuRun *r, uint32_t i)
+{
+  return cu_is_streamed (r->b, i) ? 0 : r->pdl;
+}
+
 // The same for a few dozen rows of buffer @id, by 8-bit activations; @row_map as in cu_dozens_quantize ().
 static cudaError_t
-small_product (CuRun *r, const CuWeight *w, EngBufferId id, const int *row_map, int m, float *y, int ldy, float beta)
+small_product (CuRun *r, uint32_t i, const CuWeight *w, EngBufferId id, const int *row_map, int m, float *y, int ldy, float beta)
 {
   const CuDozens x = cu_dozens_place (r->s->x8, m, w->n_cols);
   r->products->own = true;
   if (!r->in_x8)
-    TRY (cu_dozens_quantize (r->stream, r->s->buffers[id], r->p->buffers[id].width, row_map, m, (int) w->n_cols, &x));
+    TRY (cu_dozens_quantize (r->stream, r->s->buffers[id], r->p->buffers[id].width, row_map, m, (int) w->n_cols, &x, early (r, i)));
   r->in_x8 = true;
-  return cu_dozens_product (r->stream, w, &x, m, y, ldy, beta);
+  return cu_dozens_product (r->stream, w, &x, m, y, ldy, beta, early (r, i));
 }
 
 // The bf16 form of a buffer, made if x16 does not hold it already.
@@ -81,7 +88,7 @@ product_of (CuRun *r, uint32_t i, EngWeightId id, float *y, int ldy, float beta)
   CuWeight w;
   TRY (take (r, i, id, &w));
   if (is_small (r, &w, r->n_rows))
-    TRY (small_product (r, &w, src, NULL, r->n_rows, y, ldy, beta));
+    TRY (small_product (r, i, &w, src, NULL, r->n_rows, y, ldy, beta));
   else if (w.type != ENG_TYPE_F32)
     {
       TRY (need_x16 (r, src));
@@ -95,147 +102,118 @@ product_of (CuRun *r, uint32_t i, EngWeightId id, float *y, int ldy, float beta)
   return r->blas_error ? cudaErrorUnknown : cudaSuccess;
 }
 
-// Rows sorted by the expert that they chose.
-typedef struct
+// How many experts @n_rows rows ask for where they choose evenly.
+static double
+experts_asked (const EngStep *s, int n_rows)
 {
-  int n, n_used, n_expert; // choices in all, of a row; experts
-  int first[1025];         // sorted place of each expert's first choice
-  int tile_rows, first_tile[1025];
-  bool small; // for the kernels of few rows: tiles of 8, 16 or 32
-} Sorted;
-
-// A counting sort of the router's choices, on the host, and its copy for the device.
-static cudaError_t
-sort_by_expert (CuRun *r, const EngStep *s, Sorted *o)
-{
-  EngState *st = r->s;
-  const int n_used = o->n_used = s->u.experts.n_used, n_expert = o->n_expert = s->u.experts.n_expert;
-  const int n = o->n = r->n_rows * n_used;
-  if (n_expert > 1024)
-    return cudaErrorInvalidValue;
-  TRY (cudaMemcpyAsync (st->route_host, st->buffers[s->aux], (size_t) n * 2 * 4, cudaMemcpyDeviceToHost, r->stream));
-  TRY (cudaStreamSynchronize (r->stream));
-  auto expert = [&] (int k) { return (int) st->route_host[(size_t) (k / n_used) * 2 * n_used + k % n_used]; };
-  memset (o->first, 0, sizeof o->first);
-  for (int k = 0; k < n; k++)
-    {
-      const int e = expert (k);
-      if (e < 0 || e >= n_expert)
-        return cudaErrorInvalidValue;
-      o->first[e + 1]++;
-    }
-  for (int e = 0; e < n_expert; e++)
-    o->first[e + 1] += o->first[e];
-  int fill[1025];
-  memcpy (fill, o->first, sizeof fill);
-  int *rows = st->expert_host, *place = st->expert_host + n, *experts = st->expert_host + 2 * n;
-  for (int k = 0; k < n; k++)
-    {
-      const int e = expert (k);
-      place[k] = fill[e]++;
-      rows[place[k]] = k / n_used;
-      experts[place[k]] = e;
-    }
-  // tiles: experts with few rows do not fill large ones
-  int n_asked = 0;
-  for (int e = 0; e < n_expert; e++)
-    n_asked += o->first[e + 1] > o->first[e];
-  o->small = n <= CU_DOZENS_OF_EXPERT * n_expert;
-  for (int m = 0; m < 3; m++)
-    o->small = o->small && cu_dozens_fit (r->b->device->code_arch, &r->b->weights[s->w[m]]);
-  if (o->small)
-    o->tile_rows = n <= 6 * n_asked ? 8 : n <= 12 * n_asked ? 16 : 32;
-  else
-    o->tile_rows = n <= 64 * n_expert ? 64 : 128;
-  int n_tiles = 0;
-  for (int e = 0; e < n_expert; e++)
-    {
-      o->first_tile[e] = n_tiles;
-      for (int at = o->first[e]; at < o->first[e + 1]; at += o->tile_rows)
-        {
-          const int left = o->first[e + 1] - at;
-          st->tile_host[n_tiles++] = { at, left < o->tile_rows ? left : o->tile_rows, e, 0 };
-        }
-    }
-  o->first_tile[n_expert] = n_tiles;
-  TRY (cudaMemcpyAsync (st->slot_row, rows, (size_t) n * 4, cudaMemcpyHostToDevice, r->stream));
-  TRY (cudaMemcpyAsync (st->slot_place, place, (size_t) n * 4, cudaMemcpyHostToDevice, r->stream));
-  TRY (cudaMemcpyAsync (st->slot_expert, experts, (size_t) n * 4, cudaMemcpyHostToDevice, r->stream));
-  return cudaMemcpyAsync (st->tiles, st->tile_host, (size_t) n_tiles * sizeof *st->tiles, cudaMemcpyHostToDevice,
-                          r->stream);
+  const double n = s->u.experts.n_expert;
+  return n * (1. - pow (1. - s->u.experts.n_used / n, n_rows));
 }
 
-// y [slots, n_rows of w] = the sorted rows @x times the matrix of each one's expert.
+// Where the step's choices go, sorted, and in tiles of how many rows. *@small: by the kernels of few rows, in tiles of 8, 16 or 32;
+// experts with few rows do not fill large ones.
+static CuSorted
+sorted_of (const CuRun *r, const EngStep *s, bool *small)
+{
+  CuSorted o = {};
+  o.n_rows = r->n_rows;
+  o.n_used = (int) s->u.experts.n_used;
+  o.n_expert = (int) s->u.experts.n_expert;
+  o.place = r->s->slot_place;
+  o.row = r->s->slot_row;
+  o.expert = r->s->slot_expert;
+  o.first = r->s->slot_first;
+  o.tiles = r->s->tiles;
+  const int n = o.n_rows * o.n_used;
+  *small = n <= CU_DOZENS_OF_EXPERT * o.n_expert;
+  for (int m = 0; m < 3; m++)
+    *small = *small && cu_dozens_fit (r->b->device->code_arch, &r->b->weights[s->w[m]]);
+  if (*small)
+    {
+      const double asked = experts_asked (s, o.n_rows);
+      o.tile_rows = n <= 6 * asked ? 8 : n <= 12 * asked ? 16 : 32;
+    }
+  else
+    o.tile_rows = n <= 64 * o.n_expert ? 64 : 128;
+  o.n_tiles = cu_most_tiles (n, o.n_expert, o.tile_rows);
+  return o;
+}
+
+// How the matrices of a mixture are multiplied.
+typedef enum
+{
+  BY_DOZENS,
+  BY_GROUPS,  // of bf16
+  BY_LIBRARY, // the same, an expert at a time: the host has to know which rows are whose
+  BY_FLOATS,  // also; float32 matrices are not rounded to bf16: the next layer's router would choose others
+} ExpertWay;
+
+static ExpertWay
+way_of (const CuRun *r, const CuWeight *w, bool small)
+{
+  return small                                                                              ? BY_DOZENS
+         : w->type == ENG_TYPE_F32                                                          ? BY_FLOATS
+         : cu_grouped_fits (r->b->device->code_arch, (int) w->n_rows, (int) w->n_cols)      ? BY_GROUPS
+                                                                                            : BY_LIBRARY;
+}
+
+// One product an expert that has rows, of the @n_experts from @e0 on; their matrices begin at @w.
 static cudaError_t
-expert_products (CuRun *r, const Sorted *o, const CuWeight *w, const __nv_bfloat16 *x, float *y)
+library_experts (CuRun *r, const CuWeight *shape, const void *w, int e0, int n_experts, const void *x, float *y)
+{
+  const size_t n = shape->n_rows, k = shape->n_cols;
+  const int *first = r->s->first_host;
+  r->products->library = CU_LIBRARY;
+  for (int e = e0; e < e0 + n_experts; e++)
+    {
+      const size_t at = (size_t) first[e], matrix = (size_t) (e - e0) * n * k;
+      const int rows = first[e + 1] - first[e];
+      if (rows == 0)
+        continue;
+      CuBlas *blas = r->b->device->blas;
+      r->blas_error
+          = shape->type == ENG_TYPE_F32
+                ? cu_blas_product_f32 (blas, r->stream, rows, (int) n, (int) k, (const float *) x + at * k, (const float *) w + matrix,
+                                       y + at * n, (int) n, 0.f, r->s->workspace, CU_BLAS_WORKSPACE_BYTES)
+                : cu_blas_product (blas, r->stream, rows, (int) n, (int) k, (const __nv_bfloat16 *) x + at * k,
+                                   (const __nv_bfloat16 *) w + matrix, y + at * n, (int) n, 0.f, r->s->workspace, CU_BLAS_WORKSPACE_BYTES);
+      if (r->blas_error)
+        return cudaErrorUnknown;
+    }
+  return cudaSuccess;
+}
+
+// y [slots, n_rows of w] = the sorted rows @x times the matrix of each one's expert, as many experts at a time as fit the room for
+// expanded weights.
+static cudaError_t
+expert_products (CuRun *r, const CuSorted *o, const CuWeight *w, ExpertWay way, const __nv_bfloat16 *x, float *y)
 {
   EngState *st = r->s;
   const int n = (int) w->n_rows, k = (int) w->n_cols;
   const int at_once = (int) (st->w16_elements / ((uint64_t) n * k));
   for (int e0 = 0; e0 < o->n_expert; e0 += at_once)
     {
-      const int e1 = e0 + at_once < o->n_expert ? e0 + at_once : o->n_expert;
-      if (o->first[e1] == o->first[e0])
-        continue;
-      TRY (cu_expand_bf16 (r->stream, w, (uint64_t) e0 * n, (uint64_t) (e1 - e0) * n, st->w16));
-      if (cu_grouped_fits (r->b->device->code_arch, n, k))
-        {
-          r->products->own = true;
-          // tiles count the matrices from the first expert on
-          const __nv_bfloat16 *w16 = st->w16 - (ptrdiff_t) e0 * n * k;
-          TRY (cu_grouped_product (r->stream, o->tile_rows, x, w16, y, st->tiles + o->first_tile[e0],
-                                   o->first_tile[e1] - o->first_tile[e0], n, k));
-          continue;
-        }
-      r->products->library = CU_LIBRARY;
-      for (int e = e0; e < e1; e++)
-        {
-          const int rows = o->first[e + 1] - o->first[e];
-          if (rows == 0)
-            continue;
-          r->blas_error = cu_blas_product (r->b->device->blas, r->stream, rows, n, k, x + (size_t) o->first[e] * k,
-                                           st->w16 + (size_t) (e - e0) * n * k, y + (size_t) o->first[e] * n, n, 0.f,
-                                           st->workspace, CU_BLAS_WORKSPACE_BYTES);
-          if (r->blas_error)
-            return cudaErrorUnknown;
-        }
+      const int part = o->n_expert - e0 < at_once ? o->n_expert - e0 : at_once;
+      TRY (cu_expand_bf16 (r->stream, w, (uint64_t) e0 * n, (uint64_t) part * n, st->w16));
+      if (way == BY_GROUPS)
+        TRY (cu_grouped_product (r->stream, o, x, st->w16, e0, part, y, n, k));
+      else
+        TRY (library_experts (r, w, st->w16, e0, part, x, y));
+      r->products->own = r->products->own || way == BY_GROUPS;
     }
   return cudaSuccess;
 }
 
 // The same by the kernels of few rows; the sorted rows are those of @x at @row_map, or @x's own.
 static cudaError_t
-expert_products_small (CuRun *r, const Sorted *o, const CuWeight *w, bool quantized, const float *x, uint32_t stride, const int *row_map,
+expert_products_small (CuRun *r, uint32_t i, const CuSorted *o, const CuWeight *w, bool quantized, const float *x, uint32_t stride, const int *row_map,
                        float *y)
 {
-  EngState *st = r->s;
-  const int n_tiles = o->first_tile[o->n_expert];
-  const CuDozens d = cu_dozens_place_tiles (st->slot_x8, n_tiles, o->tile_rows, w->n_cols);
+  const CuDozens d = cu_dozens_place_tiles (r->s->slot_x8, o->n_tiles, o->tile_rows, w->n_cols);
   r->products->own = true;
   if (!quantized)
-    TRY (cu_dozens_quantize_tiles (r->stream, x, stride, row_map, st->tiles, o->tile_rows, (int) w->n_cols, &d));
-  return cu_dozens_experts (r->stream, w, &d, st->tiles, n_tiles, o->tile_rows, y);
-}
-
-// The same with float32 matrices, which are not rounded to bf16: the next layer's router would choose others.
-static cudaError_t
-expert_products_f32 (CuRun *r, const Sorted *o, const CuWeight *w, const float *x, float *y)
-{
-  const int n = (int) w->n_rows, k = (int) w->n_cols;
-  r->products->library = CU_LIBRARY;
-  for (int e = 0; e < o->n_expert; e++)
-    {
-      const size_t first = (size_t) o->first[e];
-      const int rows = o->first[e + 1] - o->first[e];
-      if (rows == 0)
-        continue;
-      r->blas_error = cu_blas_product_f32 (r->b->device->blas, r->stream, rows, n, k, x + first * k,
-                                           (const float *) w->q + (size_t) e * n * k, y + first * n, n, 0.f,
-                                           r->s->workspace, CU_BLAS_WORKSPACE_BYTES);
-      if (r->blas_error)
-        return cudaErrorUnknown;
-    }
-  return cudaSuccess;
+    TRY (cu_dozens_quantize_tiles (r->stream, x, stride, row_map, o->tiles, o->tile_rows, (int) w->n_cols, &d, early (r, i)));
+  return cu_dozens_experts (r->stream, w, &d, o->tiles, o->n_tiles, o->tile_rows, y, early (r, i));
 }
 
 static cudaError_t
@@ -244,37 +222,45 @@ experts_many (CuRun *r, uint32_t i)
   const EngStep *s = &r->p->steps[i];
   EngState *st = r->s;
   const CuWeight *gate = &r->b->weights[s->w[0]], *down = &r->b->weights[s->w[2]];
-  const float *route = st->buffers[s->aux];
-  Sorted o;
-  TRY (sort_by_expert (r, s, &o));
-  const int n_in = (int) gate->n_cols, n_ff = (int) gate->n_rows, n_out = (int) down->n_rows;
-  bool is_f32[3];
+  const float *src = st->buffers[s->src], *route = st->buffers[s->aux];
+  bool small, any[4] = {}; // ways that are gone
+  const CuSorted o = sorted_of (r, s, &small);
+  TRY (cu_sort_by_expert (r->stream, route, &o, r->pdl));
+  const int n = o.n_rows * o.n_used, n_in = (int) gate->n_cols, n_ff = (int) gate->n_rows, n_out = (int) down->n_rows;
+  ExpertWay way[3];
   for (int m = 0; m < 3; m++)
-    is_f32[m] = r->b->weights[s->w[m]].type == ENG_TYPE_F32;
-  if (!o.small && (!is_f32[0] || !is_f32[1]))
-    TRY (cu_gather_bf16 (r->stream, st->buffers[s->src], st->slot_row, o.n, n_in, st->slot_x16));
-  if (is_f32[0] || is_f32[1]) // where the outputs will be: they come last
-    TRY (cu_gather (r->stream, st->buffers[s->src], st->slot_row, o.n, n_in, st->slot_y));
+    any[way[m] = way_of (r, &r->b->weights[s->w[m]], small)] = true;
+  if (any[BY_LIBRARY] || any[BY_FLOATS])
+    {
+      TRY (cudaMemcpyAsync (st->first_host, o.first, (size_t) (o.n_expert + 1) * sizeof *o.first, cudaMemcpyDeviceToHost, r->stream));
+      TRY (cudaStreamSynchronize (r->stream));
+    }
+  const bool f32_in = way[0] == BY_FLOATS || way[1] == BY_FLOATS;
+  if (!small && (way[0] != BY_FLOATS || way[1] != BY_FLOATS))
+    TRY (cu_gather_bf16 (r->stream, src, o.row, n, n_in, st->slot_x16));
+  if (f32_in) // where the outputs will be: they come last
+    TRY (cu_gather (r->stream, src, o.row, n, n_in, st->slot_y));
   float *const out[3] = { st->slot_gate, st->slot_up, st->slot_y };
   for (int m = 0; m < 3; m++)
     {
       CuWeight w;
       if (m == 2)
-        TRY (cu_glu (r->stream, st->slot_gate, st->slot_up, NULL, NULL, s->u.experts.act, o.n, n_ff, n_ff,
-                     is_f32[2] || o.small ? st->slot_gate : NULL, o.small ? NULL : st->slot_h16));
+        TRY (cu_glu (r->stream, st->slot_gate, st->slot_up, NULL, NULL, s->u.experts.act, n, n_ff, n_ff,
+                     way[2] == BY_FLOATS || small ? st->slot_gate : NULL, small ? NULL : st->slot_h16, early (r, i)));
       TRY (take (r, i, s->w[m], &w));
-      if (o.small)
-        TRY (m < 2 ? expert_products_small (r, &o, &w, m == 1, st->buffers[s->src], r->p->buffers[s->src].width, st->slot_row, out[m])
-                   : expert_products_small (r, &o, &w, false, st->slot_gate, n_ff, NULL, out[m]));
+      if (small)
+        TRY (m < 2 ? expert_products_small (r, i, &o, &w, m == 1, src, r->p->buffers[s->src].width, o.row, out[m])
+                   : expert_products_small (r, i, &o, &w, false, st->slot_gate, n_ff, NULL, out[m]));
+      else if (way[m] == BY_FLOATS)
+        TRY (library_experts (r, &w, w.q, 0, o.n_expert, m < 2 ? st->slot_y : st->slot_gate, out[m]));
       else
-        TRY (is_f32[m] ? expert_products_f32 (r, &o, &w, m < 2 ? st->slot_y : st->slot_gate, out[m])
-                       : expert_products (r, &o, &w, m < 2 ? st->slot_x16 : st->slot_h16, out[m]));
+        TRY (expert_products (r, &o, &w, way[m], m < 2 ? st->slot_x16 : st->slot_h16, out[m]));
       TRY (give_back (r, i));
       if (m < 2 && s->w[3 + m] != ENG_WEIGHT_NONE)
-        TRY (cu_slot_bias (r->stream, cu_vector_of (r, s->w[3 + m]), st->slot_expert, o.n, n_ff, out[m]));
+        TRY (cu_slot_bias (r->stream, cu_vector_of (r, s->w[3 + m]), o.expert, n, n_ff, out[m]));
     }
-  TRY (cu_combine (r->stream, st->slot_y, st->slot_place, route, o.n_used, r->n_rows, n_out,
-                   s->flags & ENG_STEP_ADD_AFTER, st->buffers[s->dst]));
+  TRY (cu_combine (r->stream, st->slot_y, o.place, route, o.n_used, r->n_rows, n_out,
+                   s->flags & ENG_STEP_ADD_AFTER, st->buffers[s->dst], early (r, i)));
   if (s->w[5] == ENG_WEIGHT_NONE)
     return cudaSuccess;
   return cu_expert_bias (r->stream, cu_vector_of (r, s->w[5]), route, o.n_used, r->n_rows, n_out, n_out,
@@ -446,18 +432,25 @@ cu_step_many (CuRun *r, uint32_t i)
         r->in_x16 = s->dst;
         TRY (cu_glu (r->stream, st->glu_rows, st->glu_rows + n, cu_vector_of (r, s->w[2]),
                        cu_vector_of (r, s->w[3]), s->u.glu.act, r->n_rows, n, 2 * n,
-                       f32 ? buf[s->dst] : NULL, st->x16));
+                       f32 ? buf[s->dst] : NULL, st->x16, early (r, i)));
         return cu_run_gate_rows (r, s, f32 ? buf[s->dst] : NULL, st->x16);
       }
     case ENG_STEP_ROUTE:
       {
         const CuWeight *w = &r->b->weights[s->w[0]];
+        if (!cu_is_streamed (r->b, i) && cu_router_fits (r, s))
+          {
+            CuGemv g = {};
+            g.x = buf[s->src];
+            g.n_cols = w->n_cols;
+            return cu_run_router (r, s, &g);
+          }
         TRY (product_of (r, i, s->w[0], st->scores, (int) w->n_rows, 0.f));
         if (s->w[2] != ENG_WEIGHT_NONE)
           TRY (cu_epilogue (r->stream, st->scores, cu_vector_of (r, s->w[2]), NULL, ENG_ACT_NONE, 1.f, 0.f, r->n_rows,
                             (int) w->n_rows));
         const CuChoice choice = cu_choice_of (r, s);
-        return cu_route (r->stream, st->scores, &choice, r->n_rows, buf[s->dst], 0);
+        return cu_route (r->stream, st->scores, &choice, r->n_rows, buf[s->dst], r->pdl);
       }
     case ENG_STEP_DELTA:
     case ENG_STEP_CONV:
@@ -482,7 +475,7 @@ cu_step_many (CuRun *r, uint32_t i)
         const CuWeight *w = &r->b->weights[s->w[0]];
         const int n = (int) r->p->n_output;
         if (is_small (r, w, r->n_outputs))
-          TRY (small_product (r, w, s->src, st->view.output, r->n_outputs, st->logits, n, 0.f));
+          TRY (small_product (r, i, w, s->src, st->view.output, r->n_outputs, st->logits, n, 0.f));
         else
           {
             r->in_x16 = ENG_BUFFER_NONE;

@@ -122,6 +122,31 @@ cu_choice_of (const CuRun *r, const EngStep *s)
   return c;
 }
 
+bool
+cu_router_fits (const CuRun *r, const EngStep *s)
+{
+  const CuWeight *w = &r->b->weights[s->w[0]];
+  return w->type == ENG_TYPE_F32 && w->n_cols % 4 == 0 && r->n_rows <= ENG_CUDA_GEMV_ROWS;
+}
+
+cudaError_t
+cu_run_router (const CuRun *r, const EngStep *s, const CuGemv *g)
+{
+  CuRouter a = {};
+  a.x = g->x;
+  a.w = (const float *) r->b->weights[s->w[0]].q;
+  a.has_norm = g->has_norm;
+  a.norm = g->norm;
+  a.eps = g->eps;
+  a.choice = cu_choice_of (r, s);
+  a.bias = cu_vector_of (r, s->w[2]);
+  a.n_cols = (int) g->n_cols;
+  a.scores = r->s->scores;
+  a.y = r->s->buffers[s->dst];
+  a.counters = r->s->route_counters;
+  return cu_router (r->stream, &a, r->n_rows, r->pdl);
+}
+
 // Input and output of a step's products a head; not the matrices.
 CuHeads
 cu_heads_arguments (const CuRun *r, const EngStep *s)

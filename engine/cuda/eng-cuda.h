@@ -159,7 +159,7 @@ typedef struct
 } CuRowBytes;
 CuRowBytes cu_row_bytes (int type, uint64_t n_cols);
 
-/* A tile of a grouped product: rows [row, row + n_rows) times matrix @matrix of several. */
+/* A tile of a grouped product: rows [row, row + n_rows) times matrix @matrix of several. No rows: no tile. */
 typedef struct
 {
   int row, n_rows, matrix, unused;
@@ -181,16 +181,18 @@ uint64_t cu_dozens_bytes (uint64_t n_rows, uint64_t n_cols);
 CuDozens cu_dozens_place (void *scratch, int n_rows, uint32_t n_cols);
 bool cu_dozens_fit (int code_arch, const CuWeight *w);
 /* Row r is that of @x, @stride floats apart, that row_map[r] says, or r where there is none. */
-cudaError_t cu_dozens_quantize (CuStream s, const float *x, uint32_t stride, const int *row_map, int n_rows, int n_cols, const CuDozens *out);
+cudaError_t cu_dozens_quantize (CuStream s, const float *x, uint32_t stride, const int *row_map, int n_rows, int n_cols, const CuDozens *out,
+                                int pdl);
 /* y [n_rows, ldy] = beta y + x w^T; beta is 0 or 1. */
-cudaError_t cu_dozens_product (CuStream s, const CuWeight *w, const CuDozens *x, int n_rows, float *y, int ldy, float beta);
+cudaError_t cu_dozens_product (CuStream s, const CuWeight *w, const CuDozens *x, int n_rows, float *y, int ldy, float beta, int pdl);
 /* The same of a mixture's experts: rows sorted by expert in tiles of at most @tile_rows (8, 16 or 32), each with as much room in @x. Row r
  * of those sorted is that of @x, @stride floats apart, that row_map[r] says, or r; y [rows, w's rows]. */
 #define CU_DOZENS_OF_EXPERT 16 /* rows an expert has on average, up to which they are used (Qwen3-30B-A3B: 256 rows 61 -> 53 ms, 512 65 -> 71) */
 CuDozens cu_dozens_place_tiles (void *scratch, int n_tiles, int tile_rows, uint32_t n_cols);
 cudaError_t cu_dozens_quantize_tiles (CuStream s, const float *x, uint32_t stride, const int *row_map, const CuTile *tiles, int tile_rows,
-                                      int n_cols, const CuDozens *out);
-cudaError_t cu_dozens_experts (CuStream s, const CuWeight *w, const CuDozens *x, const CuTile *tiles, int n_tiles, int tile_rows, float *y);
+                                      int n_cols, const CuDozens *out, int pdl);
+cudaError_t cu_dozens_experts (CuStream s, const CuWeight *w, const CuDozens *x, const CuTile *tiles, int n_tiles, int tile_rows, float *y,
+                               int pdl);
 
 cudaError_t cu_gemv (CuStream s, const CuGemv *g, int n_rows, int n_units, int pdl);
 /* The same for float weights of rows that are no multiple of 8; no experts. */
@@ -295,7 +297,7 @@ cudaError_t cu_epilogue (CuStream s, float *v, const float *bias, const float *a
                          float scale, float soft_cap, int n_rows, int width);
 cudaError_t cu_glu (CuStream s, const float *gate, const float *up, const float *b_gate,
                     const float *b_up, int act, int n_rows, int width, uint32_t stride, float *y,
-                    __nv_bfloat16 *y16);
+                    __nv_bfloat16 *y16, int pdl);
 /* y[r] *= sigmoid (x[r] . w) over [n_rows, width], also in @y16 (either may be NULL); x [n_rows, n_cols]. */
 cudaError_t cu_gate_rows (CuStream s, const float *x, int n_cols, const float *w, int n_rows, int width, float *y,
                           __nv_bfloat16 *y16);
@@ -311,6 +313,19 @@ typedef struct
   float scale;
 } CuChoice;
 cudaError_t cu_route (CuStream s, const float *scores, const CuChoice *c, int n_rows, float *y, int pdl);
+/* The choices that cu_route () wrote, sorted by expert; arrays in device memory. */
+typedef struct
+{
+  int n_rows, n_used, n_expert;
+  int tile_rows, n_tiles; /* the latter as cu_most_tiles () says: a launch does not know how many there are */
+  int *place;             /* [n_rows, n_used] sorted place of each choice */
+  int *row, *expert;      /* of each sorted choice */
+  int *first;             /* [n_expert + 1] place of each expert's first choice */
+  CuTile *tiles;          /* [n_tiles] of at most tile_rows rows of one expert each */
+} CuSorted;
+cudaError_t cu_sort_by_expert (CuStream s, const float *route, const CuSorted *o, int pdl);
+/* Of @n choices among @n_expert. */
+int cu_most_tiles (int n, int n_expert, int tile_rows);
 /* Scores and choice in one launch, for a float32 router over few rows: x [n_rows, n_cols], RMS norm folded in
  * where has_norm. @counters: one a row, zero before and after. */
 typedef struct
@@ -326,12 +341,12 @@ cudaError_t cu_router (CuStream s, const CuRouter *r, int n_rows, int pdl);
 /* y[r] = [y[r] +] sum over u of route weight (r, u) * slots[place[r * n_used + u]]; route rows hold n_used
  * ids, then n_used weights. */
 cudaError_t cu_combine (CuStream s, const float *slots, const int *place, const float *route,
-                        int n_used, int n_rows, int width, int add, float *y);
-/* y[r][0..n) = x[r][0..k) * w[matrix][n][k]^T for the rows of every tile (device memory), of at most @tile_rows (64 or
- * 128) rows each. _fits: @code_arch as cu_code_arch (). */
+                        int n_used, int n_rows, int width, int add, float *y, int pdl);
+/* y[r][0..n) = x[r][0..k) * w[matrix - first][n][k]^T for the rows of every tile (of 64 or 128) whose matrix is one of the
+ * @n_matrices from @first on. _fits: @code_arch as cu_code_arch (). */
 bool cu_grouped_fits (int code_arch, int n, int k);
-cudaError_t cu_grouped_product (CuStream s, int tile_rows, const __nv_bfloat16 *x, const __nv_bfloat16 *w, float *y,
-                                const CuTile *tiles, int n_tiles, int n, int k);
+cudaError_t cu_grouped_product (CuStream s, const CuSorted *o, const __nv_bfloat16 *x, const __nv_bfloat16 *w, int first,
+                                int n_matrices, float *y, int n, int k);
 /* y[r] += sum over u of route weight (r, u) * bias[expert (r, u)]: biases of down matrices, [n_expert, width]. */
 cudaError_t cu_expert_bias (CuStream s, const float *bias, const float *route, int n_used, int n_rows, int width,
                             uint32_t stride, float *y, int pdl);

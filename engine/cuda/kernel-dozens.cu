@@ -8,15 +8,17 @@
 __global__ void
 dozens_quantize_kernel (const float *x, uint32_t stride, const int *row_map, int n_x, int n_cols, CuDozens out, const CuTile *tiles, int tile_rows)
 {
+  wait_for_input ();
   const int n_blocks = n_cols / 32;
   const int at = (blockIdx.x * QUANTIZE_THREADS + threadIdx.x) / 8, word = threadIdx.x % 8;
   const int row = at / n_blocks, block = at % n_blocks;
-  const bool in = row < out.n_tiles * 8;
+  bool in = row < out.n_tiles * 8;
   float v[4] = {};
   int from = row, last = n_x;
   if (tiles && in)
     {
       const CuTile tile = tiles[row / tile_rows];
+      in = tile.n_rows > 0;
       from = tile.row + row % tile_rows, last = tile.row + tile.n_rows;
     }
   if (in && from < last)
@@ -92,30 +94,30 @@ cu_dozens_bytes (uint64_t n_rows, uint64_t n_cols)
 
 static cudaError_t
 quantize (CuStream s, const float *x, uint32_t stride, const int *row_map, int n_rows, int n_cols, const CuDozens *out, const CuTile *tiles,
-          int tile_rows)
+          int tile_rows, int pdl)
 {
   const int64_t threads = (int64_t) out->n_tiles * 8 * (n_cols / 32) * 8;
   return launch_kernel (dozens_quantize_kernel, dim3 ((uint32_t) ((threads + QUANTIZE_THREADS - 1) / QUANTIZE_THREADS)), QUANTIZE_THREADS, 0,
-                        s, 0, x, stride, row_map, n_rows, n_cols, *out, tiles, tile_rows);
+                        s, pdl, x, stride, row_map, n_rows, n_cols, *out, tiles, tile_rows);
 }
 
 cudaError_t
-cu_dozens_quantize (CuStream s, const float *x, uint32_t stride, const int *row_map, int n_rows, int n_cols, const CuDozens *out)
+cu_dozens_quantize (CuStream s, const float *x, uint32_t stride, const int *row_map, int n_rows, int n_cols, const CuDozens *out, int pdl)
 {
-  return quantize (s, x, stride, row_map, n_rows, n_cols, out, NULL, 0);
+  return quantize (s, x, stride, row_map, n_rows, n_cols, out, NULL, 0, pdl);
 }
 
 cudaError_t
 cu_dozens_quantize_tiles (CuStream s, const float *x, uint32_t stride, const int *row_map, const CuTile *tiles, int tile_rows, int n_cols,
-                          const CuDozens *out)
+                          const CuDozens *out, int pdl)
 {
-  return quantize (s, x, stride, row_map, 0, n_cols, out, tiles, tile_rows);
+  return quantize (s, x, stride, row_map, 0, n_cols, out, tiles, tile_rows, pdl);
 }
 
 #undef DOZENS_OF
 #define DOZENS_OF(TYPE)                                                                                                                    \
   extern template cudaError_t cu_dozens_of<TYPE> (CuStream, const CuWeight *, const CuDozens *, int, float *, int, float, const CuTile *,   \
-                                                  int, int);
+                                                  int, int, int);
 DOZENS_OF (ENG_TYPE_Q4_0)
 DOZENS_OF (ENG_TYPE_Q4_1)
 DOZENS_OF (ENG_TYPE_Q5_0)
@@ -137,14 +139,15 @@ cu_dozens_fit (int code_arch, const CuWeight *w)
 }
 
 cudaError_t
-cu_dozens_product (CuStream s, const CuWeight *w, const CuDozens *x, int n_rows, float *y, int ldy, float beta)
+cu_dozens_product (CuStream s, const CuWeight *w, const CuDozens *x, int n_rows, float *y, int ldy, float beta, int pdl)
 {
-  CU_SWITCH_TYPE (w->type, return cu_dozens_of<TYPE> (s, w, x, n_rows, y, ldy, beta, NULL, 0, n_rows))
+  CU_SWITCH_TYPE (w->type, return cu_dozens_of<TYPE> (s, w, x, n_rows, y, ldy, beta, NULL, 0, n_rows, pdl))
   return cudaErrorNotSupported;
 }
 
 cudaError_t
-cu_dozens_experts (CuStream s, const CuWeight *w, const CuDozens *x, const CuTile *tiles, int n_tiles, int tile_rows, float *y)
+cu_dozens_experts (CuStream s, const CuWeight *w, const CuDozens *x, const CuTile *tiles, int n_tiles, int tile_rows, float *y,
+                   int pdl)
 {
   for (int at = 0; at < n_tiles; at += 65535)
     {
@@ -153,7 +156,7 @@ cu_dozens_experts (CuStream s, const CuWeight *w, const CuDozens *x, const CuTil
       const size_t first = (size_t) at * (tile_rows / 8);
       from.q += first * 64, from.ds += first * 8, from.halves += first * 8;
       cudaError_t e = cudaErrorNotSupported;
-      CU_SWITCH_TYPE (w->type, e = cu_dozens_of<TYPE> (s, w, &from, 0, y, (int) w->n_rows, 0.f, tiles + at, part, tile_rows))
+      CU_SWITCH_TYPE (w->type, e = cu_dozens_of<TYPE> (s, w, &from, 0, y, (int) w->n_rows, 0.f, tiles + at, part, tile_rows, pdl))
       if (e != cudaSuccess)
         return e;
     }

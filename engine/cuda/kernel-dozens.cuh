@@ -146,7 +146,11 @@ dozens_kernel (const __grid_constant__ CuWeight w, const __grid_constant__ CuDoz
   uint8_t *ring = shared + warp * S::warp_bytes (ROWS);
   float2 *scales = (float2 *) (ring + DOZENS_STAGES * stage_bytes); // [pair of sub-block halves or sub-block][ROWS]
   float acc[MT][NT][4] = {};
+  if (tiles) // which weights, this run has found out; otherwise they can be asked for before the wait
+    wait_for_input ();
   const CuTile tile = tiles ? tiles[blockIdx.y] : CuTile{ tile0 * 8, n_x - tile0 * 8, 0, 0 };
+  if (tile.n_rows == 0)
+    return;
   const uint32_t matrix = tile.matrix * w.n_rows;
   auto first_pair = [&] (int r) { // of a row; rows past the end repeat the last one
     return (matrix + (row0 + r < (int) w.n_rows ? row0 + r : (int) w.n_rows - 1)) * n_pairs;
@@ -200,6 +204,8 @@ dozens_kernel (const __grid_constant__ CuWeight w, const __grid_constant__ CuDoz
   for (int i = 0; i < DOZENS_STAGES - 1; i++)
     fetch (i, warp + i * DOZENS_WARPS);
   load_scales (warp);
+  if (!tiles)
+    wait_for_input ();
   int slot = 0;
 #pragma unroll 1
   for (int at = warp; at < n_stages; at += DOZENS_WARPS)
@@ -353,12 +359,13 @@ dozens_kernel (const __grid_constant__ CuWeight w, const __grid_constant__ CuDoz
 
 template <int TYPE, int MT, int NT>
 static cudaError_t
-launch_dozens (CuStream s, const CuWeight *w, const CuDozens *x, int n_x, float *y, int ldy, float beta, const CuTile *tiles, int n_tiles)
+launch_dozens (CuStream s, const CuWeight *w, const CuDozens *x, int n_x, float *y, int ldy, float beta, const CuTile *tiles, int n_tiles,
+               int pdl)
 {
   constexpr size_t rings = (size_t) DOZENS_WARPS * Stage<TYPE>::warp_bytes (MT * 16);
   constexpr size_t sums = (size_t) DOZENS_WARPS * MT * NT * 512;
   const dim3 grid ((w->n_rows + MT * 16 - 1) / (MT * 16), tiles ? n_tiles : (n_x + NT * 8 - 1) / (NT * 8));
-  return launch_kernel (dozens_kernel<TYPE, MT, NT>, grid, DOZENS_THREADS, rings > sums ? rings : sums, s, 0, *w, *x, n_x, y, ldy, beta,
+  return launch_kernel (dozens_kernel<TYPE, MT, NT>, grid, DOZENS_THREADS, rings > sums ? rings : sums, s, pdl, *w, *x, n_x, y, ldy, beta,
                         tiles);
 }
 
@@ -367,11 +374,11 @@ launch_dozens (CuStream s, const CuWeight *w, const CuDozens *x, int n_x, float 
 template <int TYPE>
 cudaError_t
 cu_dozens_of (CuStream s, const CuWeight *w, const CuDozens *x, int n_x, float *y, int ldy, float beta, const CuTile *tiles, int n_tiles,
-              int at_once)
+              int at_once, int pdl)
 {
-  return at_once <= 8    ? launch_dozens<TYPE, 1, 1> (s, w, x, n_x, y, ldy, beta, tiles, n_tiles)
-         : at_once <= 16 ? launch_dozens<TYPE, 2, 2> (s, w, x, n_x, y, ldy, beta, tiles, n_tiles)
-                         : launch_dozens<TYPE, 2, 4> (s, w, x, n_x, y, ldy, beta, tiles, n_tiles);
+  return at_once <= 8    ? launch_dozens<TYPE, 1, 1> (s, w, x, n_x, y, ldy, beta, tiles, n_tiles, pdl)
+         : at_once <= 16 ? launch_dozens<TYPE, 2, 2> (s, w, x, n_x, y, ldy, beta, tiles, n_tiles, pdl)
+                         : launch_dozens<TYPE, 2, 4> (s, w, x, n_x, y, ldy, beta, tiles, n_tiles, pdl);
 }
 #define DOZENS_OF(TYPE)                                                                                                                    \
-  template cudaError_t cu_dozens_of<TYPE> (CuStream, const CuWeight *, const CuDozens *, int, float *, int, float, const CuTile *, int, int);
+  template cudaError_t cu_dozens_of<TYPE> (CuStream, const CuWeight *, const CuDozens *, int, float *, int, float, const CuTile *, int, int, int);

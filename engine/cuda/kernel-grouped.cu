@@ -30,27 +30,31 @@ chunk_of (uint8_t *part, int r, int c)
 
 template <int BM>
 __global__ void __launch_bounds__ (GROUPED_THREADS)
-grouped_kernel (const __nv_bfloat16 *x, const __nv_bfloat16 *w, float *y, const CuTile *tiles, int n, int k)
+grouped_kernel (const __nv_bfloat16 *x, const __nv_bfloat16 *w, float *y, const CuTile *tiles, int first, int n_matrices, int n, int k)
 {
 #if __CUDA_ARCH__ >= 800
   extern __shared__ __align__ (128) uint8_t shared[];
   constexpr int stage_bytes = (BM + BN) * BK * 2, MI = BM / 32;
   const CuTile tile = tiles[blockIdx.y];
+  if (tile.n_rows == 0 || (unsigned) (tile.matrix - first) >= (unsigned) n_matrices)
+    return;
   const int t = threadIdx.x, lane = t % 32, warp = t / 32, col0 = blockIdx.x * BN;
-  const int warp_m = warp / 4 * (BM / 2), warp_n = warp % 4 * 32;
+  // a warp's fragments of 16 rows are every other one, so that both halves of the warps have part of the rows of a short tile
+  const int warp_m = warp / 4 * 16, warp_n = warp % 4 * 32;
   const __nv_bfloat16 *rows = x + (size_t) tile.row * k;
-  const __nv_bfloat16 *matrix = w + (size_t) tile.matrix * n * k;
+  const __nv_bfloat16 *matrix = w + (size_t) (tile.matrix - first) * n * k;
 
   auto fetch = [&] (int stage, int at) {
     uint8_t *a = shared + stage * stage_bytes, *b = a + BM * BK * 2;
     if (at < k)
       {
-        // rows and columns past the end repeat the last one and are not stored
+        // rows past the end are what was there before, columns repeat the last one, and neither is stored
 #pragma unroll
         for (int i = 0; i < BM * 8 / GROUPED_THREADS; i++)
           {
-            const int c = i * GROUPED_THREADS + t, r = c >> 3, from = r < tile.n_rows ? r : tile.n_rows - 1;
-            copy_async (chunk_of (a, r, c & 7), rows + (size_t) from * k + at + (c & 7) * 8);
+            const int c = i * GROUPED_THREADS + t, r = c >> 3;
+            if (r < tile.n_rows)
+              copy_async (chunk_of (a, r, c & 7), rows + (size_t) r * k + at + (c & 7) * 8);
           }
 #pragma unroll
         for (int i = 0; i < BN * 8 / GROUPED_THREADS; i++)
@@ -63,6 +67,27 @@ grouped_kernel (const __nv_bfloat16 *x, const __nv_bfloat16 *w, float *y, const 
   };
 
   float acc[MI][4][4] = {};
+  auto multiply = [&] (uint8_t *a, uint8_t *b, auto has_rows) {
+#pragma unroll
+    for (int kk = 0; kk < BK / 16; kk++)
+      {
+        uint32_t fa[MI][4], fb[2][4];
+#pragma unroll
+        for (int i = 0; i < MI; i++)
+          if (has_rows (i))
+            ldmatrix4 (fa[i], chunk_of (a, i * 32 + warp_m + lane % 16, 2 * kk + lane / 16));
+#pragma unroll
+        for (int j = 0; j < 2; j++)
+          ldmatrix4 (fb[j], chunk_of (b, warp_n + j * 16 + lane % 8 + lane / 16 * 8, 2 * kk + lane / 8 % 2));
+#pragma unroll
+        for (int i = 0; i < MI; i++)
+          if (has_rows (i))
+#pragma unroll
+            for (int j = 0; j < 4; j++)
+              mma_bf16 (acc[i][j], fa[i], fb[j / 2][j % 2 * 2], fb[j / 2][j % 2 * 2 + 1]);
+      }
+  };
+  const bool whole = tile.n_rows > BM - 32;
 #pragma unroll
   for (int i = 0; i < STAGES - 1; i++)
     fetch (i, i * BK);
@@ -73,22 +98,10 @@ grouped_kernel (const __nv_bfloat16 *x, const __nv_bfloat16 *w, float *y, const 
       __syncthreads (); // this stage is there for all, and the one before it is read by all
       fetch (stage == 0 ? STAGES - 1 : stage - 1, at + (STAGES - 1) * BK);
       uint8_t *a = shared + stage * stage_bytes, *b = a + BM * BK * 2;
-#pragma unroll
-      for (int kk = 0; kk < BK / 16; kk++)
-        {
-          uint32_t fa[MI][4], fb[2][4];
-#pragma unroll
-          for (int i = 0; i < MI; i++)
-            ldmatrix4 (fa[i], chunk_of (a, warp_m + i * 16 + lane % 16, 2 * kk + lane / 16));
-#pragma unroll
-          for (int j = 0; j < 2; j++)
-            ldmatrix4 (fb[j], chunk_of (b, warp_n + j * 16 + lane % 8 + lane / 16 * 8, 2 * kk + lane / 8 % 2));
-#pragma unroll
-          for (int i = 0; i < MI; i++)
-#pragma unroll
-            for (int j = 0; j < 4; j++)
-              mma_bf16 (acc[i][j], fa[i], fb[j / 2][j % 2 * 2], fb[j / 2][j % 2 * 2 + 1]);
-        }
+      if (whole)
+        multiply (a, b, [] (int) { return true; });
+      else
+        multiply (a, b, [&] (int i) { return i * 32 + warp_m < tile.n_rows; });
       stage = stage + 1 == STAGES ? 0 : stage + 1;
     }
 #pragma unroll
@@ -96,7 +109,7 @@ grouped_kernel (const __nv_bfloat16 *x, const __nv_bfloat16 *w, float *y, const 
 #pragma unroll
     for (int half = 0; half < 2; half++)
       {
-        const int r = warp_m + i * 16 + half * 8 + lane / 4;
+        const int r = i * 32 + warp_m + half * 8 + lane / 4;
         if (r >= tile.n_rows)
           continue;
         float *to = y + (size_t) (tile.row + r) * n;
@@ -119,15 +132,15 @@ cu_grouped_fits (int code_arch, int n, int k)
 
 template <int BM>
 static cudaError_t
-launch_grouped (CuStream s, const __nv_bfloat16 *x, const __nv_bfloat16 *w, float *y, const CuTile *tiles, int n_tiles,
-                int n, int k)
+launch_grouped (CuStream s, const CuSorted *o, const __nv_bfloat16 *x, const __nv_bfloat16 *w, int first, int n_matrices,
+                float *y, int n, int k)
 {
-  for (int at = 0; at < n_tiles; at += 65535)
+  for (int at = 0; at < o->n_tiles; at += 65535)
     {
-      const int part = n_tiles - at < 65535 ? n_tiles - at : 65535;
+      const int part = o->n_tiles - at < 65535 ? o->n_tiles - at : 65535;
       const cudaError_t e
           = launch_kernel (grouped_kernel<BM>, dim3 ((n + BN - 1) / BN, part), GROUPED_THREADS,
-                           (size_t) STAGES * (BM + BN) * BK * 2, s, 0, x, w, y, tiles + at, n, k);
+                           (size_t) STAGES * (BM + BN) * BK * 2, s, 0, x, w, y, o->tiles + at, first, n_matrices, n, k);
       if (e != cudaSuccess)
         return e;
     }
@@ -135,9 +148,9 @@ launch_grouped (CuStream s, const __nv_bfloat16 *x, const __nv_bfloat16 *w, floa
 }
 
 cudaError_t
-cu_grouped_product (CuStream s, int tile_rows, const __nv_bfloat16 *x, const __nv_bfloat16 *w, float *y,
-                    const CuTile *tiles, int n_tiles, int n, int k)
+cu_grouped_product (CuStream s, const CuSorted *o, const __nv_bfloat16 *x, const __nv_bfloat16 *w, int first,
+                    int n_matrices, float *y, int n, int k)
 {
-  return tile_rows == 64 ? launch_grouped<64> (s, x, w, y, tiles, n_tiles, n, k)
-                         : launch_grouped<128> (s, x, w, y, tiles, n_tiles, n, k);
+  return o->tile_rows == 64 ? launch_grouped<64> (s, o, x, w, first, n_matrices, y, n, k)
+                            : launch_grouped<128> (s, o, x, w, first, n_matrices, y, n, k);
 }

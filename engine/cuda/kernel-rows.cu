@@ -329,6 +329,7 @@ __global__ void
 glu_kernel (const float *gate, const float *up, const float *b_gate, const float *b_up, int act,
             int width, uint32_t stride, float *y, __nv_bfloat16 *y16)
 {
+  wait_for_input ();
   const int i = (blockIdx.x * blockDim.x + threadIdx.x) * 2;
   if (i >= width)
     return;
@@ -358,11 +359,10 @@ glu_kernel (const float *gate, const float *up, const float *b_gate, const float
 
 cudaError_t
 cu_glu (CuStream s, const float *gate, const float *up, const float *b_gate, const float *b_up,
-        int act, int n_rows, int width, uint32_t stride, float *y, __nv_bfloat16 *y16)
+        int act, int n_rows, int width, uint32_t stride, float *y, __nv_bfloat16 *y16, int pdl)
 {
-  glu_kernel<<<dim3 ((width / 2 + 256) / 256, n_rows), 256, 0, s>>> (gate, up, b_gate, b_up, act,
-                                                                   width, stride, y, y16);
-  return cudaGetLastError ();
+  return launch_kernel (glu_kernel, dim3 ((width / 2 + 256) / 256, n_rows), 256, 0, s, pdl, gate, up, b_gate, b_up, act, width, stride, y,
+                        y16);
 }
 
 __global__ void
@@ -477,23 +477,23 @@ __global__ void
 combine_kernel (const float *slots, const int *place, const float *route, int n_used, int width,
                 int add, float *y)
 {
-  const int row = blockIdx.x;
+  wait_for_input ();
+  const int row = blockIdx.x, i = blockIdx.y * blockDim.x + threadIdx.x;
+  if (i >= width)
+    return;
   const float *weights = route + (size_t) row * 2 * n_used + n_used;
-  for (int i = threadIdx.x; i < width; i += blockDim.x)
-    {
-      float v = add ? y[(size_t) row * width + i] : 0.f;
-      for (int u = 0; u < n_used; u++)
-        v += weights[u] * slots[(size_t) place[row * n_used + u] * width + i];
-      y[(size_t) row * width + i] = v;
-    }
+  float v = add ? y[(size_t) row * width + i] : 0.f;
+#pragma unroll 8
+  for (int u = 0; u < n_used; u++)
+    v += weights[u] * slots[(size_t) place[row * n_used + u] * width + i];
+  y[(size_t) row * width + i] = v;
 }
 
 cudaError_t
 cu_combine (CuStream s, const float *slots, const int *place, const float *route, int n_used,
-            int n_rows, int width, int add, float *y)
+            int n_rows, int width, int add, float *y, int pdl)
 {
-  combine_kernel<<<n_rows, 256, 0, s>>> (slots, place, route, n_used, width, add, y);
-  return cudaGetLastError ();
+  return launch_kernel (combine_kernel, dim3 (n_rows, (width + 255) / 256), 256, 0, s, pdl, slots, place, route, n_used, width, add, y);
 }
 
 __global__ void

@@ -43,6 +43,7 @@ static const Shape shapes[] = {
   { "tiny", "llama", 4, 256, 8, 2, 32, 768, 32000, 0, 0, 0 },
   /* every row uses every expert: no choice between two equal scores tells one program from another */
   { "tiny-moe", "qwen3moe", 3, 256, 8, 2, 32, 768, 32000, 8, 8, 256 },
+  { "tiny-choice", "qwen3moe", 2, 256, 8, 2, 32, 768, 32000, 24, 4, 256 },
   { "qwen3.5-4b", "qwen35", 32, 2560, 16, 4, 256, 9216, 248320, 0, 0, 0, 16, 32, 128 },
   { "tiny-delta", "qwen35", 4, 256, 8, 2, 32, 768, 32000, 0, 0, 0, 2, 4, 48 },
   { "glm-4.7-flash", "deepseek2", 47, 2048, 20, 1, 0, 10240, 154880, 64, 4, 1536, 0, 0, 0, 768, 512, 192, 64, 256 },
