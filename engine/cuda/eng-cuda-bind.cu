@@ -267,7 +267,8 @@ plan_steps (EngBound *b)
 }
 
 // Where every product is one of kernel-dozens.cuh's, those win from two rows on (an H100, 8B: 2 rows 7.2 ms before, 5.0 so; 8 rows 16.0
-// and 5.1). Experts: few rows ask for few of the same (Qwen3-30B-A3B: 2 rows 5.4 and 8.2, 8 rows 13.2 and 12.3).
+// and 5.1). Experts: few rows ask for few of the same (Qwen3-30B-A3B: 2 rows 5.4 and 8.2, 8 rows 13.2 and 12.3; with Hopper's own kernel
+// 3 and 4 rows are 6.0 and 6.4 together, 4 one by one 7.8).
 static uint32_t
 few_rows (const EngBound *b)
 {
@@ -280,7 +281,9 @@ few_rows (const EngBound *b)
       if (s->kind == ENG_STEP_LATENT || s->kind == ENG_STEP_HEADS)
         return ENG_CUDA_GEMV_ROWS;
       const bool experts = s->kind == ENG_STEP_EXPERTS;
-      few = experts ? ENG_CUDA_GEMV_ROWS / 2 : few;
+      if (experts)
+        few = cu_experts_fit (b->device->code_arch, &b->weights[s->w[0]], &b->weights[s->w[1]], &b->weights[s->w[2]], s->u.experts.act)
+                  ? ENG_CUDA_GEMV_ROWS / 4 : ENG_CUDA_GEMV_ROWS / 2;
       const int n = s->kind == ENG_STEP_QKV || experts                         ? 3
                     : s->kind == ENG_STEP_GATE_UP                              ? 2
                     : s->kind == ENG_STEP_PRODUCT || s->kind == ENG_STEP_OUTPUT ? 1

@@ -110,10 +110,9 @@ experts_asked (const EngStep *s, int n_rows)
   return n * (1. - pow (1. - s->u.experts.n_used / n, n_rows));
 }
 
-// Where the step's choices go, sorted, and in tiles of how many rows. *@small: by the kernels of few rows, in tiles of 8, 16 or 32;
-// experts with few rows do not fill large ones.
+// Where the step's choices go, sorted.
 static CuSorted
-sorted_of (const CuRun *r, const EngStep *s, bool *small)
+sorted_of (const CuRun *r, const EngStep *s)
 {
   CuSorted o = {};
   o.n_rows = r->n_rows;
@@ -124,19 +123,29 @@ sorted_of (const CuRun *r, const EngStep *s, bool *small)
   o.expert = r->s->slot_expert;
   o.first = r->s->slot_first;
   o.tiles = r->s->tiles;
-  const int n = o.n_rows * o.n_used;
-  *small = n <= CU_DOZENS_OF_EXPERT * o.n_expert;
+  return o;
+}
+
+static cudaError_t
+sort (CuRun *r, const EngStep *s, CuSorted *o, int tile_rows)
+{
+  o->tile_rows = tile_rows;
+  o->n_tiles = cu_most_tiles (o->n_rows * o->n_used, o->n_expert, tile_rows);
+  return cu_sort_by_expert (r->stream, r->s->buffers[s->aux], o, r->pdl);
+}
+
+// Rows of a tile. *@small: by the kernels of few rows, in tiles of 8, 16 or 32; experts with few rows do not fill large ones.
+static int
+tile_rows_of (const CuRun *r, const EngStep *s, bool *small)
+{
+  const int n_expert = (int) s->u.experts.n_expert, n = r->n_rows * (int) s->u.experts.n_used;
+  *small = n <= CU_DOZENS_OF_EXPERT * n_expert;
   for (int m = 0; m < 3; m++)
     *small = *small && cu_dozens_fit (r->b->device->code_arch, &r->b->weights[s->w[m]]);
-  if (*small)
-    {
-      const double asked = experts_asked (s, o.n_rows);
-      o.tile_rows = n <= 6 * asked ? 8 : n <= 12 * asked ? 16 : 32;
-    }
-  else
-    o.tile_rows = n <= 64 * o.n_expert ? 64 : 128;
-  o.n_tiles = cu_most_tiles (n, o.n_expert, o.tile_rows);
-  return o;
+  if (!*small)
+    return n <= 64 * n_expert ? 64 : 128;
+  const double asked = experts_asked (s, r->n_rows);
+  return n <= 6 * asked ? 8 : n <= 12 * asked ? 16 : 32;
 }
 
 // How the matrices of a mixture are multiplied.
@@ -151,10 +160,11 @@ typedef enum
 static ExpertWay
 way_of (const CuRun *r, const CuWeight *w, bool small)
 {
-  return small                                                                              ? BY_DOZENS
-         : w->type == ENG_TYPE_F32                                                          ? BY_FLOATS
-         : cu_grouped_fits (r->b->device->code_arch, (int) w->n_rows, (int) w->n_cols)      ? BY_GROUPS
-                                                                                            : BY_LIBRARY;
+  if (small)
+    return BY_DOZENS;
+  if (w->type == ENG_TYPE_F32)
+    return BY_FLOATS;
+  return cu_grouped_fits (r->b->device->code_arch, (int) w->n_rows, (int) w->n_cols) ? BY_GROUPS : BY_LIBRARY;
 }
 
 // One product an expert that has rows, of the @n_experts from @e0 on; their matrices begin at @w.
@@ -206,8 +216,8 @@ expert_products (CuRun *r, const CuSorted *o, const CuWeight *w, ExpertWay way, 
 
 // The same by the kernels of few rows; the sorted rows are those of @x at @row_map, or @x's own.
 static cudaError_t
-expert_products_small (CuRun *r, uint32_t i, const CuSorted *o, const CuWeight *w, bool quantized, const float *x, uint32_t stride, const int *row_map,
-                       float *y)
+expert_products_small (CuRun *r, uint32_t i, const CuSorted *o, const CuWeight *w, bool quantized, const float *x, uint32_t stride,
+                       const int *row_map, float *y)
 {
   const CuDozens d = cu_dozens_place_tiles (r->s->slot_x8, o->n_tiles, o->tile_rows, w->n_cols);
   r->products->own = true;
@@ -216,17 +226,50 @@ expert_products_small (CuRun *r, uint32_t i, const CuSorted *o, const CuWeight *
   return cu_dozens_experts (r->stream, w, &d, o->tiles, o->n_tiles, o->tile_rows, y, early (r, i));
 }
 
+// The experts' outputs, weighed, to the rows that asked for them.
+static cudaError_t
+combine (CuRun *r, uint32_t i, const CuSorted *o)
+{
+  const EngStep *s = &r->p->steps[i];
+  const float *route = r->s->buffers[s->aux];
+  float *y = r->s->buffers[s->dst];
+  const int n_out = (int) r->b->weights[s->w[2]].n_rows;
+  TRY (cu_combine (r->stream, r->s->slot_y, o->place, route, o->n_used, o->n_rows, n_out, s->flags & ENG_STEP_ADD_AFTER, y, early (r, i)));
+  if (s->w[5] == ENG_WEIGHT_NONE)
+    return cudaSuccess;
+  return cu_expert_bias (r->stream, cu_vector_of (r, s->w[5]), route, o->n_used, o->n_rows, n_out, n_out, y, r->pdl);
+}
+
+// Hopper's own kernel, for any number of rows.
+static cudaError_t
+experts_hopper (CuRun *r, uint32_t i)
+{
+  const EngStep *s = &r->p->steps[i];
+  EngState *st = r->s;
+  const CuWeight *w[3] = { &r->b->weights[s->w[0]], &r->b->weights[s->w[1]], &r->b->weights[s->w[2]] };
+  CuSorted o = sorted_of (r, s);
+  r->products->own = true;
+  TRY (sort (r, s, &o, CU_HOPPER_TILE));
+  TRY (cu_experts_gather (r->stream, st->buffers[s->src], &o, (int) w[0]->n_cols, st->slot_x16, r->pdl));
+  TRY (cu_experts_gate_up (r->stream, &o, w[0], w[1], cu_vector_of (r, s->w[3]), cu_vector_of (r, s->w[4]), s->u.experts.act,
+                           st->slot_x16, st->slot_h16, r->pdl));
+  TRY (cu_experts_down (r->stream, &o, w[2], st->slot_h16, st->slot_y, r->pdl));
+  return combine (r, i, &o);
+}
+
 static cudaError_t
 experts_many (CuRun *r, uint32_t i)
 {
   const EngStep *s = &r->p->steps[i];
   EngState *st = r->s;
   const CuWeight *gate = &r->b->weights[s->w[0]], *down = &r->b->weights[s->w[2]];
-  const float *src = st->buffers[s->src], *route = st->buffers[s->aux];
-  bool small, any[4] = {}; // ways that are gone
-  const CuSorted o = sorted_of (r, s, &small);
-  TRY (cu_sort_by_expert (r->stream, route, &o, r->pdl));
-  const int n = o.n_rows * o.n_used, n_in = (int) gate->n_cols, n_ff = (int) gate->n_rows, n_out = (int) down->n_rows;
+  const float *src = st->buffers[s->src];
+  if (!cu_is_streamed (r->b, i) && cu_experts_fit (r->b->device->code_arch, gate, &r->b->weights[s->w[1]], down, s->u.experts.act))
+    return experts_hopper (r, i);
+  bool small, any[4] = {}; // of the ways
+  CuSorted o = sorted_of (r, s);
+  TRY (sort (r, s, &o, tile_rows_of (r, s, &small)));
+  const int n = o.n_rows * o.n_used, n_in = (int) gate->n_cols, n_ff = (int) gate->n_rows;
   ExpertWay way[3];
   for (int m = 0; m < 3; m++)
     any[way[m] = way_of (r, &r->b->weights[s->w[m]], small)] = true;
@@ -259,12 +302,7 @@ experts_many (CuRun *r, uint32_t i)
       if (m < 2 && s->w[3 + m] != ENG_WEIGHT_NONE)
         TRY (cu_slot_bias (r->stream, cu_vector_of (r, s->w[3 + m]), o.expert, n, n_ff, out[m]));
     }
-  TRY (cu_combine (r->stream, st->slot_y, o.place, route, o.n_used, r->n_rows, n_out,
-                   s->flags & ENG_STEP_ADD_AFTER, st->buffers[s->dst], early (r, i)));
-  if (s->w[5] == ENG_WEIGHT_NONE)
-    return cudaSuccess;
-  return cu_expert_bias (r->stream, cu_vector_of (r, s->w[5]), route, o.n_used, r->n_rows, n_out, n_out,
-                         st->buffers[s->dst], 0);
+  return combine (r, i, &o);
 }
 
 // The products a head of step @i with its weight @id, as many heads at a time as fit the room for expanded weights.

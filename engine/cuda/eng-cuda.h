@@ -347,6 +347,17 @@ cudaError_t cu_combine (CuStream s, const float *slots, const int *place, const 
 bool cu_grouped_fits (int code_arch, int n, int k);
 cudaError_t cu_grouped_product (CuStream s, const CuSorted *o, const __nv_bfloat16 *x, const __nv_bfloat16 *w, int first,
                                 int n_matrices, float *y, int n, int k);
+/* The same on Hopper, from the planes: no weight is expanded in memory. Inputs [n_rows * n_used, columns] are bf16 whose columns stand
+ * in the order that the tensor cores read weights in (kernel-experts-hopper.cuh); _gather makes them of rows of @x.
+ *   _gate_up  h = gated (x gate^T + b_gate, x up^T + b_up), in that order again; both matrices of one type
+ *   _down     y = h down^T
+ * _fit: whether the code that runs, the matrices and the activation allow it. Tiles of CU_HOPPER_TILE rows. */
+#define CU_HOPPER_TILE 128
+bool cu_experts_fit (int code_arch, const CuWeight *gate, const CuWeight *up, const CuWeight *down, int act);
+cudaError_t cu_experts_gather (CuStream s, const float *x, const CuSorted *o, int n_cols, __nv_bfloat16 *y, int pdl);
+cudaError_t cu_experts_gate_up (CuStream s, const CuSorted *o, const CuWeight *gate, const CuWeight *up, const float *b_gate,
+                                const float *b_up, int act, const __nv_bfloat16 *x, __nv_bfloat16 *h, int pdl);
+cudaError_t cu_experts_down (CuStream s, const CuSorted *o, const CuWeight *down, const __nv_bfloat16 *h, float *y, int pdl);
 /* y[r] += sum over u of route weight (r, u) * bias[expert (r, u)]: biases of down matrices, [n_expert, width]. */
 cudaError_t cu_expert_bias (CuStream s, const float *bias, const float *route, int n_used, int n_rows, int width,
                             uint32_t stride, float *y, int pdl);

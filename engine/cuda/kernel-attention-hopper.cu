@@ -237,7 +237,7 @@ hopper_kernel (const __grid_constant__ CUtensorMap k_map, const __grid_constant_
 }
 
 bool
-cu_map_cache (const __half *cache, const CuAttention *a, int rows, CUtensorMap *map)
+cu_map_rows (const void *matrix, uint64_t n_rows, uint64_t n_cols, int rows, CUtensorMap *map)
 {
   typedef CUresult (*Encode) (CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *,
                               const cuuint64_t *, const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave,
@@ -251,13 +251,18 @@ cu_map_cache (const __half *cache, const CuAttention *a, int rows, CUtensorMap *
 #endif
   if (e != cudaSuccess || found != cudaDriverEntryPointSuccess)
     return false;
-  const cuuint64_t size[2] = { (cuuint64_t) a->k_width, (cuuint64_t) a->n_blocks * a->n_head_kv * ENG_KV_BLOCK };
-  const cuuint64_t pitch[1] = { (cuuint64_t) a->k_width * 2 };
+  const cuuint64_t size[2] = { n_cols, n_rows }, pitch[1] = { n_cols * 2 };
   const cuuint32_t box[2] = { 64, (cuuint32_t) rows }, stride[2] = { 1, 1 };
-  return ((Encode) encode) (map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 2, (void *) cache, size, pitch, box, stride,
+  return ((Encode) encode) (map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 2, (void *) matrix, size, pitch, box, stride,
                             CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
                             CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE)
          == CUDA_SUCCESS;
+}
+
+bool
+cu_map_cache (const __half *cache, const CuAttention *a, int rows, CUtensorMap *map)
+{
+  return cu_map_rows (cache, (uint64_t) a->n_blocks * a->n_head_kv * ENG_KV_BLOCK, a->k_width, rows, map);
 }
 
 template <int D>

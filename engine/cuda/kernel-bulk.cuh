@@ -48,6 +48,8 @@ copy_box (void *dst, const CUtensorMap *map, int column, int row, uint64_t *b)
 }
 #endif
 
-// Keys or values of a layer as rows of one head and position each, in boxes of 64 columns and @rows rows, which lie in
-// shared memory as 128 bytes a row, 16-byte pieces swizzled by row % 8. False: the driver makes none.
+// A matrix of halves or bf16 in boxes of 64 columns and @rows rows, which lie in shared memory as 128 bytes a row, 16-byte pieces
+// swizzled by row % 8. False: the driver makes none.
+bool cu_map_rows (const void *matrix, uint64_t n_rows, uint64_t n_cols, int rows, CUtensorMap *map);
+// Keys or values of a layer so, as rows of one head and position each.
 bool cu_map_cache (const __half *cache, const CuAttention *a, int rows, CUtensorMap *map);

@@ -10,88 +10,10 @@
 // rows would be eight cache lines an instruction (measured on an H100: L1's tags were what was busy).
 #pragma once
 
-#include "kernel-launch.cuh"
-#include "kernel-mma.cuh"
+#include "kernel-ring.cuh"
 
 #define DOZENS_WARPS 8
 #define DOZENS_THREADS (DOZENS_WARPS * 32)
-#define DOZENS_PAIRS 4 // of a row in a stage: one super-block
-#define DOZENS_STAGES 2
-
-// A warp's stage: 16 MT rows of plane q, then of plane h. Chunks of 16 bytes change places by the row, so that the same chunk of eight
-// rows lies in eight places.
-template <int TYPE> struct Stage
-{
-  static constexpr Format f = format_of (TYPE);
-  static constexpr int q_row = DOZENS_PAIRS * 2 * f.q, h_row = DOZENS_PAIRS * 2 * f.h, row_bytes = q_row + h_row;
-  static constexpr int scales = has_half_scales (TYPE) ? 4 : 2; // of a pair
-
-  __host__ __device__ static constexpr int
-  warp_bytes (int rows) // the ring, then the scales of one stage
-  {
-    return rows * (DOZENS_STAGES * row_bytes + DOZENS_PAIRS * scales * 8);
-  }
-
-  CU_DEV static int
-  place (int row, int chunk, int row_bytes)
-  {
-    return row * row_bytes + ((row_bytes >= 128 ? chunk ^ (row & 7) : chunk ^ (row >> 1 & 3)) << 4);
-  }
-};
-
-// What a lane has of a pair of sub-blocks of one weight row.
-template <int TYPE> struct Lane
-{
-  static constexpr Format f = format_of (TYPE);
-  static constexpr bool paired = TYPE == ENG_TYPE_Q4_K || TYPE == ENG_TYPE_Q5_K || TYPE == ENG_TYPE_Q6_K;
-  static constexpr bool wide = TYPE == ENG_TYPE_Q8_0 || TYPE == ENG_TYPE_Q2_K || TYPE == ENG_TYPE_Q3_K; // a word each
-  uint32_t q[wide ? 4 : 2];
-  uint32_t h[f.h == 8 ? 4 : 2];
-
-  // Pair @pair of the stage at @base, whose plane h begins at @h_base.
-  CU_DEV void
-  load (const uint8_t *base, const uint8_t *h_base, int row, int pair, int t)
-  {
-    using S = Stage<TYPE>;
-    if (f.q == 8) // 2-bit fields: all four lanes read the same words
-      {
-        const uint4 v = *(const uint4 *) (base + S::place (row, pair, S::q_row));
-        q[0] = v.x, q[1] = v.y, q[wide ? 2 : 0] = v.z, q[wide ? 3 : 0] = v.w;
-      }
-    else
-#pragma unroll
-      for (int i = 0; i < (wide ? 4 : 2); i++)
-        q[i] = *(const uint32_t *) (base + S::place (row, pair * (f.q / 8) + i, S::q_row) + 4 * t);
-    if (f.h == 4)
-      {
-        const uint2 v = *(const uint2 *) (h_base + row * S::h_row + pair * 8);
-        h[0] = v.x, h[1] = v.y;
-      }
-    if (f.h == 8)
-      {
-        const uint4 v = *(const uint4 *) (h_base + S::place (row, pair, S::h_row));
-        h[0] = v.x, h[1] = v.y, h[f.h == 8 ? 2 : 0] = v.z, h[f.h == 8 ? 3 : 0] = v.w;
-      }
-  }
-
-  // Word t + 4 @half of sub-block @i, as pair_word () has it.
-  CU_DEV uint32_t
-  word (int i, int half, int t) const
-  {
-    if (TYPE == ENG_TYPE_Q8_0)
-      return q[wide ? 2 * i + half : 0];
-    uint32_t v, above = 0;
-    if (f.q == 8)
-      v = q[wide ? 2 * i + half : 0] >> (2 * t) & 0x03030303u;
-    else
-      v = (paired ? q[half] >> (4 * i) : q[i] >> (4 * half)) & 0x0f0f0f0fu;
-    if (f.h == 4)
-      above = h[i] >> (t + 4 * half) & 0x01010101u;
-    if (f.h == 8)
-      above = h[f.h == 8 ? 2 * i + half : 0] >> (2 * t) & 0x03030303u;
-    return whole_codes<TYPE> (v, above);
-  }
-};
 
 // What a format's codes lack to be its weights divided by d: then m = -offset * d, and whole numbers carry it.
 __host__ __device__ constexpr int
@@ -120,11 +42,6 @@ mma_s8_16 (int d[4], uint32_t a0, uint32_t a1, uint32_t b, const int c[2])
                 : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
                 : "r"(a0), "r"(a1), "r"(b), "r"(c[0]), "r"(c[1]));
 }
-CU_DEV void
-copy_async_8 (void *dst, const void *src)
-{
-  asm volatile ("cp.async.ca.shared.global [%0], [%1], 8;" ::"r"(shared_address (dst)), "l"(src) : "memory");
-}
 #endif
 
 // y [n_x, ldy] = beta y + x * w^T, MT * 16 rows of weights and NT * 8 of activations a block. @tiles: rows of one expert each, NT tiles of
@@ -136,74 +53,23 @@ dozens_kernel (const __grid_constant__ CuWeight w, const __grid_constant__ CuDoz
 {
 #if __CUDA_ARCH__ >= 800
   using S = Stage<TYPE>;
-  constexpr Format f = format_of (TYPE);
   constexpr bool halves = has_half_scales (TYPE), minimum = has_minimum (TYPE);
-  constexpr int ROWS = MT * 16, stage_bytes = ROWS * S::row_bytes;
+  constexpr int ROWS = MT * 16;
   extern __shared__ __align__ (128) uint8_t shared[]; // a warp's ring and scales; at the end [warps][MT][NT][4][32] sums
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
   const int n_pairs = w.n_cols / 64, row0 = blockIdx.x * ROWS, tile0 = blockIdx.y * NT;
-  const int n_stages = (n_pairs + DOZENS_PAIRS - 1) / DOZENS_PAIRS;
-  uint8_t *ring = shared + warp * S::warp_bytes (ROWS);
-  float2 *scales = (float2 *) (ring + DOZENS_STAGES * stage_bytes); // [pair of sub-block halves or sub-block][ROWS]
+  const int n_stages = (n_pairs + RING_PAIRS - 1) / RING_PAIRS;
   float acc[MT][NT][4] = {};
   if (tiles) // which weights, this run has found out; otherwise they can be asked for before the wait
     wait_for_input ();
   const CuTile tile = tiles ? tiles[blockIdx.y] : CuTile{ tile0 * 8, n_x - tile0 * 8, 0, 0 };
   if (tile.n_rows == 0)
     return;
-  const uint32_t matrix = tile.matrix * w.n_rows;
-  auto first_pair = [&] (int r) { // of a row; rows past the end repeat the last one
-    return (matrix + (row0 + r < (int) w.n_rows ? row0 + r : (int) w.n_rows - 1)) * n_pairs;
-  };
-  // what this lane copies of every stage, and whose scales it prepares
-  constexpr int per_row = S::q_row / 16, q_copies = ROWS * per_row / 32, h_copies = f.h ? ROWS * DOZENS_PAIRS / 32 : 0;
-  constexpr int s_loads = ROWS * DOZENS_PAIRS / 32;
-  uint32_t q_row[q_copies], s_row[s_loads];
+  Ring<TYPE, ROWS> ring (w, shared + warp * S::warp_bytes (ROWS), tile.matrix, row0);
 #pragma unroll
-  for (int i = 0; i < q_copies; i++)
-    q_row[i] = first_pair ((i * 32 + lane) / per_row);
-#pragma unroll
-  for (int i = 0; i < s_loads; i++)
-    s_row[i] = first_pair ((i * 32 + lane) / DOZENS_PAIRS);
-  auto fetch = [&] (int slot, int at) {
-    if (at < n_stages)
-      {
-        uint8_t *base = ring + slot * stage_bytes;
-        const int left = n_pairs - at * DOZENS_PAIRS, c = lane % per_row;
-        if (c * 16 < left * 2 * f.q)
-#pragma unroll
-          for (int i = 0; i < q_copies; i++)
-            copy_async (base + S::place ((i * 32 + lane) / per_row, c, S::q_row),
-                        w.q + (uint64_t) (q_row[i] + at * DOZENS_PAIRS) * (2 * f.q) + c * 16);
-        base += ROWS * S::q_row;
-        const int pair = lane % DOZENS_PAIRS;
-        if (pair < left)
-#pragma unroll
-          for (int i = 0; i < h_copies; i++)
-            {
-              const int r = (i * 32 + lane) / DOZENS_PAIRS;
-              const uint8_t *from = w.h + (uint64_t) (s_row[i] + at * DOZENS_PAIRS + pair) * (2 * f.h);
-              if (f.h == 8)
-                copy_async (base + S::place (r, pair, S::h_row), from);
-              if (f.h == 4)
-                copy_async_8 (base + r * S::h_row + pair * 8, from);
-            }
-      }
-    asm volatile ("cp.async.commit_group;" ::: "memory");
-  };
-  // scales: each lane asks for those of some pairs a stage ahead, and makes them floats for all
-  Pair<TYPE> ahead[s_loads];
-  auto load_scales = [&] (int at) {
-    const int j = at * DOZENS_PAIRS + lane % DOZENS_PAIRS;
-    if (j < n_pairs)
-#pragma unroll
-      for (int i = 0; i < s_loads; i++)
-        pair_load_scales (ahead[i], w, s_row[i] + j);
-  };
-#pragma unroll
-  for (int i = 0; i < DOZENS_STAGES - 1; i++)
-    fetch (i, warp + i * DOZENS_WARPS);
-  load_scales (warp);
+  for (int i = 0; i < RING_STAGES - 1; i++)
+    ring.fetch (i, warp + i * DOZENS_WARPS);
+  ring.ask_scales (warp);
   if (!tiles)
     wait_for_input ();
   int slot = 0;
@@ -211,23 +77,16 @@ dozens_kernel (const __grid_constant__ CuWeight w, const __grid_constant__ CuDoz
   for (int at = warp; at < n_stages; at += DOZENS_WARPS)
     {
       __syncwarp (); // the stage before this one and its scales are read by all lanes
-#pragma unroll
-      for (int i = 0; i < s_loads; i++)
-#pragma unroll
-        for (int n = 0; n < S::scales; n++)
-          {
-            const int r = (i * 32 + lane) / DOZENS_PAIRS, pair = lane % DOZENS_PAIRS;
-            scales[(pair * S::scales + n) * ROWS + r] = halves ? pair_scale (ahead[i], n / 2, n % 2) : pair_scale (ahead[i], n, 0);
-          }
-      load_scales (at + DOZENS_WARPS);
-      fetch (slot == 0 ? DOZENS_STAGES - 1 : slot - 1, at + (DOZENS_STAGES - 1) * DOZENS_WARPS);
+      ring.place_scales ();
+      ring.ask_scales (at + DOZENS_WARPS);
+      ring.fetch (slot == 0 ? RING_STAGES - 1 : slot - 1, at + (RING_STAGES - 1) * DOZENS_WARPS);
       // activations, with few of them a sub-block ahead: the L2 is far
       constexpr bool early = NT <= 2;
       uint2 b_next[early ? NT : 1];
       float4 ds_next[early ? NT : 1];
-      const uint32_t *xq = x.q + ((size_t) (2 * at * DOZENS_PAIRS) * x.n_tiles + tile0) * 64 + lane * 2;
-      const float2 *xd = x.ds + ((size_t) (2 * at * DOZENS_PAIRS) * x.n_tiles + tile0) * 8 + 2 * t;
-      const int *xh = x.halves + ((size_t) (2 * at * DOZENS_PAIRS) * x.n_tiles + tile0) * 8 + 2 * t;
+      const uint32_t *xq = x.q + ((size_t) (2 * at * RING_PAIRS) * x.n_tiles + tile0) * 64 + lane * 2;
+      const float2 *xd = x.ds + ((size_t) (2 * at * RING_PAIRS) * x.n_tiles + tile0) * 8 + 2 * t;
+      const int *xh = x.halves + ((size_t) (2 * at * RING_PAIRS) * x.n_tiles + tile0) * 8 + 2 * t;
       auto load_x = [&] () {
 #pragma unroll
         for (int n = 0; n < NT && early; n++)
@@ -237,11 +96,11 @@ dozens_kernel (const __grid_constant__ CuWeight w, const __grid_constant__ CuDoz
           }
       };
       load_x ();
-      asm volatile ("cp.async.wait_group %0;" ::"n"(DOZENS_STAGES - 1) : "memory");
+      asm volatile ("cp.async.wait_group %0;" ::"n"(RING_STAGES - 1) : "memory");
       __syncwarp (); // this stage is there for all
-      const uint8_t *base = ring + slot * stage_bytes;
-      slot = slot + 1 == DOZENS_STAGES ? 0 : slot + 1;
-      const int n_here = n_pairs - at * DOZENS_PAIRS < DOZENS_PAIRS ? n_pairs - at * DOZENS_PAIRS : DOZENS_PAIRS;
+      const uint8_t *base = ring.stage (slot);
+      slot = slot + 1 == RING_STAGES ? 0 : slot + 1;
+      const int n_here = n_pairs - at * RING_PAIRS < RING_PAIRS ? n_pairs - at * RING_PAIRS : RING_PAIRS;
 #pragma unroll 1
       for (int j = 0; j < n_here; j++)
         {
@@ -276,7 +135,7 @@ dozens_kernel (const __grid_constant__ CuWeight w, const __grid_constant__ CuDoz
                     a[m][2 + k] = now[m][k].word (i, 1, t);
 #pragma unroll
                     for (int n = 0; n < (halves ? 2 : 1); n++)
-                      dm[m][k][n] = scales[(j * S::scales + (halves ? 2 * i + n : i)) * ROWS + m * 16 + k * 8 + g];
+                      dm[m][k][n] = ring.scales[(j * S::scales + (halves ? 2 * i + n : i)) * ROWS + m * 16 + k * 8 + g];
                   }
 #pragma unroll
               for (int n = 0; n < NT; n++)

@@ -1,29 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything that is not a large product or attention: embedding, norms, RoPE and the write to the KV
 // cache, activations. One block a row (or a row's head).
+#include "kernel-activate.cuh"
 #include "kernel-launch.cuh"
-
-CU_DEV float
-activate (int act, float v)
-{
-  switch (act)
-    {
-    case ENG_ACT_SILU:
-      return v / (1.f + __expf (-v));
-    case ENG_ACT_GELU_TANH:
-      return 0.5f * v * (1.f + tanhf (0.7978845608028654f * (v + 0.044715f * v * v * v)));
-    case ENG_ACT_GELU_ERF:
-      return 0.5f * v * (1.f + erff (v * 0.7071067811865476f));
-    case ENG_ACT_RELU:
-      return fmaxf (v, 0.f);
-    case ENG_ACT_TANH:
-      return tanhf (v);
-    case ENG_ACT_SIGMOID:
-      return 1.f / (1.f + __expf (-v));
-    default:
-      return v;
-    }
-}
 
 // Sum over the block's threads (a multiple of 32, at most 1024); every thread gets it.
 CU_DEV float
@@ -340,16 +319,7 @@ glu_kernel (const float *gate, const float *up, const float *b_gate, const float
     {
       if (i + k >= width)
         break;
-      float g = gate[in + k] + (b_gate ? b_gate[i + k] : 0.f);
-      float u = up[in + k] + (b_up ? b_up[i + k] : 0.f);
-      if (act == ENG_ACT_SWIGLU_OAI)
-        {
-          g = fminf (g, 7.f);
-          u = fminf (fmaxf (u, -7.f), 7.f);
-          r[k] = g / (1.f + __expf (-1.702f * g)) * (u + 1.f);
-        }
-      else
-        r[k] = activate (act, g) * u;
+      r[k] = gated (act, gate[in + k] + (b_gate ? b_gate[i + k] : 0.f), up[in + k] + (b_up ? b_up[i + k] : 0.f));
       if (y)
         y[out + k] = r[k];
       if (y16)

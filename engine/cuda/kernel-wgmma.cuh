@@ -71,7 +71,9 @@ products_wait (float (&c)[COUNT])
 #define C8(i)                                                                                                          \
   "+f"(c[i]), "+f"(c[i + 1]), "+f"(c[i + 2]), "+f"(c[i + 3]), "+f"(c[i + 4]), "+f"(c[i + 5]), "+f"(c[i + 6]),          \
       "+f"(c[i + 7])
+#define C16(i) C8 (i), C8 (i + 8)
 #define C32(i) C8 (i), C8 (i + 8), C8 (i + 16), C8 (i + 24)
+#define NAMES16 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
 #define NAMES32                                                                                                        \
   "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                                             \
   "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
@@ -105,4 +107,19 @@ product_weights (float (&c)[32], const uint32_t (&a)[4], uint64_t b)
                 : C32 (0)
                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
 }
+
+// c [64, 2 * COUNT] = [c +] a [64, 16] b [2 * COUNT, 16]^T, bf16: a in registers, b in shared memory, values of a row together.
+#define PRODUCT_BF16(COUNT, N, NAMES, C, A0, A1, A2, A3, B, ADD)                                                       \
+  CU_DEV void product_bf16 (float (&c)[COUNT], const uint32_t (&a)[4], uint64_t b, int add)                            \
+  {                                                                                                                    \
+    asm volatile ("{\n.reg .pred p;\nsetp.ne.b32 p, %" ADD ", 0;\n"                                                    \
+                  "wgmma.mma_async.sync.aligned.m64n" N "k16.f32.bf16.bf16 {" NAMES "}, {%" A0 ", %" A1 ", %" A2       \
+                  ", %" A3 "}, %" B ", p, 1, 1, 0;\n}"                                                                 \
+                  : C (0)                                                                                              \
+                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));                                     \
+  }
+#define C64(i) C32 (i), C32 (i + 32)
+PRODUCT_BF16 (16, "32", NAMES16, C16, "16", "17", "18", "19", "20", "21")
+PRODUCT_BF16 (32, "64", NAMES32, C32, "32", "33", "34", "35", "36", "37")
+PRODUCT_BF16 (64, "128", NAMES64, C64, "64", "65", "66", "67", "68", "69")
 #endif
