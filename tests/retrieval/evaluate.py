@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""How well passages are found: evaluate.py TOOL FOLDER [--markdown]
+"""How well passages are found: evaluate.py TOOL FOLDER [--verbose]
 
 TOOL is retrieval-tool, FOLDER keeps the index between two runs. The documents are manuals of Debian packages
 (documents.tsv), which must be installed; without them it says which are missing and ends with 77 (skipped).
