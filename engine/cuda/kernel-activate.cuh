@@ -4,6 +4,8 @@
 
 #include "format.cuh"
 
+// SIGMOID: that of gates too. The kernels of few rows never meet it, and would be 4 % larger for it.
+template <bool SIGMOID>
 CU_DEV float
 activate (int act, float v)
 {
@@ -20,18 +22,19 @@ activate (int act, float v)
     case ENG_ACT_TANH:
       return tanhf (v);
     case ENG_ACT_SIGMOID:
-      return 1.f / (1.f + __expf (-v));
+      return SIGMOID ? 1.f / (1.f + __expf (-v)) : v;
     default:
       return v;
     }
 }
 
-// What goes into a down product.
+// What goes into a down product: gate * up with the activation; gpt-oss clamps both and adds one to the linear side.
+template <bool SIGMOID>
 CU_DEV float
 gated (int act, float gate, float up)
 {
   if (act != ENG_ACT_SWIGLU_OAI)
-    return activate (act, gate) * up;
+    return activate<SIGMOID> (act, gate) * up;
   gate = fminf (gate, 7.f);
   up = fminf (fmaxf (up, -7.f), 7.f);
   return gate / (1.f + __expf (-1.702f * gate)) * (up + 1.f);

@@ -275,7 +275,7 @@ ring_finish (const CuGemv &g, const CuSegment &seg, int u, float v, float aux, i
         }
       const float up = __shfl_xor_sync (~0u, v, LANES / 2);
       if (lane == 0 && in)
-        y[u] = glu (g.act, v, up);
+        y[u] = gated<false> (g.act, v, up);
       return;
     }
   const uint32_t r = 2 * u + (lane >= LANES / 2);
@@ -284,7 +284,7 @@ ring_finish (const CuGemv &g, const CuSegment &seg, int u, float v, float aux, i
   if (seg.bias && MODE == CU_MODE_ROWS)
     v += seg.bias[r];
   if (g.act != ENG_ACT_NONE)
-    v = activate (g.act, v);
+    v = activate<false> (g.act, v);
   v *= g.scale;
   if (g.soft_cap > 0.f)
     v = g.soft_cap * tanhf (v / g.soft_cap);

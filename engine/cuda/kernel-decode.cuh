@@ -187,7 +187,7 @@ template <int TYPE, int MODE> struct Feed
           }
         const float up = __shfl_xor_sync (~0u, v, 16);
         if (lane == 0)
-          y[u] = glu (g.act, v, up);
+          y[u] = gated<false> (g.act, v, up);
         return;
       }
     const uint32_t r = 2 * u + (lane >> 4);
@@ -196,7 +196,7 @@ template <int TYPE, int MODE> struct Feed
     if (seg.bias && MODE == CU_MODE_ROWS)
       v += seg.bias[r];
     if (g.act != ENG_ACT_NONE)
-      v = activate (g.act, v);
+      v = activate<false> (g.act, v);
     v *= g.scale;
     if (g.soft_cap > 0.f)
       v = g.soft_cap * tanhf (v / g.soft_cap);

@@ -11,43 +11,11 @@
 // tokens/s on 8B shapes).
 #pragma once
 
+#include "kernel-activate.cuh"
 #include "kernel-launch.cuh"
 
 #define WARPS 16
 #define THREADS (WARPS * 32)
-
-CU_DEV float
-activate (int act, float v)
-{
-  switch (act)
-    {
-    case ENG_ACT_SILU:
-      return v / (1.f + __expf (-v));
-    case ENG_ACT_GELU_TANH:
-      return 0.5f * v * (1.f + tanhf (0.7978845608028654f * (v + 0.044715f * v * v * v)));
-    case ENG_ACT_GELU_ERF:
-      return 0.5f * v * (1.f + erff (v * 0.7071067811865476f));
-    case ENG_ACT_RELU:
-      return fmaxf (v, 0.f);
-    case ENG_ACT_TANH:
-      return tanhf (v);
-    default:
-      return v;
-    }
-}
-
-// gate * up with the activation; gpt-oss clamps both and adds one to the linear side.
-CU_DEV float
-glu (int act, float gate, float up)
-{
-  if (act == ENG_ACT_SWIGLU_OAI)
-    {
-      gate = fminf (gate, 7.f);
-      up = fminf (fmaxf (up, -7.f), 7.f);
-      return gate / (1.f + __expf (-1.702f * gate)) * (up + 1.f);
-    }
-  return activate (act, gate) * up;
-}
 
 // Activations of R rows in shared memory, n = pairs of sub-blocks a row:
 //   a[r][part 0..3][n] 16 bytes: words 0..3, 4..7 of the even sub-block, then of the odd
@@ -198,8 +166,8 @@ finish (const CuGemv &g, const Work &w, int unit, float acc[2][R], int lane, int
           const uint32_t n_rows = s.w.n_rows;
           const uint64_t b = w.expert_up ? (uint64_t) w.ids[unit / n_rows] * n_rows + unit % n_rows
                                          : unit;
-          y[unit] = glu (g.act, acc[0][r] + (s.bias ? s.bias[b] : 0.f),
-                         acc[1][r] + (s.bias2 ? s.bias2[b] : 0.f));
+          y[unit] = gated<false> (g.act, acc[0][r] + (s.bias ? s.bias[b] : 0.f),
+                                  acc[1][r] + (s.bias2 ? s.bias2[b] : 0.f));
           continue;
         }
 #pragma unroll
@@ -209,7 +177,7 @@ finish (const CuGemv &g, const Work &w, int unit, float acc[2][R], int lane, int
           if (row >= s.w.n_rows)
             break;
           float v = acc[i][r] + (s.bias && !w.ids ? s.bias[row] : 0.f);
-          v = activate (g.act, v) * g.scale;
+          v = activate<false> (g.act, v) * g.scale;
           if (g.soft_cap > 0.f)
             v = g.soft_cap * tanhf (v / g.soft_cap);
           if (g.tail == CU_TAIL_ADD)

@@ -38,7 +38,7 @@ plain_kernel (const __grid_constant__ CuGemv g, int i_segment)
   if (lane > 0)
     return;
   const size_t to = (size_t) row * s.y_stride + out;
-  float v = pair ? glu (g.act, sum, sum2) : activate (g.act, sum) * g.scale;
+  float v = pair ? gated<false> (g.act, sum, sum2) : activate<false> (g.act, sum) * g.scale;
   if (g.soft_cap > 0.f)
     v = g.soft_cap * tanhf (v / g.soft_cap);
   s.y[to] = g.tail == CU_TAIL_ADD ? g.aux[to] + v : v;

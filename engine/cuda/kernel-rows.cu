@@ -288,7 +288,7 @@ epilogue_kernel (float *v, const float *bias, const float *aux, int act, float s
   const uint64_t i = (uint64_t) blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= n)
     return;
-  float r = activate (act, v[i] + (bias ? bias[i % width] : 0.f)) * scale;
+  float r = activate<true> (act, v[i] + (bias ? bias[i % width] : 0.f)) * scale;
   if (soft_cap > 0.f)
     r = soft_cap * tanhf (r / soft_cap);
   v[i] = aux ? aux[i] + r : r;
@@ -319,7 +319,7 @@ glu_kernel (const float *gate, const float *up, const float *b_gate, const float
     {
       if (i + k >= width)
         break;
-      r[k] = gated (act, gate[in + k] + (b_gate ? b_gate[i + k] : 0.f), up[in + k] + (b_up ? b_up[i + k] : 0.f));
+      r[k] = gated<true> (act, gate[in + k] + (b_gate ? b_gate[i + k] : 0.f), up[in + k] + (b_up ? b_up[i + k] : 0.f));
       if (y)
         y[out + k] = r[k];
       if (y16)
@@ -379,7 +379,7 @@ gate_kernel (const float *x, int x_stride, const float *gate, const float *w, fl
     }
   for (int i = threadIdx.x; i < width; i += blockDim.x)
     {
-      const float r = x[i] * inv * (w ? w[i] : 1.f) * activate (act, gate[at + i]);
+      const float r = x[i] * inv * (w ? w[i] : 1.f) * activate<true> (act, gate[at + i]);
       y[at + i] = r;
       if (y16)
         y16[at + i] = __float2bfloat16 (r);
