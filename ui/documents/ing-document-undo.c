@@ -55,15 +55,15 @@ ing_document_undo_offer (AdwToastOverlay *toasts, IngCollections *collections, g
   undo->collections = g_object_ref (collections);
   undo->owner = owner;
   undo->paths = g_ptr_array_new_with_free_func (g_free);
-  if (earlier != NULL && earlier->owner == owner)
-    {
-      for (guint i = 0; earlier->paths->pdata[i] != NULL; i++)
-        g_ptr_array_add (undo->paths, g_strdup (earlier->paths->pdata[i]));
-      number = g_strdup_printf (ngettext ("%u removed", "%u removed", undo->paths->len + g_strv_length ((char **) paths)),
-                                undo->paths->len + g_strv_length ((char **) paths));
-    }
+  if (earlier != NULL && earlier->owner != owner)
+    earlier = NULL;
+  if (earlier != NULL)
+    for (guint i = 0; earlier->paths->pdata[i] != NULL; i++)
+      g_ptr_array_add (undo->paths, g_strdup (earlier->paths->pdata[i]));
   for (guint i = 0; paths[i] != NULL; i++)
     g_ptr_array_add (undo->paths, g_strdup (paths[i]));
+  if (earlier != NULL)
+    number = g_strdup_printf (ngettext ("%u removed", "%u removed", undo->paths->len), undo->paths->len);
   g_ptr_array_add (undo->paths, NULL);
   if (last != NULL)
     adw_toast_dismiss (last);
