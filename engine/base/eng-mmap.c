@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -140,24 +141,25 @@ eng_mmap_load (EngMmap *map, EngError *error)
 }
 
 void
-eng_mmap_advise (EngMmap *map, uint64_t offset, uint64_t size, EngMmapAdvice advice)
+eng_mmap_release (EngMmap *map, uint64_t offset, uint64_t size)
 {
-  static const int flags[] = {
-    [ENG_MMAP_NORMAL] = MADV_NORMAL,      [ENG_MMAP_SEQUENTIAL] = MADV_SEQUENTIAL,
-    [ENG_MMAP_RANDOM] = MADV_RANDOM,      [ENG_MMAP_WILL_NEED] = MADV_WILLNEED,
-    [ENG_MMAP_DONT_NEED] = MADV_DONTNEED,
-  };
   uint64_t page = (uint64_t) sysconf (_SC_PAGESIZE);
   if (map->loaded || !eng_checked_range (offset, size, map->size) || size == 0)
     return;
-  uint64_t first = offset & ~(page - 1), end = offset + size;
-  if (advice == ENG_MMAP_DONT_NEED)
-    {
-      first = (offset + page - 1) & ~(page - 1);
-      end = end == map->size ? end : end & ~(page - 1);
-    }
+  uint64_t first = (offset + page - 1) & ~(page - 1), end = offset + size;
+  end = end == map->size ? end : end & ~(page - 1);
   if (first < end)
-    madvise (map->data + first, end - first, flags[advice]);
+    madvise (map->data + first, end - first, MADV_DONTNEED);
+}
+
+int
+eng_mmap_reopen (const EngMmap *map)
+{
+  char name[32];
+  if (map->loaded)
+    return -1;
+  snprintf (name, sizeof name, "/proc/self/fd/%d", map->fd);
+  return open (name, O_RDONLY | O_CLOEXEC);
 }
 
 const uint8_t *

@@ -26,18 +26,13 @@ void eng_mmap_close (EngMmap **map);
  * meanwhile) leave the mapping as it was. No other thread may read the data meanwhile. */
 EngStatus eng_mmap_load (EngMmap *map, EngError *error);
 
-typedef enum
-{
-  ENG_MMAP_NORMAL,
-  ENG_MMAP_SEQUENTIAL, /* will be read once, front to back */
-  ENG_MMAP_RANDOM,
-  ENG_MMAP_WILL_NEED, /* start reading ahead */
-  ENG_MMAP_DONT_NEED, /* pages may go; they come back from the file */
-} EngMmapAdvice;
+/* The whole pages of [offset, offset + size) may go; they come back from the file when touched. Never fails; out of range is
+ * ignored. Without effect once loaded. Any thread. */
+void eng_mmap_release (EngMmap *map, uint64_t offset, uint64_t size);
 
-/* A hint for [offset, offset + size), widened to pages (DONT_NEED: narrowed). Never fails; out of
- * range is ignored. Without effect once loaded. Any thread. */
-void eng_mmap_advise (EngMmap *map, uint64_t offset, uint64_t size, EngMmapAdvice advice);
+/* A descriptor of the same file, the caller's to close, for reading in another order than the mapping is read: what the system
+ * reads ahead goes by the descriptor. -1 once loaded, or without /proc. Any thread. */
+int eng_mmap_reopen (const EngMmap *map);
 
 /* Borrowed, page-aligned, valid until eng_mmap_close (); NULL if the file is empty. */
 const uint8_t *eng_mmap_get_data (const EngMmap *map);

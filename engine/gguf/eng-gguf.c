@@ -340,10 +340,25 @@ eng_gguf_check_shape (const EngGgufTensor *tensor, uint64_t n_cols, uint64_t n_r
 }
 
 void
-eng_gguf_advise_tensor (const EngGguf *gguf, const EngGgufTensor *tensor, bool will_need)
+eng_gguf_release_tensor (const EngGguf *gguf, const EngGgufTensor *tensor)
 {
   EngMmap *map = gguf->parts[tensor->i_part].map;
   if (map)
-    eng_mmap_advise (map, tensor->offset, tensor->n_bytes,
-                     will_need ? ENG_MMAP_WILL_NEED : ENG_MMAP_DONT_NEED);
+    eng_mmap_release (map, tensor->offset, tensor->n_bytes);
+}
+
+EngReadAhead *
+eng_gguf_read_ahead (const EngGguf *gguf)
+{
+  EngReadAheadRange *ranges = eng_alloc_array (gguf->n_parts, sizeof *ranges);
+  uint32_t n = 0;
+  for (uint32_t i = 0; ranges && i < gguf->n_parts; i++)
+    {
+      const EngGgufPart *part = &gguf->parts[i];
+      if (part->map && part->data_start < part->size)
+        ranges[n++] = (EngReadAheadRange) { part->map, part->data_start, part->size - part->data_start };
+    }
+  EngReadAhead *ahead = ranges ? eng_read_ahead_new (ranges, n) : NULL;
+  eng_free (ranges);
+  return ahead;
 }

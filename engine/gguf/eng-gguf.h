@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "eng-read-ahead.h"
 #include "eng-status.h"
 #include "eng-type.h"
 
@@ -194,5 +195,8 @@ uint64_t eng_gguf_get_tensor_index (const EngGguf *gguf, const EngGgufTensor *te
 EngStatus eng_gguf_check_shape (const EngGgufTensor *tensor, uint64_t n_cols, uint64_t n_rows,
                                 uint64_t n_slices, EngError *error);
 
-/* Hint how the weights will be read (eng-mmap.h). */
-void eng_gguf_advise_tensor (const EngGguf *gguf, const EngGgufTensor *tensor, bool will_need);
+/* The pages of @tensor may go (eng-mmap.h). */
+void eng_gguf_release_tensor (const EngGguf *gguf, const EngGgufTensor *tensor);
+
+/* Begin to bring all tensors' bytes into the system's cache, in the order of the file (eng-read-ahead.h). Free it before @gguf. */
+EngReadAhead *eng_gguf_read_ahead (const EngGguf *gguf);

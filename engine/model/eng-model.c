@@ -206,5 +206,5 @@ eng_model_release_weight (void *model, uint64_t source)
 {
   const EngModel *m = model;
   if (source < eng_gguf_get_n_tensors (m->file))
-    eng_gguf_advise_tensor (m->file, eng_gguf_get_tensor (m->file, source), false);
+    eng_gguf_release_tensor (m->file, eng_gguf_get_tensor (m->file, source));
 }

@@ -55,6 +55,8 @@ typedef struct
   EngRunnerOptions runner;
   EngExecutorOptions executor;
   EngSessionPlan plan;
+  EngReadAhead *ahead;
+  uint64_t bound_bytes; /* by the device at work, when it last said so */
 } Loading;
 
 /* What is free on the device now: the list says what was when it was made, and models have come since. */
@@ -240,6 +242,16 @@ place_encoder (Loading *l, EngError *error)
                                                  "it takes more than one part in %u of what is free", ENCODER_SHARE);
 }
 
+/* Each device counts its own weights. */
+static bool
+binding_cb (void *data, uint64_t done_bytes, uint64_t total_bytes)
+{
+  Loading *l = data;
+  eng_read_ahead_move (l->ahead, done_bytes > l->bound_bytes ? done_bytes - l->bound_bytes : 0);
+  l->bound_bytes = done_bytes;
+  return l->options->progress == NULL || l->options->progress (l->options->progress_data, done_bytes, total_bytes);
+}
+
 static EngStatus
 choose_placement (Loading *l, EngError *error)
 {
@@ -254,8 +266,8 @@ choose_placement (Loading *l, EngError *error)
     .bind = { .load_as = l->options->load_as,
               .exact = l->options->exact,
               .disabled = l->options->disabled,
-              .progress = l->options->progress,
-              .progress_data = l->options->progress_data },
+              .progress = binding_cb,
+              .progress_data = l },
   };
   if (l->n_devices == 1)
     return ENG_OK;
@@ -495,10 +507,12 @@ load (EngSession *s, Loading *l, EngError *error)
                                    .release = eng_model_release_weight,
                                    .name = eng_model_get_weight_name };
   EngStatus status = ENG_OK;
+  l->ahead = eng_gguf_read_ahead (eng_model_get_file (s->model));
   if (!l->options->without_text)
     status = load_text (s, error);
   if (status == ENG_OK)
     status = eng_executor_new (l->program, &source, &l->executor, &s->executor, error);
+  eng_read_ahead_free (&l->ahead);
   if (status == ENG_OK)
     status = eng_runner_new (s->executor, &l->runner, &s->runner, error);
   if (status == ENG_OK && l->n_devices == 2 && l->program->causal)
