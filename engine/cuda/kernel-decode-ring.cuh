@@ -75,6 +75,45 @@ template <int TYPE> struct Slot
     return slot + ((lane / LANES * 2 + row) * LANES * nq + (c ^ (c >> 3 & (nq - 1)))) * 16;
   }
 
+  // Pairs of sub-blocks [@piece, @piece + @n) of a row at whose beginning @w stands for this lane, as begin_row () makes it: addresses
+  // are on the way of every item, and as sums of many terms they took a quarter of all instructions.
+  template <int LANES>
+  CU_DEV static void
+  put_row (uint8_t *slot, int lane, const CuWeight &w, int row, int n, uint32_t piece)
+  {
+    const int k = lane % LANES;
+    uint8_t *to = chunk<LANES> (slot, lane, row, k);
+#pragma unroll
+    for (int i = 0; i < nq; i++)
+      if (i * LANES + k < n * nq)
+        copy_ahead<16> (nq <= 2 ? to + i * LANES * 16 : chunk<LANES> (slot, lane, row, i * LANES + k),
+                        w.q + (uint64_t) piece * (2 * f.q) + i * LANES * 16);
+    if (k >= n)
+      return;
+    if constexpr (h != 0)
+      copy_ahead<h> (slot + at_h * 32 + (row * 32 + lane) * h, w.h + (uint64_t) piece * h);
+    copy_ahead<s> (slot + at_s * 32 + (row * 32 + lane) * s, word_of (w.s + (uint64_t) piece * (2 * f.s)));
+    if constexpr (d != 0)
+      copy_ahead<4> (slot + at_d * 32 + (row * 32 + lane) * 4, word_of (w.d + (piece >> 2) * f.d));
+  }
+  CU_DEV static const uint8_t *
+  word_of (const uint8_t *p)
+  {
+    return f.s >= 2 && f.d != 2 ? p : (const uint8_t *) ((uint64_t) p & ~(uint64_t) 3);
+  }
+  // @at: the first pair of the row; planes then stand where lane @k of a group has its part of the first item. Rows of types with
+  // super-blocks begin with one.
+  CU_DEV static void
+  begin_row (CuWeight &w, uint32_t at, int k)
+  {
+    w.q += (uint64_t) at * (2 * f.q) + k * 16;
+    if (h != 0)
+      w.h += ((uint64_t) at + k) * h;
+    w.s += ((uint64_t) at + k) * (2 * f.s);
+    if (d != 0)
+      w.d += (at + k) / 4 * f.d;
+  }
+
   // @index (k): which pair of sub-blocks of all rows the group's lane k takes; @n: lanes that have one.
   template <int LANES, typename Index>
   CU_DEV static void
@@ -146,13 +185,105 @@ larger (int a, int b)
   return a > b ? a : b;
 }
 
-// The stream of one group of lanes over the segments of one type: what to fetch next, what to finish next.
-template <int TYPE, int MODE, int LANES> struct Stream
+// (float) of byte @k of @v: placed below 2^23, which is taken off again; the conversion's own unit takes four times as long.
+CU_DEV float
+byte_as_float (uint32_t v, int k)
+{
+  return __uint_as_float (__byte_perm (v, 0x4b000000, 0x7540 | k)) - 8388608.f;
+}
+CU_DEV float
+signed_byte_as_float (uint32_t v, int k) // @v: with all signs turned
+{
+  return __uint_as_float (__byte_perm (v, 0x4b000000, 0x7540 | k)) - 8388736.f;
+}
+
+// As pair_scale (); Q4_K's odd sub-block: by a sixteenth, since its weights stand four bits higher.
+template <int TYPE>
+CU_DEV float2
+ring_scale (const Pair<TYPE> &p, int i, int half)
+{
+  if (TYPE == ENG_TYPE_Q4_K || TYPE == ENG_TYPE_Q5_K)
+    {
+      const float f = half_bits (p.d & 0xffff);
+      return make_float2 ((TYPE == ENG_TYPE_Q4_K && i ? f * 0.0625f : f) * byte_as_float (p.s[0], 2 * i),
+                          -half_bits (p.d >> 16) * byte_as_float (p.s[0], 2 * i + 1));
+    }
+  if (TYPE == ENG_TYPE_Q6_K || TYPE == ENG_TYPE_Q3_K)
+    {
+      const float d = half_bits (p.d) * signed_byte_as_float (p.s[0] ^ 0x80808080u, 2 * i + half);
+      return make_float2 (d, (TYPE == ENG_TYPE_Q6_K ? -32.f : -4.f) * d);
+    }
+  return pair_scale (p, i, half);
+}
+
+CU_DEV int
+dot_unsigned (uint32_t a, int b, int sum) // bytes of @a without sign
+{
+#if __CUDA_ARCH__ >= 610
+  asm ("dp4a.u32.s32 %0, %1, %2, %3;" : "=r"(sum) : "r"(a), "r"(b), "r"(sum));
+#endif
+  return sum;
+}
+
+// As consume () for one row, the same to the last bit. @WHOLE: ds has the sums of whole sub-blocks, as floats.
+template <int TYPE, bool WHOLE>
+CU_DEV void
+ring_consume (const Pair<TYPE> &w0, const Pair<TYPE> &w1, const Act &x, int j, float acc[2][1])
+{
+  if constexpr (has_half_scales (TYPE) && TYPE == ENG_TYPE_Q2_K)
+    return consume<TYPE, 1> (w0, w1, x, j, acc);
+#pragma unroll
+  for (int i = 0; i < 2; i++)
+    {
+      const uint4 lo = x.a[2 * i * x.n + j], hi = x.a[(2 * i + 1) * x.n + j];
+      const float2 ds = x.ds[i * x.n + j];
+      const int v[8] = { (int) lo.x, (int) lo.y, (int) lo.z, (int) lo.w, (int) hi.x, (int) hi.y, (int) hi.z, (int) hi.w };
+      int pa = 0, pb = 0, qa = 0, qb = 0;
+#pragma unroll
+      for (int k = 0; k < 8; k++)
+        {
+          int &a = has_half_scales (TYPE) && k >= 4 ? qa : pa, &b = has_half_scales (TYPE) && k >= 4 ? qb : pb;
+          if (TYPE == ENG_TYPE_Q4_K)
+            {
+              const uint32_t mask = i ? 0xf0f0f0f0u : 0x0f0f0f0fu;
+              a = dot_unsigned ((&w0.q[0].x)[k] & mask, v[k], a);
+              b = dot_unsigned ((&w1.q[0].x)[k] & mask, v[k], b);
+            }
+          else
+            {
+              a = __dp4a ((int) pair_word (w0, i, k), v[k], a);
+              b = __dp4a ((int) pair_word (w1, i, k), v[k], b);
+            }
+        }
+      const float2 a0 = ring_scale (w0, i, 0), b0 = ring_scale (w1, i, 0);
+      const int sums = __float_as_int (ds.y);
+      if (has_half_scales (TYPE))
+        {
+          const float2 a1 = ring_scale (w0, i, 1), b1 = ring_scale (w1, i, 1);
+          const float s0 = (float) (short) (sums & 0xffff), s1 = (float) (sums >> 16);
+          acc[0][0] += ds.x * (a0.x * (float) pa + a0.y * s0 + a1.x * (float) qa + a1.y * s1);
+          acc[1][0] += ds.x * (b0.x * (float) pb + b0.y * s0 + b1.x * (float) qb + b1.y * s1);
+        }
+      else
+        {
+          const float s = WHOLE ? ds.y : (float) ((short) (sums & 0xffff) + (sums >> 16));
+          acc[0][0] += ds.x * (a0.x * (float) pa + a0.y * s);
+          acc[1][0] += ds.x * (b0.x * (float) pb + b0.y * s);
+        }
+    }
+}
+
+// What a group of lanes fetches next.
+struct Ahead
+{
+  CuWeight w0, w1;
+  int unit = 0, piece = 0, left = 0; // turns left of the whole warp
+};
+
+// The stream of one group of lanes over the segments of one type. @FULL: rows are whole numbers of items.
+template <int TYPE, int MODE, int LANES, bool FULL> struct Stream
 {
   static constexpr bool glu_rows = MODE == CU_MODE_GLU || MODE == CU_MODE_EXPERT_UP;
-  CuWeight w0, w1;
-  int unit = 0, piece = 0, left = 0; // to fetch next; turns left of the whole warp
-  uint32_t at0, at1;
 
   CU_DEV static int
   segment_of (const CuDecode &d, int s, int end, int &u)
@@ -195,42 +326,61 @@ template <int TYPE, int MODE, int LANES> struct Stream
     b = at1 + p;
   }
 
-  CU_DEV void
-  start (const CuGemv &g, const CuDecode &d, int s0, int end, int n_units, int first, int first_of_warp, int step,
+  CU_DEV static void
+  start (Ahead &o, const CuGemv &g, const CuDecode &d, int s0, int end, int n_units, int first, int first_of_warp, int step,
          const int *ids)
   {
-    unit = first;
-    piece = 0;
+    o.unit = first;
+    o.piece = 0;
     const int turns = (d.n_pieces + LANES - 1) / LANES;
-    left = first_of_warp < n_units ? ((n_units - 1 - first_of_warp) / step + 1) * turns : 0;
-    if (unit < n_units)
-      rows_of (g, d, s0, end, ids, unit, w0, w1, at0, at1);
+    o.left = first_of_warp < n_units ? ((n_units - 1 - first_of_warp) / step + 1) * turns : 0;
+    enter (o, g, d, s0, end, n_units, ids);
   }
 
-  CU_DEV void
-  fetch (uint8_t *slot, const CuGemv &g, const CuDecode &d, int s0, int end, int n_units, int step, int lane, const int *ids)
+  CU_DEV static void
+  enter (Ahead &o, const CuGemv &g, const CuDecode &d, int s0, int end, int n_units, const int *ids)
   {
-    if (unit < n_units)
+    if (o.unit >= n_units)
+      return;
+    uint32_t at0, at1;
+    rows_of (g, d, s0, end, ids, o.unit, o.w0, o.w1, at0, at1);
+    if (MODE == CU_MODE_EXPERT_DOWN)
+      return;
+    Slot<TYPE>::begin_row (o.w0, at0, threadIdx.x % LANES);
+    Slot<TYPE>::begin_row (o.w1, at1, threadIdx.x % LANES);
+  }
+
+  CU_DEV static void
+  fetch (Ahead &o, uint8_t *slot, const CuGemv &g, const CuDecode &d, int s0, int end, int n_units, int step, int lane, const int *ids)
+  {
+    if (LANES == 32 || o.unit < n_units) // a whole warp has turns only while it has units
       {
-        const int n = d.n_pieces - piece < LANES ? d.n_pieces - piece : LANES;
-        uint32_t a, b;
-        Slot<TYPE>::template put<LANES> (slot, lane, w0, 0, n, [&] (int k) {
-          place (d, ids, unit, piece + k, w0, at0, at1, a, b);
-          return a;
-        });
-        Slot<TYPE>::template put<LANES> (slot, lane, w1, 1, n, [&] (int k) {
-          place (d, ids, unit, piece + k, w0, at0, at1, a, b);
-          return b;
-        });
+        const int n = FULL || d.n_pieces - o.piece >= LANES ? LANES : d.n_pieces - o.piece;
+        if constexpr (MODE == CU_MODE_EXPERT_DOWN)
+          {
+            uint32_t a, b;
+            Slot<TYPE>::template put<LANES> (slot, lane, o.w0, 0, n, [&] (int k) {
+              place (d, ids, o.unit, o.piece + k, o.w0, 0, 0, a, b);
+              return a;
+            });
+            Slot<TYPE>::template put<LANES> (slot, lane, o.w1, 1, n, [&] (int k) {
+              place (d, ids, o.unit, o.piece + k, o.w0, 0, 0, a, b);
+              return b;
+            });
+          }
+        else
+          {
+            Slot<TYPE>::template put_row<LANES> (slot, lane, o.w0, 0, n, o.piece);
+            Slot<TYPE>::template put_row<LANES> (slot, lane, o.w1, 1, n, o.piece);
+          }
       }
-    left--;
-    piece += LANES;
-    if (piece >= d.n_pieces)
+    o.left--;
+    o.piece += LANES;
+    if (o.piece >= d.n_pieces)
       {
-        piece = 0;
-        unit += step;
-        if (unit < n_units)
-          rows_of (g, d, s0, end, ids, unit, w0, w1, at0, at1);
+        o.piece = 0;
+        o.unit += step;
+        enter (o, g, d, s0, end, n_units, ids);
       }
   }
 };
@@ -291,7 +441,8 @@ ring_finish (const CuGemv &g, const CuSegment &seg, int u, float v, float aux, i
   y[r] = v + aux;
 }
 
-// Eight values of a thread to shared memory; four neighbouring threads hold one sub-block.
+// Eight values of a thread to shared memory; four neighbouring threads hold one sub-block. @WHOLE: as ring_consume () has it.
+template <bool WHOLE>
 CU_DEV void
 put_eight (const float4 &u, const float4 &v, int i, bool in, const Act &act, float f)
 {
@@ -315,7 +466,7 @@ put_eight (const float4 &u, const float4 &v, int i, bool in, const Act &act, flo
   ((uint2 *) &act.a[(2 * odd + (word >> 2)) * act.n + j])[word >> 1 & 1] = p;
   if (word == 0)
     act.ds[odd * act.n + j]
-        = make_float2 (m * (1.f / 127.f) * f, __int_as_float ((sum & 0xffff) | other << 16));
+        = make_float2 (m * (1.f / 127.f) * f, WHOLE ? (float) (sum + other) : __int_as_float ((sum & 0xffff) | other << 16));
 }
 
 // The input row, normalized or not, as 8-bit values in shared memory. Widths are multiples of 64: four threads
@@ -328,7 +479,7 @@ ring_wait (void)
     wait_for_input ();
 }
 
-template <int MODE>
+template <int MODE, bool WHOLE>
 CU_DEV void
 ring_input (const CuGemv &g, int row, int width, const Act &act, float *red, float *slot_weight)
 {
@@ -385,7 +536,7 @@ ring_input (const CuGemv &g, int row, int width, const Act &act, float *red, flo
 #pragma unroll
             for (int k = 0; k < 2; k++)
               v[n][k].x *= inv_rms, v[n][k].y *= inv_rms, v[n][k].z *= inv_rms, v[n][k].w *= inv_rms;
-            put_eight (v[n][0], v[n][1], i, i < width, act, 1.f);
+            put_eight<WHOLE> (v[n][0], v[n][1], i, i < width, act, 1.f);
           }
       return;
     }
@@ -410,20 +561,20 @@ ring_input (const CuGemv &g, int row, int width, const Act &act, float *red, flo
           {
             const int i = base + (n * RING_THREADS + t) * 8;
             const bool in = i < width;
-            put_eight (v[n][0], v[n][1], i, in, act,
+            put_eight<WHOLE> (v[n][0], v[n][1], i, in, act,
                        MODE == CU_MODE_EXPERT_DOWN && in ? slot_weight[i / g.n_cols] : 1.f);
           }
     }
 }
 
-template <int TYPE, int TYPE2, int MODE, int LANES>
+template <int TYPE, int TYPE2, int MODE, int LANES, bool FULL>
 __global__ void __maxnreg__ (RING_REGISTERS)
 ring_gemv_kernel (const __grid_constant__ CuGemv g, const __grid_constant__ CuDecode d, int width)
 {
 #if CU_RING_CODE
   constexpr int slot_bytes = larger (Slot<TYPE>::bytes, Slot<TYPE2>::bytes) * RING_THREADS;
   constexpr int STAGES = ring_stages (slot_bytes / RING_THREADS), GROUPS = 32 / LANES;
-  constexpr bool experts = MODE >= CU_MODE_EXPERT_UP;
+  constexpr bool experts = MODE >= CU_MODE_EXPERT_UP, WHOLE = !has_half_scales (TYPE) && !has_half_scales (TYPE2);
   extern __shared__ __align__ (16) uint8_t shared[];
   __shared__ float red[RING_WARPS];
   __shared__ int ids[32];
@@ -441,21 +592,29 @@ ring_gemv_kernel (const __grid_constant__ CuGemv g, const __grid_constant__ CuDe
   act.a = (uint4 *) (shared + STAGES * slot_bytes);
   act.ds = (float2 *) (shared + STAGES * slot_bytes + width);
 
-  Stream<TYPE, MODE, LANES> a;
-  Stream<TYPE2, MODE, LANES> b;
+  Stream<TYPE, MODE, LANES, FULL> a;
+  Stream<TYPE2, MODE, LANES, FULL> b;
+  Ahead ahead; // of the second type once the first is through: one state in registers
+  bool second = false;
   auto fetch_next = [&] (int stage) {
     uint8_t *slot = mine + stage * slot_bytes;
-    if (a.left > 0)
-      a.fetch (slot, g, d, 0, experts ? 1 : d.n_a, d.units_a, step, t % 32, ids);
-    else if (TYPE2 != TYPE)
-      if (b.left > 0)
-        b.fetch (slot, g, d, d.n_a, g.n_segments, d.units_b, step, t % 32, ids);
+    if (TYPE2 != TYPE)
+      if (ahead.left == 0 && !second)
+        {
+          second = true;
+          b.start (ahead, g, d, d.n_a, g.n_segments, d.units_b, warp_first_b + group, warp_first_b, step, ids);
+        }
+    if (ahead.left > 0)
+      {
+        if (TYPE2 == TYPE || !second)
+          a.fetch (ahead, slot, g, d, 0, experts ? 1 : d.n_a, d.units_a, step, t % 32, ids);
+        else
+          b.fetch (ahead, slot, g, d, d.n_a, g.n_segments, d.units_b, step, t % 32, ids);
+      }
     copy_commit ();
   };
   auto fill = [&] () {
-    a.start (g, d, 0, experts ? 1 : d.n_a, d.units_a, warp_first + group, warp_first, step, ids);
-    if (TYPE2 != TYPE)
-      b.start (g, d, d.n_a, g.n_segments, d.units_b, warp_first_b + group, warp_first_b, step, ids);
+    a.start (ahead, g, d, 0, experts ? 1 : d.n_a, d.units_a, warp_first + group, warp_first, step, ids);
 #pragma unroll
     for (int i = 0; i < STAGES; i++)
       fetch_next (i);
@@ -471,7 +630,7 @@ ring_gemv_kernel (const __grid_constant__ CuGemv g, const __grid_constant__ CuDe
       __syncthreads ();
     }
   fill ();
-  ring_input<MODE> (g, row, width, act, red, slot_weight);
+  ring_input<MODE, WHOLE> (g, row, width, act, red, slot_weight);
   __syncthreads ();
 
   int stage = 0;
@@ -482,7 +641,7 @@ ring_gemv_kernel (const __grid_constant__ CuGemv g, const __grid_constant__ CuDe
 #pragma unroll 1
     for (int of_warp = first_of_warp, unit = first; of_warp < n_units; of_warp += step, unit += step)
       {
-        const bool in = unit < n_units;
+        const bool in = LANES == 32 || unit < n_units;
         int u = unit;
         const int s = MODE == CU_MODE_ROWS ? stream.segment_of (d, s0, end, u) : 0;
         const CuSegment &seg = g.segment[s];
@@ -495,14 +654,14 @@ ring_gemv_kernel (const __grid_constant__ CuGemv g, const __grid_constant__ CuDe
           {
             copy_wait<STAGES - 1> ();
             __syncwarp ();
-            if (in && p + lane < d.n_pieces)
+            if (in && (FULL || p + lane < d.n_pieces))
               {
                 Pair<T> x, y;
                 uint32_t i, k;
                 stream.place (d, ids, unit, p + lane, w0, at0, at1, i, k);
                 Slot<T>::template get<LANES> (mine + stage * slot_bytes, t % 32, i, 0, x);
                 Slot<T>::template get<LANES> (mine + stage * slot_bytes, t % 32, k, 1, y);
-                consume<T, 1> (x, y, act, p + lane, acc);
+                ring_consume<T, WHOLE> (x, y, act, p + lane, acc);
               }
             __syncwarp ();
             fetch_next (stage);
@@ -518,11 +677,11 @@ ring_gemv_kernel (const __grid_constant__ CuGemv g, const __grid_constant__ CuDe
 #endif
 }
 
-template <int TYPE, int TYPE2, int MODE, int LANES>
+template <int TYPE, int TYPE2, int MODE, int LANES, bool FULL>
 static cudaError_t
 ring_gemv_launch (CuStream s, const CuGemv *g, const CuDecode *d, int n_units, int n_rows, int width, int pdl)
 {
-  auto kernel = ring_gemv_kernel<TYPE, TYPE2, MODE, LANES>;
+  auto kernel = ring_gemv_kernel<TYPE, TYPE2, MODE, LANES, FULL>;
   constexpr int slot = larger (Slot<TYPE>::bytes, Slot<TYPE2>::bytes);
   const size_t bytes = (size_t) slot * RING_THREADS * ring_stages (slot) + (size_t) width * 5 / 4;
   return launch_kernel (kernel, dim3 (n_units, n_rows), RING_THREADS, bytes, s, pdl, *g, *d, width);
@@ -542,6 +701,7 @@ decode_launch (CuStream s, const CuGemv *g, const CuDecode *d, int n_units, int 
   if (!pdl || room < 200 << 10)
     return decode_gemv_launch<TYPE, TYPE2, MODE> (s, g, d, n_units, n_rows, width, pdl);
   if (MODE != CU_MODE_EXPERT_DOWN && d->n_pieces <= 16)
-    return ring_gemv_launch<TYPE, TYPE2, MODE, 16> (s, g, d, n_units, n_rows, width, pdl);
-  return ring_gemv_launch<TYPE, TYPE2, MODE, 32> (s, g, d, n_units, n_rows, width, pdl);
+    return ring_gemv_launch<TYPE, TYPE2, MODE, 16, false> (s, g, d, n_units, n_rows, width, pdl);
+  return d->n_pieces % 32 == 0 ? ring_gemv_launch<TYPE, TYPE2, MODE, 32, true> (s, g, d, n_units, n_rows, width, pdl)
+                               : ring_gemv_launch<TYPE, TYPE2, MODE, 32, false> (s, g, d, n_units, n_rows, width, pdl);
 }
