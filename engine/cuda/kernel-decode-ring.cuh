@@ -225,7 +225,7 @@ dot_unsigned (uint32_t a, int b, int sum) // bytes of @a without sign
   return sum;
 }
 
-// As consume () for one row, the same to the last bit. @WHOLE: ds has the sums of whole sub-blocks, as floats.
+// As consume () for one row. @WHOLE: ds has the sums of whole sub-blocks, as floats.
 template <int TYPE, bool WHOLE>
 CU_DEV void
 ring_consume (const Pair<TYPE> &w0, const Pair<TYPE> &w1, const Act &x, int j, float acc[2][1])
