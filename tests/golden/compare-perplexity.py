@@ -7,7 +7,7 @@ requantized to Q4_0 (then written as F32, so that both read equal numbers) again
     compare-perplexity.py --engine build/release/engine/tools/inglenook-engine [--chunks 4]
 
 Held: perplexities within a relative 1e-3, mean KL and its 99th percentile within 2 %, top-1 agreement within half a
-percent. Prints TAP; exit status 77 where llama-cpp-python or the model is missing.
+percent. Prints TAP; skipped where llama-cpp-python or the model is missing.
 """
 import argparse
 import importlib
@@ -75,7 +75,7 @@ def main():
     source = golden.starter_model()
     if not os.path.exists(source):
         print("1..0 # SKIP no %s" % source)
-        return 77
+        return 0
     print("1..6", flush=True)
     good = True
     with tempfile.TemporaryDirectory() as scratch:

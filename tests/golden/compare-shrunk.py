@@ -58,7 +58,7 @@ def main():
     starter = os.path.join(a.models, STARTER)
     if not os.path.exists(starter):
         print("1..0 # SKIP no starter model")
-        return 77
+        return 0
     assert llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_K_M == FILE_TYPES["Q4_K_M"]
     n_failed, types = 0, a.types.split(",")
     with tempfile.TemporaryDirectory() as folder:

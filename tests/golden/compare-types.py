@@ -13,8 +13,8 @@ what its rounding happens to be decides a chunk: KL ten times as large, ratios o
 32 numbers.
 
 Held: mean KL (truth || ours) at most 1.1 x llama.cpp's; the top token equal to the truth's as often as its. Of both two
-standard errors of the paired difference are left to chance. Prints TAP; exit status 77
-where llama-cpp-python or a model is missing, 1 if a bound fails.
+standard errors of the paired difference are left to chance. Prints TAP, skipped
+where llama-cpp-python or a model is missing; exit status 1 if a bound fails.
 """
 import argparse
 import importlib
@@ -137,7 +137,7 @@ def main():
     models = arguments.models or default_models()
     if not models:
         print("1..0 # SKIP no model in %s" % golden.default_models())
-        return 77
+        return 0
     torch.set_num_threads(arguments.threads)
     kinds, bad, n = arguments.types.split(","), 0, 0
     lines = ["| file | type | positions | K rows | KL, ours | KL, llama.cpp | ratio | top-1 %, ours | llama.cpp |",

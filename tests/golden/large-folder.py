@@ -144,7 +144,7 @@ def main():
     with tempfile.TemporaryDirectory(dir=a.folder) as scratch:
         if shutil.disk_usage(scratch).free < 8 << 30:
             print("1..0 # SKIP less than 8 GB are free in %s" % scratch)
-            return 77
+            return 0
         folder, whole = os.path.join(scratch, "hub"), os.path.join(scratch, "whole.gguf")
         out = os.path.join(scratch, "out.gguf")
         n = write_folder(folder, a.data, a.layers)

@@ -16,4 +16,4 @@ def need(*packages):
         if other:
             os.execv(other, [other, *sys.argv])
         print("1..0 # SKIP %s" % missing)
-        sys.exit(77)
+        sys.exit(0)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """`convert` holds slabs of rows, never the model: a random folder of 1.8 GB as Q4_K_M and as BF16, at most 512 MB of
-anonymous memory (measured: 36 and 8 MB). Needs 4 GB of disk; exit status 77 without."""
+anonymous memory (measured: 36 and 8 MB). Needs 4 GB of disk; skipped without."""
 import os
 import shutil
 import subprocess
@@ -33,7 +33,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         if shutil.disk_usage(scratch).free < NEEDED_BYTES:
             print("1..0 # SKIP no 4 GB of disk in %s" % scratch)
-            return 77
+            return 0
         folder, bad = os.path.join(scratch, "hub"), 0
         subprocess.run([sys.executable, os.path.join(HERE, "..", "bench", "make-random-folder.py"), folder, "--layers", "32"],
                        check=True)
