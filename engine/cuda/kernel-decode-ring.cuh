@@ -185,16 +185,11 @@ larger (int a, int b)
   return a > b ? a : b;
 }
 
-// (float) of byte @k of @v: placed below 2^23, which is taken off again; the conversion's own unit takes four times as long.
+// (float) of byte @k of @v, less @bias: placed below 2^23, which is taken off again; the conversion's own unit takes four times as long.
 CU_DEV float
-byte_as_float (uint32_t v, int k)
+byte_as_float (uint32_t v, int k, float bias = 0.f)
 {
-  return __uint_as_float (__byte_perm (v, 0x4b000000, 0x7540 | k)) - 8388608.f;
-}
-CU_DEV float
-signed_byte_as_float (uint32_t v, int k) // @v: with all signs turned
-{
-  return __uint_as_float (__byte_perm (v, 0x4b000000, 0x7540 | k)) - 8388736.f;
+  return __uint_as_float (__byte_perm (v, 0x4b000000, 0x7540 | k)) - (8388608.f + bias);
 }
 
 // As pair_scale (); Q4_K's odd sub-block: by a sixteenth, since its weights stand four bits higher.
@@ -210,7 +205,7 @@ ring_scale (const Pair<TYPE> &p, int i, int half)
     }
   if (TYPE == ENG_TYPE_Q6_K || TYPE == ENG_TYPE_Q3_K)
     {
-      const float d = half_bits (p.d) * signed_byte_as_float (p.s[0] ^ 0x80808080u, 2 * i + half);
+      const float d = half_bits (p.d) * byte_as_float (p.s[0] ^ 0x80808080u, 2 * i + half, 128.f);
       return make_float2 (d, (TYPE == ENG_TYPE_Q6_K ? -32.f : -4.f) * d);
     }
   return pair_scale (p, i, half);
@@ -225,13 +220,11 @@ dot_unsigned (uint32_t a, int b, int sum) // bytes of @a without sign
   return sum;
 }
 
-// As consume () for one row. @WHOLE: ds has the sums of whole sub-blocks, as floats.
+// As consume () for one row, of all types but Q2_K. @WHOLE: ds has the sums of whole sub-blocks, as floats.
 template <int TYPE, bool WHOLE>
 CU_DEV void
 ring_consume (const Pair<TYPE> &w0, const Pair<TYPE> &w1, const Act &x, int j, float acc[2][1])
 {
-  if constexpr (has_half_scales (TYPE) && TYPE == ENG_TYPE_Q2_K)
-    return consume<TYPE, 1> (w0, w1, x, j, acc);
 #pragma unroll
   for (int i = 0; i < 2; i++)
     {
@@ -661,7 +654,10 @@ ring_gemv_kernel (const __grid_constant__ CuGemv g, const __grid_constant__ CuDe
                 stream.place (d, ids, unit, p + lane, w0, at0, at1, i, k);
                 Slot<T>::template get<LANES> (mine + stage * slot_bytes, t % 32, i, 0, x);
                 Slot<T>::template get<LANES> (mine + stage * slot_bytes, t % 32, k, 1, y);
-                ring_consume<T, WHOLE> (x, y, act, p + lane, acc);
+                if constexpr (T == ENG_TYPE_Q2_K)
+                  consume<T, 1> (x, y, act, p + lane, acc);
+                else
+                  ring_consume<T, WHOLE> (x, y, act, p + lane, acc);
               }
             __syncwarp ();
             fetch_next (stage);
