@@ -16,7 +16,7 @@ typedef struct
 } EngReadAheadRange;
 
 /* Begin with @ranges (which are copied), in their order. The maps outlive it. NULL where there is nothing to read or no way to
- * do it, which the others take: it is a help and no need. What is in the cache already costs about a microsecond a megabyte. */
+ * do it, which the others take: it is a help and no need. What is in the cache already costs 8 us of its thread a MB. */
 EngReadAhead *eng_read_ahead_new (const EngReadAheadRange *ranges, uint32_t n_ranges);
 
 /* So many bytes of the ranges have been used. It stays within 256 MiB in front of that: a file that is larger than memory

@@ -242,12 +242,12 @@ place_encoder (Loading *l, EngError *error)
                                                  "it takes more than one part in %u of what is free", ENCODER_SHARE);
 }
 
-/* Each device counts its own weights. */
+/* Each device counts its own weights, from nothing. */
 static bool
 binding_cb (void *data, uint64_t done_bytes, uint64_t total_bytes)
 {
   Loading *l = data;
-  eng_read_ahead_move (l->ahead, done_bytes > l->bound_bytes ? done_bytes - l->bound_bytes : 0);
+  eng_read_ahead_move (l->ahead, done_bytes < l->bound_bytes ? done_bytes : done_bytes - l->bound_bytes);
   l->bound_bytes = done_bytes;
   return l->options->progress == NULL || l->options->progress (l->options->progress_data, done_bytes, total_bytes);
 }
