@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long from the start of the program to the first token, against reading the file; what repacking adds; peak memory.
 
-    load.py --engine build/release/engine/tools/inglenook-engine [--threads 2] [--rounds 5] [--ctx 2048] MODEL.gguf…
+    load.py --engine build/release/engine/tools/inglenook-engine [--threads 2] [--rounds 5] [--ctx 2048] [--touch GB] MODEL.gguf…
 
 Each round takes the steps in turn, so that all see the same machine; figures are medians of the rounds' ratios:
   read    the file, by pieces of a megabyte, from the disk (its pages are dropped from the system's cache first) and again
@@ -12,6 +12,10 @@ Each round takes the steps in turn, so that all see the same machine; figures ar
 "first token" is load / read; "CPU" is the load's processor time spread over the threads, without waiting, which is what
 neighbours do not change; "repacking" is (load - its token) / (plain - its token) - 1. Peak memory is VmHWM, which counts
 pages of the file that are mapped; "over" is what it has above file and KV, in percent of both.
+
+Some virtual machines give their free memory back to the host. A page of it then costs the host's work when it is used again,
+which no program outside such a machine pays, and which falls on whoever needs new memory. --touch GB has a process write to
+that much memory and end before each step, so that all steps find memory the machine has; take at least three times the file.
 """
 import argparse
 import json
@@ -29,9 +33,17 @@ def drop(path):
     os.close(fd)
 
 
-def read(path, cold):
+def touch(gigabytes):
+    """writes to memory in a process that ends"""
+    if gigabytes > 0:
+        subprocess.run([sys.executable, "-c", "import mmap\nn = %d << 20\nm = mmap.mmap(-1, n)\nm.madvise(mmap.MADV_HUGEPAGE)\n"
+                        "z = bytes(1 << 20)\nfor i in range(0, n, 1 << 20): m[i:i + (1 << 20)] = z" % (gigabytes * 1024)], check=True)
+
+
+def read(arguments, path, cold):
     if cold:
         drop(path)
+    touch(arguments.touch)
     start = time.perf_counter()
     with open(path, "rb", buffering=0) as file:
         piece = bytearray(1 << 20)
@@ -44,6 +56,7 @@ def generate(arguments, path, cold, *more):
     """(seconds of the process, of its first token, of the processor, peak bytes)"""
     if cold:
         drop(path)
+    touch(arguments.touch)
     start = time.perf_counter()
     child = subprocess.Popen([arguments.engine, "generate", path, "--prompt", "Hello", "-n", "1", "--greedy", "--json",
                               "--threads", str(arguments.threads), "--ctx", str(arguments.ctx), *more],
@@ -68,7 +81,7 @@ def measure(arguments, path):
     for _ in range(arguments.rounds):
         one = {}
         for name, cold in (("cold", True), ("warm", False)):
-            one["read " + name] = read(path, cold)
+            one["read " + name] = read(arguments, path, cold)
             one["load " + name], token, used, peak = generate(arguments, path, cold)
             plain, plain_token, _, _ = generate(arguments, path, cold, "--exact")
             one["repacking " + name] = 100 * ((one["load " + name] - token) / (plain - plain_token) - 1)
@@ -89,6 +102,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--ctx", type=int, default=2048)
+    parser.add_argument("--touch", type=float, default=0, metavar="GB")
     parser.add_argument("models", nargs="+")
     arguments = parser.parse_args()
     print("| file | MB | read, cold s | first token, cold | repacking, cold | read, warm s | first token, warm | "

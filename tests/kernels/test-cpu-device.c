@@ -297,6 +297,41 @@ test_refusals (void)
   fixture_free (&f);
 }
 
+typedef struct
+{
+  EngModel *model;
+  uint64_t asked[64];
+  uint32_t n_asked;
+} Asked;
+
+static const void *
+map_asked (void *data, uint64_t source, uint64_t *n_bytes)
+{
+  Asked *self = data;
+  if (self->n_asked == 0 || self->asked[self->n_asked - 1] != source)
+    self->asked[self->n_asked++] = source;
+  g_assert_cmpuint (self->n_asked, <, G_N_ELEMENTS (self->asked));
+  return eng_model_map_weight (self->model, source, n_bytes);
+}
+
+/* A disk gives the file from its start to its end, whichever way the program's steps go: the output head's matrix, which is
+ * also the embedding, comes first in it. */
+static void
+test_bound_as_the_file_lies (void)
+{
+  Fixture f = fixture_new ("tiny.gguf", false, ENG_TYPE_NONE);
+  Asked asked = { .model = f.model };
+  EngBindOptions bind = { .n_steps = f.program->n_steps };
+  EngWeightSource source = { .map = map_asked, .data = &asked };
+  EngBound *bound = NULL;
+  g_assert_cmpint (eng_cpu_device_api ()->bind (f.device, f.program, &source, &bind, &bound, &error), ==, ENG_OK);
+  g_assert_cmpuint (asked.n_asked, >, 10);
+  for (uint32_t i = 1; i < asked.n_asked; i++)
+    g_assert_cmpuint (asked.asked[i], >, asked.asked[i - 1]);
+  eng_cpu_device_api ()->unbind (&bound);
+  fixture_free (&f);
+}
+
 static void
 test_fast_near_exact (void)
 {
@@ -383,6 +418,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/cpu-device/blocks/fast", GINT_TO_POINTER (0), test_blocks);
   g_test_add_data_func ("/cpu-device/blocks/exact", GINT_TO_POINTER (1), test_blocks);
   g_test_add_func ("/cpu-device/refusals", test_refusals);
+  g_test_add_func ("/cpu-device/bound-as-the-file-lies", test_bound_as_the_file_lies);
   g_test_add_func ("/cpu-device/fast-near-exact", test_fast_near_exact);
   g_test_add_data_func ("/cpu-device/words/f16", "F16", test_words);
   g_test_add_data_func ("/cpu-device/words/bf16", "BF16", test_words);

@@ -4,6 +4,7 @@
 #include "eng-cpu-private.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "eng-checked.h"
@@ -508,6 +509,24 @@ finish_turned (EngBound *bound, const EngWeightDesc *desc, EngCpuWeight *w, cons
   w->raw = w->turned = NULL;
 }
 
+/* The product whose packed rows are those of the table @id, as the file has them (with --load-as they may not be). */
+static const EngCpuWeight *
+find_twin (const EngProgram *program, const EngCpuWeight *weights, uint32_t id)
+{
+  const EngWeightDesc *table = &program->weights[id];
+  if (weights[id].uses != ENG_CPU_USE_LOOKUP)
+    return NULL;
+  for (uint32_t i = 0; i < program->n_weights; i++)
+    {
+      const EngWeightDesc *desc = &program->weights[i];
+      if ((weights[i].uses & ENG_CPU_USE_PRODUCT) != 0 && desc->use == ENG_WEIGHT_PRODUCT && desc->source == table->source
+          && desc->first_row == table->first_row && desc->n_rows == table->n_rows && weights[i].n_slices == 1
+          && weights[i].pack != ENG_PACK_NONE && weights[i].pack == eng_pack_from_type (weights[id].type))
+        return &weights[i];
+    }
+  return NULL;
+}
+
 static EngStatus
 bind_weight (EngBound *bound, uint32_t id, const EngWeightSource *source, EngError *error)
 {
@@ -525,7 +544,8 @@ bind_weight (EngBound *bound, uint32_t id, const EngWeightSource *source, EngErr
     status = make_vector (bound, id, w, error);
   if (status == ENG_OK)
     status = eng_cpu_pack (bound, id, w, source, error);
-  if (status == ENG_OK && w->pack == ENG_PACK_NONE && !turned)
+  /* Packing a twin has looked at every number. */
+  if (status == ENG_OK && w->pack == ENG_PACK_NONE && !turned && find_twin (bound->program, bound->weights, id) == NULL)
     status = eng_cpu_check_finite (bound, id, w, source, error);
   if (status == ENG_OK && source->release != NULL && w->pack == ENG_PACK_NONE && w->uses == ENG_CPU_USE_VECTOR)
     source->release (source->data, desc->source);
@@ -538,22 +558,49 @@ bind_weight (EngBound *bound, uint32_t id, const EngWeightSource *source, EngErr
   return status;
 }
 
-/* The product whose packed rows are those of the table @id, as the file has them (with --load-as they may not be). */
-static const EngCpuWeight *
-find_twin (const EngProgram *program, const EngCpuWeight *weights, uint32_t id)
+/* As the file has them, so that what is bound next is what was read ahead; a table that is only looked up behind the product of
+ * the same tensor, which may be its twin. */
+static int
+compare_places (const void *a, const void *b, void *bound_)
 {
-  const EngWeightDesc *table = &program->weights[id];
-  if (weights[id].uses != ENG_CPU_USE_LOOKUP)
-    return NULL;
-  for (uint32_t i = 0; i < program->n_weights; i++)
+  const EngBound *bound = bound_;
+  uint32_t i = *(const uint32_t *) a, j = *(const uint32_t *) b;
+  uint64_t source_i = bound->program->weights[i].source, source_j = bound->program->weights[j].source;
+  bool looked_up_i = bound->weights[i].uses == ENG_CPU_USE_LOOKUP, looked_up_j = bound->weights[j].uses == ENG_CPU_USE_LOOKUP;
+  if (source_i != source_j)
+    return source_i < source_j ? -1 : 1;
+  return looked_up_i != looked_up_j ? looked_up_i - looked_up_j : i < j ? -1 : 1;
+}
+
+static EngStatus
+bind_weights (EngBound *bound, const EngWeightSource *source, EngError *error)
+{
+  const EngBindOptions *options = &bound->options;
+  uint32_t *order = eng_alloc_array (bound->program->n_weights, sizeof *order), n = 0;
+  uint64_t total = 0, done = 0;
+  EngStatus status = ENG_OK;
+  if (order == NULL)
+    return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory to bind");
+  for (uint32_t i = 0; i < bound->program->n_weights && status == ENG_OK; i++)
+    if (bound->weights[i].uses != 0)
+      {
+        order[n++] = i;
+        status = weight_layout (&bound->program->weights[i], i, &bound->weights[i], error);
+        total += bound->weights[i].row_bytes * bound->weights[i].n_rows * bound->weights[i].n_slices;
+      }
+  qsort_r (order, n, sizeof *order, compare_places, bound);
+  for (uint32_t i = 0; i < n && status == ENG_OK; i++)
     {
-      const EngWeightDesc *desc = &program->weights[i];
-      if ((weights[i].uses & ENG_CPU_USE_PRODUCT) != 0 && desc->use == ENG_WEIGHT_PRODUCT && desc->source == table->source
-          && desc->first_row == table->first_row && desc->n_rows == table->n_rows && weights[i].n_slices == 1
-          && weights[i].pack != ENG_PACK_NONE && weights[i].pack == eng_pack_from_type (weights[id].type))
-        return &weights[i];
+      const EngCpuWeight *w = &bound->weights[order[i]];
+      uint64_t bytes = w->row_bytes * w->n_rows * w->n_slices; /* of the file: binding may change the layout */
+      status = bind_weight (bound, order[i], source, error);
+      done += bytes;
+      if (status == ENG_OK && options->progress != NULL
+          && !options->progress (options->progress_data, done, total))
+        status = eng_error_set (error, ENG_ERR_CANCELLED, NULL, ENG_OFFSET_NONE, "loading was stopped");
     }
-  return NULL;
+  eng_free (order);
+  return status;
 }
 
 EngStatus
@@ -583,25 +630,8 @@ eng_cpu_bind (EngDevice *device, const EngProgram *program, const EngWeightSourc
     status = eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory to bind");
   if (status == ENG_OK)
     status = scan_steps (program, options, bound->weights, error);
-  uint64_t total = 0, done = 0;
-  for (uint32_t i = 0; i < program->n_weights && status == ENG_OK; i++)
-    if (bound->weights[i].uses != 0)
-      {
-        status = weight_layout (&program->weights[i], i, &bound->weights[i], error);
-        total += bound->weights[i].row_bytes * bound->weights[i].n_rows * bound->weights[i].n_slices;
-      }
-  for (uint32_t i = 0; i < program->n_weights && status == ENG_OK; i++)
-    {
-      if (bound->weights[i].uses == 0)
-        continue;
-      const EngCpuWeight *w = &bound->weights[i];
-      uint64_t bytes = w->row_bytes * w->n_rows * w->n_slices; /* of the file: binding may change the layout */
-      status = bind_weight (bound, i, source, error);
-      done += bytes;
-      if (status == ENG_OK && options->progress != NULL
-          && !options->progress (options->progress_data, done, total))
-        status = eng_error_set (error, ENG_ERR_CANCELLED, NULL, ENG_OFFSET_NONE, "loading was stopped");
-    }
+  if (status == ENG_OK)
+    status = bind_weights (bound, source, error);
   for (uint32_t i = 0; i < program->n_weights && status == ENG_OK; i++)
     {
       EngCpuWeight *w = &bound->weights[i];
