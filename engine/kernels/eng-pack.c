@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eng-pack.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "eng-block.h"
@@ -87,9 +88,13 @@ eng_pack_panel_bytes (const EngPackInfo *info, uint32_t p, uint64_t n_cols)
   return n_cols / (32u * info->n_sub) * eng_pack_block_bytes (info, p);
 }
 
-/* --- from the file's blocks to codes, four in a word, each in its own byte --- */
+/* --- from the file's blocks to codes, four in a word, each in its own byte; words of four rows side by side --- */
 
 #define INLINE static inline __attribute__ ((always_inline))
+#define N_TOGETHER 4
+
+typedef uint32_t Words __attribute__ ((vector_size (4 * N_TOGETHER)));
+typedef uint8_t Bytes __attribute__ ((vector_size (4 * N_TOGETHER)));
 
 INLINE uint32_t
 load32 (const uint8_t *p)
@@ -99,106 +104,125 @@ load32 (const uint8_t *p)
   return v;
 }
 
+/* Words at .. at + 3 of four rows, each word's four rows in one of @w. */
 INLINE void
-store32 (uint8_t *p, uint32_t v)
+load_words (const uint8_t *const rows[N_TOGETHER], size_t at, Words w[4])
 {
-  memcpy (p, &v, 4);
+  Words r[N_TOGETHER];
+  for (int i = 0; i < N_TOGETHER; i++)
+    memcpy (&r[i], rows[i] + at, sizeof *r);
+  Words a = __builtin_shuffle (r[0], r[1], (Words) { 0, 4, 1, 5 }), b = __builtin_shuffle (r[2], r[3], (Words) { 0, 4, 1, 5 }),
+        c = __builtin_shuffle (r[0], r[1], (Words) { 2, 6, 3, 7 }), d = __builtin_shuffle (r[2], r[3], (Words) { 2, 6, 3, 7 });
+  w[0] = __builtin_shuffle (a, b, (Words) { 0, 1, 4, 5 });
+  w[1] = __builtin_shuffle (a, b, (Words) { 2, 3, 6, 7 });
+  w[2] = __builtin_shuffle (c, d, (Words) { 0, 1, 4, 5 });
+  w[3] = __builtin_shuffle (c, d, (Words) { 2, 3, 6, 7 });
+}
+
+INLINE Words
+load_word (const uint8_t *const rows[N_TOGETHER], size_t at)
+{
+  return (Words) { load32 (rows[0] + at), load32 (rows[1] + at), load32 (rows[2] + at), load32 (rows[3] + at) };
 }
 
 #define EACH_BYTE(x) ((x) * 0x01010101u)
 
-/* Bits 0 … 3 to the lowest bits of four bytes. */
-INLINE uint32_t
-spread_bits (uint32_t bits)
+/* Bits 0 … 3 of each word to the lowest bits of its four bytes. */
+INLINE Words
+spread_bits (Words bits)
 {
-  return bits * 0x00204081u & EACH_BYTE (1u);
+  return (bits | bits << 7 | bits << 14 | bits << 21) & EACH_BYTE (1u);
 }
 
-/* Byte j: code j | code 16 + j << 4. */
+/* Byte j of 16: code j | code 16 + j << 4. */
 INLINE void
-nibbles (const uint8_t qs[16], uint32_t w[8])
+nibbles (const uint8_t *const rows[N_TOGETHER], size_t at, Words w[8])
 {
+  load_words (rows, at, w);
   for (int u = 0; u < 4; u++)
     {
-      uint32_t q = load32 (qs + 4 * u);
-      w[u] = q & EACH_BYTE (15u);
-      w[u + 4] = q >> 4 & EACH_BYTE (15u);
+      w[u + 4] = w[u] >> 4 & EACH_BYTE (15u);
+      w[u] &= EACH_BYTE (15u);
     }
 }
 
-/* Bit j of @qh: the fifth bit of code j. */
+/* Bit j of the word at @at: the fifth bit of code j. */
 INLINE void
-fifth_bits (const uint8_t qh[4], uint32_t w[8])
+fifth_bits (const uint8_t *const rows[N_TOGETHER], size_t at, Words w[8])
 {
-  uint32_t bits = load32 (qh);
+  Words bits = load_word (rows, at);
   for (int v = 0; v < 8; v++)
     w[v] |= spread_bits (bits >> (4 * v) & 15) << 4;
 }
 
-/* Code l: the bits of @mask, @shift up in byte l of @from. */
+/* Code l: the bits of @mask, @shift up in byte l of 32. */
 INLINE void
-bytes_of (const uint8_t from[32], unsigned shift, uint32_t mask, uint32_t w[8])
+bytes_of (const uint8_t *const rows[N_TOGETHER], size_t at, unsigned shift, uint32_t mask, Words w[8])
 {
+  load_words (rows, at, w);
+  load_words (rows, at + 16, w + 4);
   for (int v = 0; v < 8; v++)
-    w[v] = load32 (from + 4 * v) >> shift & EACH_BYTE (mask);
+    w[v] = w[v] >> shift & EACH_BYTE (mask);
 }
 
 INLINE void
-or_bytes_of (const uint8_t from[32], unsigned shift, uint32_t mask, unsigned place, uint32_t w[8])
+or_bytes_of (const uint8_t *const rows[N_TOGETHER], size_t at, unsigned shift, uint32_t mask, unsigned place, Words w[8])
 {
+  Words more[8];
+  bytes_of (rows, at, shift, mask, more);
   for (int v = 0; v < 8; v++)
-    w[v] |= (load32 (from + 4 * v) >> shift & EACH_BYTE (mask)) << place;
+    w[v] |= more[v] << place;
 }
 
-/* The 32 codes of sub-block @i of the block @b. Inlined with @pack a constant. */
+/* The 32 codes of sub-block @i of the blocks @b. Inlined with @pack a constant. */
 INLINE void
-sub_codes (EngPack pack, const void *b, unsigned i, uint32_t w[8])
+sub_codes (EngPack pack, const uint8_t *const b[N_TOGETHER], unsigned i, Words w[8])
 {
   unsigned half = i / 4, quarter = i % 4;
   switch (pack)
     {
     case ENG_PACK_Q4_0:
     case ENG_PACK_IQ4_NL:
-      nibbles (((const EngBlockQ4_0 *) b)->qs, w);
+      nibbles (b, offsetof (EngBlockQ4_0, qs), w);
       break;
     case ENG_PACK_Q4_1:
-      nibbles (((const EngBlockQ4_1 *) b)->qs, w);
+      nibbles (b, offsetof (EngBlockQ4_1, qs), w);
       break;
     case ENG_PACK_MXFP4:
-      nibbles (((const EngBlockMxfp4 *) b)->qs, w);
+      nibbles (b, offsetof (EngBlockMxfp4, qs), w);
       break;
     case ENG_PACK_IQ4_XS:
-      nibbles (((const EngBlockIq4Xs *) b)->qs + 16 * i, w);
+      nibbles (b, offsetof (EngBlockIq4Xs, qs) + 16 * i, w);
       break;
     case ENG_PACK_Q5_0:
-      nibbles (((const EngBlockQ5_0 *) b)->qs, w);
-      fifth_bits (((const EngBlockQ5_0 *) b)->qh, w);
+      nibbles (b, offsetof (EngBlockQ5_0, qs), w);
+      fifth_bits (b, offsetof (EngBlockQ5_0, qh), w);
       break;
     case ENG_PACK_Q5_1:
-      nibbles (((const EngBlockQ5_1 *) b)->qs, w);
-      fifth_bits (((const EngBlockQ5_1 *) b)->qh, w);
+      nibbles (b, offsetof (EngBlockQ5_1, qs), w);
+      fifth_bits (b, offsetof (EngBlockQ5_1, qh), w);
       break;
     case ENG_PACK_Q8_0:
-      for (int v = 0; v < 8; v++)
-        w[v] = load32 ((const uint8_t *) ((const EngBlockQ8_0 *) b)->qs + 4 * v);
+      load_words (b, offsetof (EngBlockQ8_0, qs), w);
+      load_words (b, offsetof (EngBlockQ8_0, qs) + 16, w + 4);
       break;
     case ENG_PACK_Q2_K:
-      bytes_of (((const EngBlockQ2K *) b)->qs + 32 * half, 2 * quarter, 3, w);
+      bytes_of (b, offsetof (EngBlockQ2K, qs) + 32 * half, 2 * quarter, 3, w);
       break;
     case ENG_PACK_Q3_K:
-      bytes_of (((const EngBlockQ3K *) b)->qs + 32 * half, 2 * quarter, 3, w);
-      or_bytes_of (((const EngBlockQ3K *) b)->hmask, i, 1, 2, w);
+      bytes_of (b, offsetof (EngBlockQ3K, qs) + 32 * half, 2 * quarter, 3, w);
+      or_bytes_of (b, offsetof (EngBlockQ3K, hmask), i, 1, 2, w);
       break;
     case ENG_PACK_Q4_K:
-      bytes_of (((const EngBlockQ4K *) b)->qs + 32 * (i / 2), 4 * (i % 2), 15, w);
+      bytes_of (b, offsetof (EngBlockQ4K, qs) + 32 * (i / 2), 4 * (i % 2), 15, w);
       break;
     case ENG_PACK_Q5_K:
-      bytes_of (((const EngBlockQ5K *) b)->qs + 32 * (i / 2), 4 * (i % 2), 15, w);
-      or_bytes_of (((const EngBlockQ5K *) b)->qh, i, 1, 4, w);
+      bytes_of (b, offsetof (EngBlockQ5K, qs) + 32 * (i / 2), 4 * (i % 2), 15, w);
+      or_bytes_of (b, offsetof (EngBlockQ5K, qh), i, 1, 4, w);
       break;
     case ENG_PACK_Q6_K:
-      bytes_of (((const EngBlockQ6K *) b)->ql + 64 * half + 32 * (quarter % 2), quarter < 2 ? 0 : 4, 15, w);
-      or_bytes_of (((const EngBlockQ6K *) b)->qh + 32 * half, 2 * quarter, 3, 4, w);
+      bytes_of (b, offsetof (EngBlockQ6K, ql) + 64 * half + 32 * (quarter % 2), quarter < 2 ? 0 : 4, 15, w);
+      or_bytes_of (b, offsetof (EngBlockQ6K, qh) + 32 * half, 2 * quarter, 3, 4, w);
       break;
     case ENG_PACK_N:
       break;
@@ -238,8 +262,11 @@ scales_iq4xs (const EngBlockIq4Xs *b, uint8_t groups[16])
 static void
 scales_q4k (const uint8_t *scales, Scales *out)
 {
-  for (unsigned g = 0; g < 8; g++)
-    eng_scale_min_get (scales, g, &out->groups[g], &out->minima[g]);
+  uint32_t a = load32 (scales), b = load32 (scales + 4), c = load32 (scales + 8);
+  const uint32_t words[4] = { a & EACH_BYTE (63u), (c & EACH_BYTE (15u)) | (a >> 2 & EACH_BYTE (48u)),
+                              b & EACH_BYTE (63u), (c >> 4 & EACH_BYTE (15u)) | (b >> 2 & EACH_BYTE (48u)) };
+  memcpy (out->groups, words, 8);
+  memcpy (out->minima, words + 2, 8);
 }
 
 /* 2^(e - 128) as bf16: a normal number has exponent field e - 1, the two smallest are subnormal. */
@@ -309,63 +336,85 @@ read_scales (EngPack pack, const void *b, Scales *out)
 
 /* --- from codes to planes --- */
 
-/* Row @row of the planes at @dst. */
 INLINE void
-pack_planes (const EngPackInfo *info, uint32_t p, uint32_t row, const uint32_t w[8], uint8_t *dst)
+store_words (uint8_t *dst, Words w)
 {
+  memcpy (dst, &w, sizeof w);
+}
+
+/* Rows @row .. @row + 3 of the planes at @dst. */
+INLINE void
+pack_planes (const EngPackInfo *info, uint32_t p, uint32_t row, const Words w[8], uint8_t *dst)
+{
+  dst += 4 * row;
   if (info->has4)
     {
       for (uint32_t u = 0; u < 4; u++)
-        store32 (dst + (u * p + row) * 4,
-                 (w[u] & EACH_BYTE (15u)) | (w[u + 4] & EACH_BYTE (15u)) << 4);
+        store_words (dst + u * p * 4, (w[u] & EACH_BYTE (15u)) | (w[u + 4] & EACH_BYTE (15u)) << 4);
       dst += 16 * p;
     }
   if (info->has1)
     {
-      uint32_t bits = 0;
+      Words bits = { 0 };
       for (int v = 0; v < 8; v++)
         bits |= (w[v] >> info->shift1 & EACH_BYTE (1u)) << v;
-      store32 (dst + row * 4, bits);
+      store_words (dst, bits);
       dst += 4 * p;
     }
   if (info->has2)
     {
       for (uint32_t u = 0; u < 2; u++)
         {
-          uint32_t bits = 0;
+          Words bits = { 0 };
           for (int v = 0; v < 4; v++)
             bits |= (w[4 * u + v] >> info->shift2 & EACH_BYTE (3u)) << (2 * v);
-          store32 (dst + (u * p + row) * 4, bits);
+          store_words (dst + u * p * 4, bits);
         }
       dst += 8 * p;
     }
   if (info->has8)
     for (uint32_t v = 0; v < 8; v++)
-      store32 (dst + (v * p + row) * 4, w[v]);
+      store_words (dst + v * p * 4, w[v]);
 }
 
-static void
-put16 (uint8_t *dst, uint32_t row, uint16_t value)
+/* @n bytes of each of four rows: byte g of all four behind one another at @dst + g p. */
+INLINE void
+pack_bytes (const uint8_t *const rows[N_TOGETHER], uint32_t n, uint32_t p, uint8_t *dst)
 {
-  memcpy (dst + 2 * (size_t) row, &value, 2);
+  for (uint32_t g = 0; g < n; g += 4)
+    {
+      Bytes b = (Bytes) load_word (rows, g);
+      for (int step = 0; step < 2; step++)
+        b = __builtin_shuffle (b, (Bytes) { 0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15 });
+      for (uint32_t i = 0; i < 4; i++)
+        memcpy (dst + (g + i) * p, (const uint8_t *) &b + 4 * i, 4);
+    }
 }
 
 INLINE void
-pack_scales (const EngPackInfo *info, uint32_t p, uint32_t row, const Scales *in, uint8_t *dst)
+pack_scales (const EngPackInfo *info, uint32_t p, uint32_t row, const Scales in[N_TOGETHER], uint8_t *dst)
 {
   bool by16 = info->scales == ENG_PACK_SCALES_S16 || info->scales == ENG_PACK_SCALES_SM16;
   if (info->n_sub == 8)
     {
-      for (uint32_t g = 0; g < (by16 ? 16u : 8u); g++, dst += p)
-        dst[row] = in->groups[g];
-      for (uint32_t g = 0; info->scales == ENG_PACK_SCALES_SM32 && g < 8; g++, dst += p)
-        dst[row] = in->minima[g];
+      uint32_t n = by16 ? 16 : 8;
+      pack_bytes ((const uint8_t *[]) { in[0].groups, in[1].groups, in[2].groups, in[3].groups }, n, p, dst + row);
+      dst += n * p;
     }
-  put16 (dst, row, in->d);
+  if (info->scales == ENG_PACK_SCALES_SM32)
+    {
+      pack_bytes ((const uint8_t *[]) { in[0].minima, in[1].minima, in[2].minima, in[3].minima }, 8, p, dst + row);
+      dst += 8 * p;
+    }
+  memcpy (dst + 2 * row, (uint16_t[]) { in[0].d, in[1].d, in[2].d, in[3].d }, 8);
   if (info->scales == ENG_PACK_SCALES_DM || info->scales == ENG_PACK_SCALES_SM32
       || info->scales == ENG_PACK_SCALES_SM16)
-    put16 (dst + 2 * p, row, in->m);
+    memcpy (dst + 2 * p + 2 * row, (uint16_t[]) { in[0].m, in[1].m, in[2].m, in[3].m }, 8);
 }
+
+/* What a row that a matrix does not have is packed from: blocks of zeros are packed zeros in every format but MXFP4, whose scale
+ * of zero is small, and no row looks at it. */
+static const uint8_t no_row[sizeof (EngBlockQ6K)]; /* the largest */
 
 /* A model's load waits for this, so each format has a copy of its own in which nothing of it is decided at run time. */
 INLINE void
@@ -375,22 +424,24 @@ pack_panel (EngPack pack, uint32_t p, const uint8_t *src, uint64_t row_bytes, ui
   const EngPackInfo *info = &infos[pack];
   size_t sub = eng_pack_sub_bytes (info, p), block = eng_pack_block_bytes (info, p);
   uint64_t n_blocks = n_cols / (32u * info->n_sub), source_bytes = n_blocks ? row_bytes / n_blocks : 0;
-  if (n_rows < p)
-    memset (dst, 0, n_blocks * block);
   for (uint64_t b = 0; b < n_blocks; b++, dst += block)
-    for (uint32_t row = 0; row < n_rows; row++)
+    for (uint32_t row = 0; row < p; row += N_TOGETHER)
       {
-        const uint8_t *from = src + row * row_bytes + b * source_bytes;
-        Scales scales;
+        const uint8_t *from[N_TOGETHER];
+        Scales scales[N_TOGETHER];
+        for (uint32_t i = 0; i < N_TOGETHER; i++)
+          {
+            from[i] = row + i < n_rows ? src + (row + i) * row_bytes + b * source_bytes : no_row;
+            read_scales (pack, from[i], &scales[i]);
+          }
 #pragma GCC unroll 8
         for (uint32_t i = 0; i < info->n_sub; i++)
           {
-            uint32_t w[8];
+            Words w[8];
             sub_codes (pack, from, i, w);
             pack_planes (info, p, row, w, dst + i * sub);
           }
-        read_scales (pack, from, &scales);
-        pack_scales (info, p, row, &scales, dst + info->n_sub * sub);
+        pack_scales (info, p, row, scales, dst + info->n_sub * sub);
       }
 }
 
