@@ -166,13 +166,6 @@ place_all (EngBound *b, const bool *used, uint8_t *base)
   for (uint32_t i = 0; i < p->n_weights; i++)
     {
       const EngWeightDesc *d = &p->weights[i];
-      const uint64_t matrix = d->n_rows * d->n_cols;
-      if ((used[i] || (b->streamed && d->layer != ENG_LAYER_NONE)) && d->use != ENG_WEIGHT_VECTOR
-          && d->use != ENG_WEIGHT_LOOKUP)
-        {
-          b->max_k = d->n_cols > b->max_k ? d->n_cols : b->max_k;
-          b->max_matrix = matrix > b->max_matrix ? matrix : b->max_matrix;
-        }
       if (!used[i])
         {
           // streamed: its shape, its planes come with each run
@@ -638,6 +631,13 @@ bound_new (EngDevice *device, const EngProgram *p, const EngBindOptions *o, bool
   b->arena_bytes = place_all (b, used, NULL) + cu_streamer_bytes (b);
   plan_steps (b);
   b->few_rows = few_rows (b);
+  status = cu_plan_x16 (b, error);
+  if (status != ENG_OK)
+    {
+      free (used);
+      cu_unbind (&b);
+      return status;
+    }
   *used_out = used;
   *out = b;
   return ENG_OK;

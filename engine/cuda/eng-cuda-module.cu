@@ -7,6 +7,10 @@
 
 #include "eng-cuda-private.h"
 
+// Of a thread, at the start: the driver keeps that much of the card's memory for all threads that can be resident, and takes more for
+// kernels that need it.
+#define STACK_BYTES 64
+
 EngStatus
 cu_error (EngError *error, EngStatus code, const char *field, uint64_t needed, uint64_t available,
           const char *format, ...)
@@ -160,6 +164,7 @@ cu_open (uint32_t index, const EngDeviceOptions *options, EngDevice **device, En
       cu_close (&d);
       return status;
     }
+  cudaDeviceSetLimit (cudaLimitStackSize, STACK_BYTES);
   d->n_units = p.multiProcessorCount;
   d->major = p.major;
   d->minor = p.minor;

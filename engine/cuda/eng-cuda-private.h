@@ -29,7 +29,7 @@ typedef struct
   float *y;
 } CuHeadProducts;
 int cu_blas_heads (CuBlas *blas, CuStream s, const CuHeadProducts *p, void *workspace, size_t workspace_bytes);
-#define CU_BLAS_WORKSPACE_BYTES ((size_t) 64 << 20)
+#define CU_BLAS_WORKSPACE_BYTES ((size_t) 32 << 20)
 
 /* As EngProducts names it. */
 #define CU_LIBRARY "cuBLAS"
@@ -57,6 +57,7 @@ typedef struct
   bool folded;         /* this NORM step runs inside its readers when there are few rows */
   int16_t norm_of_src; /* step index of the folded NORM that makes this step's src, or -1 */
   bool f32_needed;     /* a step other than a many-row product reads what this one writes */
+  bool only_x16;       /* nor is its float form written where there are more than CU_DOZENS rows */
 } CuStepPlan;
 
 /* Sends the matrices of streamed steps during a run (eng-cuda-stream.cu). */
@@ -70,6 +71,8 @@ struct EngBound
   bool own_only; /* ENG_WITHOUT_LIBRARY */
   uint32_t few_rows; /* up to this many rows go through the matrix-vector kernels; at least 1 */
   bool pools;    /* outputs are those of sequences (POOL), not of rows */
+  bool drops_floats; /* some step is only_x16: a part of the steps cannot run by itself over many rows */
+  uint32_t n_here;   /* steps bound here */
   const uint8_t *elsewhere; /* steps of another device, or NULL */
   const uint8_t *streamed;  /* of those, what streamed runs do here, or NULL: nothing */
   CuStreamer *streamer;     /* NULL: nothing is streamed */
@@ -80,7 +83,6 @@ struct EngBound
   CuStepPlan *plans;      /* [program->n_steps] */
   uint8_t *arena;
   uint64_t arena_bytes;
-  uint64_t max_k, max_matrix; /* widest row and largest expanded matrix of products */
 };
 
 /* Graphs of one-row runs, by what they run. */
@@ -92,8 +94,35 @@ typedef struct
   cudaGraphExec_t exec;
 } CuGraph;
 
-struct EngState
+/* Where steps work, for runs of one kind. What is never needed at the same time lies at the same place (eng-cuda-scratch.cu). */
+typedef enum
 {
+  CU_LAYOUT_SMALL, /* up to CU_DOZENS rows */
+  CU_LAYOUT_LARGE, /* more, by products of many rows */
+  CU_LAYOUT_SLOW,  /* more without those */
+  CU_N_LAYOUTS,
+} CuLayout;
+typedef struct
+{
+  uint32_t rows; /* at most */
+  float **buffers; /* host array of device pointers, [n_buffers] */
+  float *kv_rows;  /* [rows, 2 * widest n_head_kv * width]: k and v before they enter the cache */
+  float *glu_rows; /* gate and up of a prefill, or of some of its columns */
+  uint64_t glu_floats;
+  float *scores;   /* router scores [rows, n_expert] */
+  __nv_bfloat16 *x16, *h16; /* activations of prefill products: GATE_UP makes the latter from the former */
+  __nv_bfloat16 *w16; /* an expanded matrix, or some of its rows */
+  uint64_t w16_elements;
+  void *workspace;
+  /* experts of many rows, slots sorted by expert: inputs, gate and up, their product, outputs */
+  __nv_bfloat16 *slot_x16, *slot_h16;
+  float *slot_gate, *slot_up, *slot_y;
+  uint8_t *slot_x8; /* inputs of few slots, cu_dozens_place_tiles () */
+} CuScratch;
+
+struct EngState : CuScratch /* of the run at hand */
+{
+  CuScratch layouts[CU_N_LAYOUTS];
   EngBound *bound;
   EngStateOptions options;
   uint8_t *arena;
@@ -102,7 +131,6 @@ struct EngState
   uint8_t *meta;
   uint64_t meta_bytes;
   CuMeta view;
-  float **buffers; /* host array of device pointers, [n_buffers] */
   __half **k, **v; /* [n_groups]: the group's layers, of which only first_layer … + n_layers are here */
   float **recurrent; /* the same of groups with a recurrent state */
   uint32_t first_layer[ENG_CUDA_MAX_GROUPS], n_layers[ENG_CUDA_MAX_GROUPS];
@@ -111,25 +139,14 @@ struct EngState
   __half *guest_k[2], *guest_v[2];
   uint8_t *guest_host[2]; /* pinned, CU_GUEST_BLOCKS parts of blocks each: to here, and from here */
   cudaEvent_t guest_moved[2]; /* those copies are done */
-  float *kv_rows;  /* [max_rows, 2 * widest n_head_kv * width]: k and v before they enter the cache */
-  float *glu_rows; /* [max_rows, 2 * widest]: gate and up of a prefill */
   float *logits;   /* [cu_max_outputs, n_output] */
   float *pooled[2]; /* POOL: [max_sequences, widest] before and behind a head */
-  float *scores;   /* router scores [max_rows, n_expert] */
-  __nv_bfloat16 *x16; /* activations of prefill products */
-  uint8_t *x8; /* the same for up to CU_DOZENS rows, cu_dozens_place () */
-  __nv_bfloat16 *w16; /* an expanded matrix */
-  uint64_t w16_elements;
+  uint8_t *x8; /* activations of products of up to CU_DOZENS rows, cu_dozens_place () */
   float *partial;
   int *counters, *route_counters;
-  void *workspace;
   CuSampling *sampling; /* NULL: the vocabulary is too large */
   unsigned long long *sample_groups;
-  /* experts of many rows, slots sorted by expert: inputs, gate and up, their product, outputs */
-  __nv_bfloat16 *slot_x16, *slot_h16;
-  float *slot_gate, *slot_up, *slot_y;
-  uint8_t *slot_x8; /* inputs of few slots, cu_dozens_place_tiles () */
-  int *slot_row;   /* [rows * n_used] row of each sorted slot */
+  int *slot_row;   /* experts of many rows: [rows * n_used] row of each sorted slot */
   CuTile *tiles;    /* of grouped products, in the order of the experts */
   int *slot_expert; /* [rows * n_used] expert of each sorted slot */
   int *slot_place; /* [rows, n_used] sorted place of each choice */
@@ -241,6 +258,26 @@ cu_rows_together (const EngWeightDesc *d, uint64_t r)
 uint64_t cu_file_row_bytes (int type, uint64_t n_cols);
 /* Lay a matrix out at *@at behind @base (NULL: sizes only), which moves on. */
 void cu_place_weight (const EngWeightDesc *d, uint8_t *base, uint64_t *at, CuWeight *w);
+
+/* Which steps write no floats: plans, when everything else of them is known. */
+EngStatus cu_plan_x16 (EngBound *, EngError *);
+/* Places of a layout from @base on (NULL: sizes only) to *@out, whose buffers is an array already; bytes that takes, UINT64_MAX: out of
+ * memory. */
+uint64_t cu_scratch_place (const EngBound *, const EngStateOptions *, CuLayout, uint8_t *base, CuScratch *out);
+/* From now on steps work there. */
+static inline void
+cu_use_layout (EngState *s, CuLayout layout)
+{
+  *(CuScratch *) s = s->layouts[layout];
+}
+/* Whether GATE_UP step @i of many rows goes by slabs of columns where it takes too much room. */
+bool cu_glu_by_slabs (const EngBound *, uint32_t i);
+/* The most slots of experts that go by the kernels of few rows. */
+static inline uint64_t
+cu_few_slots (uint64_t slots, uint64_t n_expert)
+{
+  return slots < CU_DOZENS_OF_EXPERT * n_expert ? slots : CU_DOZENS_OF_EXPERT * n_expert;
+}
 
 /* Whether the bound's streamed steps can be; device bytes that takes, 0: nothing to stream. */
 bool cu_streamer_can (const EngBound *);

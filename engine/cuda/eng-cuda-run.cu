@@ -175,6 +175,12 @@ static cudaError_t
 run_all (CuRun *r, const EngBatch *batch, const EngRun *run, bool *cancelled)
 {
   EngState *s = r->s;
+  // a part of the steps, where they do not leave what the next part needs
+  const bool part = r->b->drops_floats && run->n_steps < r->b->n_here && r->n_rows > CU_DOZENS;
+  bool slow = !r->b->device->blas || r->b->own_only || part;
+  cu_use_layout (s, r->n_rows <= CU_DOZENS ? CU_LAYOUT_SMALL : slow && !run->streamed ? CU_LAYOUT_SLOW : CU_LAYOUT_LARGE);
+  slow = slow || !s->x16;
+  r->x16 = s->x16;
   TRY (cudaMemcpyAsync (s->meta, s->meta_host, s->meta_bytes, cudaMemcpyHostToDevice, r->stream));
   TRY (place_vectors (r, batch, &r->p->steps[run->first_step]));
   for (uint32_t i = 0; i < run->n_imports; i++)
@@ -198,7 +204,7 @@ run_all (CuRun *r, const EngBatch *batch, const EngRun *run, bool *cancelled)
       cu_streamer_end (r->b->streamer);
       TRY (e);
     }
-  else if (r->n_rows <= (int) r->b->few_rows || !s->x16 || !r->b->device->blas || r->b->own_only)
+  else if (r->n_rows <= (int) r->b->few_rows || slow)
     {
       r->products->own = true;
       TRY (r->n_rows == 1 ? cu_run_graph (r, run->first_step, run->n_steps)

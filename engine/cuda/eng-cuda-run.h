@@ -18,7 +18,8 @@ typedef struct
   bool samples; // what the last step gave is sampled from
   uint32_t n_ahead; // positions behind the batch's that its tables have room for
   uint32_t first, end; // steps of the run: end is behind the last
-  EngBufferId in_x16; // buffer whose bf16 form x16 holds now, or ENG_BUFFER_NONE
+  EngBufferId in_x16; // buffer whose bf16 form stands at x16 now, or ENG_BUFFER_NONE
+  const __nv_bfloat16 *x16; // the state's x16 or h16
   bool in_x8; // x8 holds the source of the step at hand
   int blas_error;
   EngProducts *products, unasked; // whose kernels multiplied: the run's, or nobody's

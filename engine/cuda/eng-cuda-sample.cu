@@ -85,6 +85,7 @@ static cudaError_t
 sample_all (CuRun *r, const EngSampling *g, int *cancel, bool *cancelled)
 {
   EngState *s = r->s;
+  cu_use_layout (s, CU_LAYOUT_SMALL);
   TRY (cudaMemcpyAsync (s->meta, s->meta_host, s->meta_bytes, cudaMemcpyHostToDevice, r->stream));
   TRY (cudaMemcpyAsync (s->sampling, s->sampling_host, fill (s->sampling_host, g), cudaMemcpyHostToDevice, r->stream));
   // what was sampled arrives where the draws were sent from

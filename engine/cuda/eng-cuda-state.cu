@@ -7,9 +7,6 @@
 #include "eng-cuda-private.h"
 
 #define ALIGN 256
-// Expanded weights of a prefill product: a matrix is expanded whole if it fits, else by slabs of rows.
-#define MAX_W16_ELEMENTS ((uint64_t) 128 << 20)
-
 // Hands out parts of an arena; with base == NULL it only counts.
 typedef struct
 {
@@ -28,8 +25,8 @@ carve (Carver *c, uint64_t n)
 
 typedef struct
 {
-  uint64_t kv_row, glu_row, x16, scores, heads, head_width, merges;
-  uint64_t slots, slot_in, slot_ff, slot_out; // experts: choices a row, widths
+  uint64_t x16, scores, heads, head_width, merges;
+  uint64_t slots; // experts: choices a row
   uint64_t pooled;
 } Widths;
 
@@ -48,12 +45,6 @@ widest (const EngProgram *p)
           grow (&w.merges, s->u.attention.n_head_kv * ((s->u.attention.n_head / s->u.attention.n_head_kv + 15) / 16));
           grow (&w.head_width, s->u.attention.v_width);
         }
-      if (s->kind == ENG_STEP_QKV)
-        {
-          grow (&w.kv_row, (uint64_t) s->u.qkv.n_head_kv * (s->u.qkv.k_width + s->u.qkv.v_width));
-          if (s->u.qkv.gate)
-            grow (&w.glu_row, 2 * (uint64_t) s->u.qkv.n_head * s->u.qkv.k_width);
-        }
       if (s->kind == ENG_STEP_POOL)
         {
           grow (&w.pooled, p->buffers[s->src].width);
@@ -61,50 +52,21 @@ widest (const EngProgram *p)
             if (s->w[k] != ENG_WEIGHT_NONE)
               grow (&w.pooled, p->weights[s->w[k]].n_rows);
         }
-      if (s->kind == ENG_STEP_DELTA)
-        grow (&w.glu_row, p->buffers[s->src].width);
-      if (s->kind == ENG_STEP_PRODUCT && s->flags & ENG_STEP_ADD_AFTER)
-        grow (&w.glu_row, p->buffers[s->dst].width);
-      if (s->kind == ENG_STEP_GATE_UP)
-        grow (&w.glu_row, 2 * p->weights[s->w[0]].n_rows);
       if (s->kind == ENG_STEP_ROUTE)
         grow (&w.scores, s->u.route.n_expert);
       if (s->kind == ENG_STEP_EXPERTS)
-        {
-          // few rows: every choice's gate * up
-          grow (&w.glu_row, (uint64_t) s->u.experts.n_used * p->weights[s->w[0]].n_rows);
-          grow (&w.slots, s->u.experts.n_used);
-          grow (&w.slot_in, p->weights[s->w[0]].n_cols);
-          grow (&w.slot_ff, p->weights[s->w[0]].n_rows);
-          grow (&w.slot_out, p->weights[s->w[2]].n_rows);
-          grow (&w.slot_out, p->weights[s->w[0]].n_cols); // inputs of float32 experts stand there first
-        }
+        grow (&w.slots, s->u.experts.n_used);
     }
   for (uint32_t i = 0; i < p->n_buffers; i++)
     grow (&w.x16, p->buffers[i].width);
   return w;
 }
 
-// The most slots that go by the kernels of few rows.
-static uint64_t
-few_slots (uint64_t slots, uint64_t n_expert)
-{
-  return slots < CU_DOZENS_OF_EXPERT * n_expert ? slots : CU_DOZENS_OF_EXPERT * n_expert;
-}
-
 // Tiles of 64 rows that @slots rows sorted by expert take at most, or smaller ones where there are few.
 static uint64_t
 most_tiles (uint64_t slots, uint64_t n_expert)
 {
-  return slots / 64 + few_slots (slots, n_expert) / 8 + n_expert;
-}
-
-// Rows with those that fill up the tiles of few slots.
-static uint64_t
-most_small_rows (uint64_t slots, uint64_t n_expert)
-{
-  const uint64_t n = few_slots (slots, n_expert);
-  return n + 32 * (n < n_expert ? n : n_expert);
+  return slots / 64 + cu_few_slots (slots, n_expert) / 8 + n_expert;
 }
 
 static uint64_t
@@ -159,12 +121,11 @@ guest_layer (const EngBound *b, const EngStateOptions *o)
   return most;
 }
 
-// Lay everything out; called twice, first to count.
-static void
+// Lay everything out; called twice, first to count. False: out of memory.
+static bool
 lay_out (const EngBound *b, const EngStateOptions *o, EngState *s, Carver *c, EngMemoryPlan *plan)
 {
   const EngProgram *p = b->program;
-  const uint64_t max_matrix = b->max_matrix;
   find_layers (b, s);
   const Widths w = widest (p);
   for (uint32_t g = 0; g < p->n_groups; g++)
@@ -197,11 +158,6 @@ lay_out (const EngBound *b, const EngStateOptions *o, EngState *s, Carver *c, En
     words += (uint64_t) o->max_sequences * cu_table_entries (o, g);
   s->meta = carve<uint8_t> (c, words * 4);
   s->meta_bytes = words * 4;
-  for (uint32_t i = 0; i < p->n_buffers; i++)
-    s->buffers[i] = carve<float> (c, rows * p->buffers[i].width);
-  s->kv_rows = carve<float> (c, rows * w.kv_row);
-  s->glu_rows = carve<float> (c, rows * w.glu_row);
-  s->scores = carve<float> (c, rows * w.scores);
   s->logits = carve<float> (c, cu_max_outputs (b, o) * p->n_output);
   for (int k = 0; k < 2 && b->pools; k++)
     s->pooled[k] = carve<float> (c, o->max_sequences * w.pooled);
@@ -216,25 +172,24 @@ lay_out (const EngBound *b, const EngStateOptions *o, EngState *s, Carver *c, En
     }
   if (rows > ENG_CUDA_GEMV_ROWS)
     {
-      s->x16 = carve<__nv_bfloat16> (c, rows * w.x16);
       s->x8 = carve<uint8_t> (c, cu_dozens_bytes (rows < CU_DOZENS ? rows : CU_DOZENS, w.x16));
-      s->w16_elements = max_matrix < MAX_W16_ELEMENTS ? max_matrix : MAX_W16_ELEMENTS;
-      s->w16 = carve<__nv_bfloat16> (c, s->w16_elements);
-      s->workspace = carve<uint8_t> (c, CU_BLAS_WORKSPACE_BYTES);
       s->slot_row = carve<int> (c, rows * w.slots);
       s->slot_place = carve<int> (c, rows * w.slots);
       s->slot_expert = carve<int> (c, rows * w.slots);
       s->slot_first = carve<int> (c, w.slots ? w.scores + 1 : 0);
       s->tiles = carve<CuTile> (c, w.slots ? most_tiles (rows * w.slots, w.scores) : 0);
-      s->slot_x16 = carve<__nv_bfloat16> (c, rows * w.slots * w.slot_in);
-      s->slot_h16 = carve<__nv_bfloat16> (c, rows * w.slots * w.slot_ff);
-      s->slot_x8 = carve<uint8_t> (c, w.slots ? cu_dozens_bytes (most_small_rows (rows * w.slots, w.scores),
-                                                                 w.slot_in > w.slot_ff ? w.slot_in : w.slot_ff) : 0);
-      s->slot_gate = carve<float> (c, rows * w.slots * w.slot_ff);
-      s->slot_up = carve<float> (c, rows * w.slots * w.slot_ff);
-      s->slot_y = carve<float> (c, rows * w.slots * w.slot_out);
     }
+  uint64_t most = 0;
+  for (int k = 0; k < CU_N_LAYOUTS; k++)
+    {
+      const uint64_t bytes = cu_scratch_place (b, o, (CuLayout) k, c->base + c->at, &s->layouts[k]);
+      if (bytes == UINT64_MAX)
+        return false;
+      most = bytes > most ? bytes : most;
+    }
+  c->at += most;
   plan->scratch_bytes = c->at - plan->state_bytes;
+  return true;
 }
 
 static void
@@ -261,7 +216,8 @@ state_clear (EngState *s)
   cudaFreeHost (s->logits_host);
   cudaFreeHost (s->io_host);
   cudaFreeHost (s->first_host);
-  free (s->buffers);
+  for (int k = 0; k < CU_N_LAYOUTS; k++)
+    free (s->layouts[k].buffers);
   free (s->k);
   free (s->v);
   free (s->recurrent);
@@ -274,11 +230,13 @@ state_alloc (const EngProgram *p)
   EngState *s = (EngState *) calloc (1, sizeof *s);
   if (!s)
     return NULL;
-  s->buffers = (float **) calloc (p->n_buffers + 1, sizeof *s->buffers);
+  bool ok = true;
+  for (int k = 0; k < CU_N_LAYOUTS; k++)
+    ok = (s->layouts[k].buffers = (float **) calloc (p->n_buffers + 1, sizeof *s->buffers)) && ok;
   s->k = (__half **) calloc (p->n_groups + 1, sizeof *s->k);
   s->v = (__half **) calloc (p->n_groups + 1, sizeof *s->v);
   s->recurrent = (float **) calloc (p->n_groups + 1, sizeof *s->recurrent);
-  if (s->buffers && s->k && s->v && s->recurrent)
+  if (ok && s->k && s->v && s->recurrent)
     return s;
   state_clear (s);
   return NULL;
@@ -307,9 +265,9 @@ cu_state_bytes (const EngBound *b, const EngStateOptions *o, EngMemoryPlan *plan
   if (!s)
     return cu_error (error, ENG_ERR_NO_MEMORY, "plan", 0, 0, "out of memory");
   Carver c = {};
-  lay_out (b, o, s, &c, plan);
+  const bool ok = lay_out (b, o, s, &c, plan);
   state_clear (s);
-  return ENG_OK;
+  return ok ? ENG_OK : cu_error (error, ENG_ERR_NO_MEMORY, "plan", 0, 0, "out of memory");
 }
 
 // Device views of the meta block, in lay_out's order.
@@ -352,7 +310,11 @@ cu_state_new (EngBound *b, const EngStateOptions *o, EngState **out, EngError *e
   cudaSetDevice (d->ordinal);
   EngMemoryPlan plan = {};
   Carver c = {};
-  lay_out (b, o, s, &c, &plan);
+  if (!lay_out (b, o, s, &c, &plan))
+    {
+      state_clear (s);
+      return cu_error (error, ENG_ERR_NO_MEMORY, "state", 0, 0, "out of memory");
+    }
   size_t free_bytes = 0, total = 0;
   cudaMemGetInfo (&free_bytes, &total);
   uint64_t room = free_bytes;
@@ -407,8 +369,13 @@ cu_state_new (EngBound *b, const EngStateOptions *o, EngState **out, EngError *e
       return status;
     }
   Carver real = { s->arena, 0 };
-  lay_out (b, o, s, &real, &plan);
+  if (!lay_out (b, o, s, &real, &plan))
+    {
+      state_clear (s);
+      return cu_error (error, ENG_ERR_NO_MEMORY, "state", 0, 0, "out of memory");
+    }
   set_views (s);
+  cu_use_layout (s, CU_LAYOUT_SMALL);
   memset (s->meta_host, 0, s->meta_bytes);
   *out = s;
   return ENG_OK;

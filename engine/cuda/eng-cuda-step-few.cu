@@ -164,7 +164,7 @@ cu_step_few (const CuRun *r, uint32_t i)
           g.segment[1] = segment (r, s->w[1], s->w[4], r->s->kv_rows, nk);
         if (g.n_segments > 2)
           g.segment[2] = segment (r, s->w[2], s->w[5],
-                                  r->s->kv_rows + (uint64_t) r->s->options.max_rows * nk, nv);
+                                  r->s->kv_rows + (uint64_t) r->s->rows * nk, nv);
         TRY (gemv (r, &g, r->n_rows));
         if (gated)
           TRY (cu_run_split_gate (r, s));
@@ -206,7 +206,7 @@ cu_step_few (const CuRun *r, uint32_t i)
           g.segment[1] = segment (r, s->w[1], ENG_WEIGHT_NONE, r->s->glu_rows + n, 2 * n);
           TRY (gemv (r, &g, r->n_rows));
           TRY (cu_glu (r->stream, r->s->glu_rows, r->s->glu_rows + n, cu_vector_of (r, s->w[2]), cu_vector_of (r, s->w[3]),
-                       s->u.glu.act, r->n_rows, (int) n, 2 * n, buf[s->dst], NULL, r->pdl));
+                       s->u.glu.act, r->n_rows, (int) n, 2 * n, buf[s->dst], NULL, n, r->pdl));
           return cu_run_gate_rows (r, s, buf[s->dst], NULL);
         }
       g.tail = CU_TAIL_GLU;

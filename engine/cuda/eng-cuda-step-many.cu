@@ -4,20 +4,31 @@
 
 #include "eng-cuda-run.h"
 
-// y [m, ldy] = beta y + x16 [m, k] * w^T.
-static cudaError_t
-large_product (CuRun *r, const CuWeight *w, const __nv_bfloat16 *x16, int m, float *y, int ldy, float beta)
+// Of @n columns of a product of @m rows as many as @most at a time: whole waves of tiles where that is possible.
+static uint64_t
+slab (const CuRun *r, int m, uint64_t n, uint64_t most)
 {
-  const uint64_t n = w->n_rows, at_once = r->s->w16_elements / w->n_cols;
+  if (n <= most)
+    return n;
+  const int tiles = (m + 127) / 128, wave = r->b->device->n_units / tiles;
+  const uint64_t unit = 256 * (uint64_t) (wave > 1 ? wave : 1);
+  return most >= unit ? most - most % unit : most >= 64 ? most - most % 64 : most;
+}
+
+// y [m, ldy] = beta y + x16 [m, k] * w^T, of rows [first, first + n) of w.
+static cudaError_t
+large_product (CuRun *r, const CuWeight *w, uint64_t first, uint64_t n, const __nv_bfloat16 *x16, int m, float *y, int ldy, float beta)
+{
+  const uint64_t at_once = slab (r, m, n, r->s->w16_elements / w->n_cols);
   r->products->library = CU_LIBRARY;
   for (uint64_t at = 0; at < n; at += at_once)
     {
       const uint64_t part = n - at < at_once ? n - at : at_once;
       const __nv_bfloat16 *w16 = r->s->w16;
       if (w->type == ENG_TYPE_BF16)
-        w16 = (const __nv_bfloat16 *) w->q + at * w->n_cols;
+        w16 = (const __nv_bfloat16 *) w->q + (first + at) * w->n_cols;
       else
-        TRY (cu_expand_bf16 (r->stream, w, at, part, r->s->w16));
+        TRY (cu_expand_bf16 (r->stream, w, first + at, part, r->s->w16));
       r->blas_error = cu_blas_product (r->b->device->blas, r->stream, m, (int) part, (int) w->n_cols,
                                        x16, w16, y + at, ldy, beta, r->s->workspace,
                                        CU_BLAS_WORKSPACE_BYTES);
@@ -60,6 +71,7 @@ need_x16 (CuRun *r, EngBufferId id)
   if (r->in_x16 == id)
     return cudaSuccess;
   r->in_x16 = id;
+  r->x16 = r->s->x16;
   return cu_to_bf16 (r->stream, r->s->buffers[id], (uint64_t) r->n_rows * r->p->buffers[id].width,
                      r->s->x16);
 }
@@ -92,7 +104,7 @@ product_of (CuRun *r, uint32_t i, EngWeightId id, float *y, int ldy, float beta)
   else if (w.type != ENG_TYPE_F32)
     {
       TRY (need_x16 (r, src));
-      TRY (large_product (r, &w, r->s->x16, r->n_rows, y, ldy, beta));
+      TRY (large_product (r, &w, 0, w.n_rows, r->x16, r->n_rows, y, ldy, beta));
     }
   else
     r->blas_error = cu_blas_product_f32 (r->b->device->blas, r->stream, r->n_rows, (int) w.n_rows, (int) w.n_cols,
@@ -289,7 +301,7 @@ experts_many (CuRun *r, uint32_t i)
       CuWeight w;
       if (m == 2)
         TRY (cu_glu (r->stream, st->slot_gate, st->slot_up, NULL, NULL, s->u.experts.act, n, n_ff, n_ff,
-                     way[2] == BY_FLOATS || small ? st->slot_gate : NULL, small ? NULL : st->slot_h16, early (r, i)));
+                     way[2] == BY_FLOATS || small ? st->slot_gate : NULL, small ? NULL : st->slot_h16, (uint32_t) n_ff, early (r, i)));
       TRY (take (r, i, s->w[m], &w));
       if (small)
         TRY (m < 2 ? expert_products_small (r, i, &o, &w, m == 1, src, r->p->buffers[s->src].width, o.row, out[m])
@@ -342,7 +354,7 @@ heads_many (CuRun *r, uint32_t i, EngWeightId id)
         }
       else
         {
-          p.x = r->s->x16 + (size_t) first * h.x_head;
+          p.x = r->x16 + (size_t) first * h.x_head;
           p.w = r->s->w16;
           TRY (cu_expand_bf16 (r->stream, &w, (uint64_t) first * w.n_rows, (uint64_t) n * w.n_rows, r->s->w16));
         }
@@ -377,7 +389,7 @@ qkv_many (CuRun *r, uint32_t i)
   const uint32_t nk = s->u.qkv.n_head_kv * s->u.qkv.k_width;
   const uint32_t nv = s->u.qkv.n_head_kv * s->u.qkv.v_width;
   float *y[3] = { gated ? r->s->glu_rows : r->s->buffers[s->dst], r->s->kv_rows,
-                  r->s->kv_rows + (uint64_t) r->s->options.max_rows * nk };
+                  r->s->kv_rows + (uint64_t) r->s->rows * nk };
   const uint32_t n[3] = { nq, nk, nv };
   if (cu_is_streamed (r->b, i))
     TRY (cu_guest_enter (r, i));
@@ -408,13 +420,47 @@ recurrent_many (CuRun *r, uint32_t i)
   return guest ? cu_guest_leave (r, i) : cudaSuccess;
 }
 
+// Gate and up of some columns at a time, and their product.
+static cudaError_t
+gate_up_many (CuRun *r, uint32_t i, float *y)
+{
+  const EngStep *s = &r->p->steps[i];
+  EngState *st = r->s;
+  const CuWeight *gate = &r->b->weights[s->w[0]], *up = &r->b->weights[s->w[1]];
+  const uint32_t n = gate->n_rows;
+  const float *b_gate = cu_vector_of (r, s->w[2]), *b_up = cu_vector_of (r, s->w[3]);
+  float *glu = st->glu_rows;
+  if (2 * (uint64_t) n * r->n_rows <= st->glu_floats)
+    {
+      TRY (product_of (r, i, s->w[0], glu, 2 * n, 0.f));
+      TRY (product_of (r, i, s->w[1], glu + n, 2 * n, 0.f));
+      TRY (cu_glu (r->stream, glu, glu + n, b_gate, b_up, s->u.glu.act, r->n_rows, n, 2 * n, y, st->h16, n, early (r, i)));
+    }
+  else
+    {
+      TRY (need_x16 (r, s->src));
+      const uint32_t at_once = (uint32_t) slab (r, r->n_rows, n, st->glu_floats / (2 * (uint64_t) r->n_rows));
+      for (uint32_t at = 0; at < n; at += at_once)
+        {
+          const uint32_t part = n - at < at_once ? n - at : at_once;
+          TRY (large_product (r, gate, at, part, r->x16, r->n_rows, glu, 2 * part, 0.f));
+          TRY (large_product (r, up, at, part, r->x16, r->n_rows, glu + part, 2 * part, 0.f));
+          TRY (cu_glu (r->stream, glu, glu + part, b_gate ? b_gate + at : NULL, b_up ? b_up + at : NULL, s->u.glu.act, r->n_rows, part,
+                       2 * part, y ? y + at : NULL, st->h16 + at, n, early (r, i)));
+        }
+    }
+  r->in_x16 = s->dst;
+  r->x16 = st->h16;
+  return cu_run_gate_rows (r, s, y, st->h16);
+}
+
 cudaError_t
 cu_step_many (CuRun *r, uint32_t i)
 {
   const EngStep *s = &r->p->steps[i];
   EngState *st = r->s;
   float *const *buf = st->buffers;
-  const bool f32 = r->b->plans[i].f32_needed || r->n_rows <= CU_DOZENS;
+  float *const floats = r->b->plans[i].only_x16 && r->n_rows > CU_DOZENS ? NULL : s->dst == ENG_BUFFER_NONE ? NULL : buf[s->dst];
   r->in_x8 = false;
   switch (s->kind)
     {
@@ -423,7 +469,8 @@ cu_step_many (CuRun *r, uint32_t i)
       return cu_run_embed (r, s);
     case ENG_STEP_NORM:
       r->in_x16 = s->dst;
-      return cu_run_norm (r, s, buf[s->dst], st->x16);
+      r->x16 = st->x16;
+      return cu_run_norm (r, s, floats, st->x16);
     case ENG_STEP_QKV:
       return qkv_many (r, i);
     case ENG_STEP_ATTENTION:
@@ -435,11 +482,12 @@ cu_step_many (CuRun *r, uint32_t i)
             return cu_run_attention_rows (r, s, &a);
           }
         r->in_x16 = s->dst;
+        r->x16 = st->x16;
         if (!a.causal && a.window)
           return cu_attention_window (r->stream, &a, &st->view, s->u.attention.group, buf[s->src], buf[s->dst], st->x16,
                                       r->max_rows_of_sequence, r->n_sequences, r->pdl);
         return cu_attention_prefill (r->stream, &a, &st->view, s->u.attention.group, buf[s->src],
-                                     buf[s->dst], st->x16, r->n_rows, r->max_rows_of_sequence,
+                                     floats, st->x16, r->n_rows, r->max_rows_of_sequence,
                                      r->n_sequences);
       }
     case ENG_STEP_PRODUCT:
@@ -463,16 +511,7 @@ cu_step_many (CuRun *r, uint32_t i)
                                                    cudaMemcpyDeviceToDevice, r->stream);
       }
     case ENG_STEP_GATE_UP:
-      {
-        const int n = (int) r->b->weights[s->w[0]].n_rows;
-        TRY (product_of (r, i, s->w[0], st->glu_rows, 2 * n, 0.f));
-        TRY (product_of (r, i, s->w[1], st->glu_rows + n, 2 * n, 0.f));
-        r->in_x16 = s->dst;
-        TRY (cu_glu (r->stream, st->glu_rows, st->glu_rows + n, cu_vector_of (r, s->w[2]),
-                       cu_vector_of (r, s->w[3]), s->u.glu.act, r->n_rows, n, 2 * n,
-                       f32 ? buf[s->dst] : NULL, st->x16, early (r, i)));
-        return cu_run_gate_rows (r, s, f32 ? buf[s->dst] : NULL, st->x16);
-      }
+      return gate_up_many (r, i, floats);
     case ENG_STEP_ROUTE:
       {
         const CuWeight *w = &r->b->weights[s->w[0]];
@@ -495,6 +534,7 @@ cu_step_many (CuRun *r, uint32_t i)
       return recurrent_many (r, i);
     case ENG_STEP_GATE:
       r->in_x16 = s->dst;
+      r->x16 = st->x16;
       return cu_run_gate (r, s, st->x16);
     case ENG_STEP_LATENT:
       return latent_many (r, i);
@@ -518,7 +558,7 @@ cu_step_many (CuRun *r, uint32_t i)
           {
             r->in_x16 = ENG_BUFFER_NONE;
             TRY (cu_gather_bf16 (r->stream, buf[s->src], st->view.output, r->n_outputs, (int) w->n_cols, st->x16));
-            TRY (large_product (r, w, st->x16, r->n_outputs, st->logits, n, 0.f));
+            TRY (large_product (r, w, 0, w->n_rows, st->x16, r->n_outputs, st->logits, n, 0.f));
           }
         if (s->w[1] == ENG_WEIGHT_NONE && s->u.output.scale == 1.f && s->u.output.soft_cap == 0.f)
           return cudaSuccess;

@@ -19,7 +19,7 @@ cu_qkv_arguments (const CuRun *r, const EngStep *s)
 {
   CuQkv a = {};
   a.q = r->s->buffers[s->dst];
-  const uint64_t keys = (uint64_t) r->s->options.max_rows * s->u.qkv.n_head_kv * s->u.qkv.k_width;
+  const uint64_t keys = (uint64_t) r->s->rows * s->u.qkv.n_head_kv * s->u.qkv.k_width;
   a.k = cu_shares_keys (s) ? NULL : r->s->kv_rows;
   a.v = cu_shares_keys (s) ? NULL : s->w[2] == s->w[1] ? a.k : a.k + keys;
   keys_of (r, s, s->u.qkv.group, s->u.qkv.i_layer_in_group, &a.kc, &a.vc);

@@ -297,7 +297,7 @@ cudaError_t cu_epilogue (CuStream s, float *v, const float *bias, const float *a
                          float scale, float soft_cap, int n_rows, int width);
 cudaError_t cu_glu (CuStream s, const float *gate, const float *up, const float *b_gate,
                     const float *b_up, int act, int n_rows, int width, uint32_t stride, float *y,
-                    __nv_bfloat16 *y16, int pdl);
+                    __nv_bfloat16 *y16, uint32_t y_stride, int pdl);
 /* y[r] *= sigmoid (x[r] . w) over [n_rows, width], also in @y16 (either may be NULL); x [n_rows, n_cols]. */
 cudaError_t cu_gate_rows (CuStream s, const float *x, int n_cols, const float *w, int n_rows, int width, float *y,
                           __nv_bfloat16 *y16);

@@ -306,13 +306,13 @@ cu_epilogue (CuStream s, float *v, const float *bias, const float *aux, int act,
 
 __global__ void
 glu_kernel (const float *gate, const float *up, const float *b_gate, const float *b_up, int act,
-            int width, uint32_t stride, float *y, __nv_bfloat16 *y16)
+            int width, uint32_t stride, float *y, __nv_bfloat16 *y16, uint32_t y_stride)
 {
   wait_for_input ();
   const int i = (blockIdx.x * blockDim.x + threadIdx.x) * 2;
   if (i >= width)
     return;
-  const size_t in = (size_t) blockIdx.y * stride + i, out = (size_t) blockIdx.y * width + i;
+  const size_t in = (size_t) blockIdx.y * stride + i, out = (size_t) blockIdx.y * y_stride + i;
   float r[2];
 #pragma unroll
   for (int k = 0; k < 2; k++)
@@ -329,10 +329,10 @@ glu_kernel (const float *gate, const float *up, const float *b_gate, const float
 
 cudaError_t
 cu_glu (CuStream s, const float *gate, const float *up, const float *b_gate, const float *b_up,
-        int act, int n_rows, int width, uint32_t stride, float *y, __nv_bfloat16 *y16, int pdl)
+        int act, int n_rows, int width, uint32_t stride, float *y, __nv_bfloat16 *y16, uint32_t y_stride, int pdl)
 {
   return launch_kernel (glu_kernel, dim3 ((width / 2 + 256) / 256, n_rows), 256, 0, s, pdl, gate, up, b_gate, b_up, act, width, stride, y,
-                        y16);
+                        y16, y_stride);
 }
 
 __global__ void
