@@ -412,14 +412,15 @@ pack_scales (const EngPackInfo *info, uint32_t p, uint32_t row, const Scales in[
     memcpy (dst + 2 * p + 2 * row, (uint16_t[]) { in[0].m, in[1].m, in[2].m, in[3].m }, 8);
 }
 
-/* What a row that a matrix does not have is packed from: blocks of zeros are packed zeros in every format but MXFP4, whose scale
- * of zero is small, and no row looks at it. */
+/* What a row that a matrix does not have is packed from. A block of zero bytes stands for zeros in every format: its scale is zero, or, in
+ * MXFP4, its codes are. */
 static const uint8_t no_row[sizeof (EngBlockQ6K)]; /* the largest */
 
-/* A model's load waits for this, so each format has a copy of its own in which nothing of it is decided at run time. */
+/* A model's load waits for this, so each format has a copy of its own in which nothing of it is decided at run time. What sub-blocks
+ * share is read and turned once: nothing of @src is written (restrict). */
 INLINE void
 pack_panel (EngPack pack, uint32_t p, const uint8_t *src, uint64_t row_bytes, uint32_t n_rows, uint64_t n_cols,
-            uint8_t *dst)
+            uint8_t *restrict dst)
 {
   const EngPackInfo *info = &infos[pack];
   size_t sub = eng_pack_sub_bytes (info, p), block = eng_pack_block_bytes (info, p);
