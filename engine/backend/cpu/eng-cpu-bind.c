@@ -544,14 +544,15 @@ bind_weight (EngBound *bound, uint32_t id, const EngWeightSource *source, EngErr
     status = make_vector (bound, id, w, error);
   if (status == ENG_OK)
     status = eng_cpu_pack (bound, id, w, source, error);
+  w->twin = find_twin (bound->program, bound->weights, id);
   /* Packing a twin has looked at every number. */
-  if (status == ENG_OK && w->pack == ENG_PACK_NONE && !turned && find_twin (bound->program, bound->weights, id) == NULL)
+  if (status == ENG_OK && w->pack == ENG_PACK_NONE && !turned && w->twin == NULL)
     status = eng_cpu_check_finite (bound, id, w, source, error);
   if (status == ENG_OK && source->release != NULL && w->pack == ENG_PACK_NONE && w->uses == ENG_CPU_USE_VECTOR)
     source->release (source->data, desc->source);
   if (status == ENG_OK && turned)
     finish_turned (bound, desc, w, source);
-  else if (status == ENG_OK
+  else if (status == ENG_OK && w->twin == NULL
            && ((w->uses & ENG_CPU_USE_LOOKUP) != 0
                || ((w->uses & ENG_CPU_USE_PRODUCT) != 0 && w->pack == ENG_PACK_NONE)))
     bound->mapped_bytes += w->row_bytes * w->n_rows * w->n_slices;
@@ -632,13 +633,6 @@ eng_cpu_bind (EngDevice *device, const EngProgram *program, const EngWeightSourc
     status = scan_steps (program, options, bound->weights, error);
   if (status == ENG_OK)
     status = bind_weights (bound, source, error);
-  for (uint32_t i = 0; i < program->n_weights && status == ENG_OK; i++)
-    {
-      EngCpuWeight *w = &bound->weights[i];
-      w->twin = find_twin (program, bound->weights, i);
-      if (w->twin != NULL)
-        bound->mapped_bytes -= w->row_bytes * w->n_rows * w->n_slices;
-    }
   bound->weight_bytes += bound->mapped_bytes;
   if (status == ENG_OK)
     mark_quantized (bound);
