@@ -270,8 +270,6 @@ cu_use_layout (EngState *s, CuLayout layout)
 {
   *(CuScratch *) s = s->layouts[layout];
 }
-/* Whether GATE_UP step @i of many rows goes by slabs of columns where it takes too much room. */
-bool cu_glu_by_slabs (const EngBound *, uint32_t i);
 /* The most slots of experts that go by the kernels of few rows. */
 static inline uint64_t
 cu_few_slots (uint64_t slots, uint64_t n_expert)

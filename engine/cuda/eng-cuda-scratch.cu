@@ -65,10 +65,12 @@ runs_here (const EngBound *b, uint32_t i)
   return cu_is_here (b, i) || cu_is_streamed (b, i);
 }
 
+// Whether the step multiplies the bf16 form of its source.
 static bool
-is_product (const EngStep *s)
+multiplies (const EngStep *s)
 {
-  return s->kind == ENG_STEP_QKV || s->kind == ENG_STEP_GATE_UP || s->kind == ENG_STEP_PRODUCT;
+  return s->kind == ENG_STEP_QKV || s->kind == ENG_STEP_GATE_UP || s->kind == ENG_STEP_PRODUCT || s->kind == ENG_STEP_ROUTE
+         || s->kind == ENG_STEP_HEADS || s->kind == ENG_STEP_LATENT;
 }
 
 static bool
@@ -116,11 +118,11 @@ expanded (const EngBound *b, uint32_t i, bool experts_too)
   const EngStep *s = &b->program->steps[i];
   const EngWeightDesc *w = b->program->weights;
   const bool output = s->kind == ENG_STEP_OUTPUT, latent = s->kind == ENG_STEP_LATENT, experts = s->kind == ENG_STEP_EXPERTS;
-  const int n = s->kind == ENG_STEP_QKV || (experts && experts_too)                              ? 3
-                : s->kind == ENG_STEP_GATE_UP || latent                                           ? 2
-                : s->kind == ENG_STEP_PRODUCT || s->kind == ENG_STEP_ROUTE || output              ? 1
-                : s->kind == ENG_STEP_HEADS                                                       ? 1
-                                                                                                  : 0;
+  const int n = experts                                                ? (experts_too ? 3 : 0)
+                : s->kind == ENG_STEP_QKV                              ? 3
+                : s->kind == ENG_STEP_GATE_UP || latent                ? 2
+                : multiplies (s) || output                             ? 1
+                                                                       : 0;
   uint64_t most = 0;
   for (int k = latent; k < n; k++)
     if (s->w[k] != ENG_WEIGHT_NONE && w[s->w[k]].type != ENG_TYPE_F32)
@@ -142,8 +144,9 @@ by_hopper (const EngBound *b, uint32_t i)
          && cu_experts_fit (b->device->code_arch, &b->weights[s->w[0]], &b->weights[s->w[1]], &b->weights[s->w[2]], s->u.experts.act);
 }
 
-bool
-cu_glu_by_slabs (const EngBound *b, uint32_t i)
+// Whether gate and up of many rows go by slabs of columns where they take too much room.
+static bool
+by_slabs (const EngBound *b, uint32_t i)
 {
   const EngStep *s = &b->program->steps[i];
   return !cu_is_streamed (b, i) && b->weights[s->w[0]].type != ENG_TYPE_F32 && b->weights[s->w[1]].type != ENG_TYPE_F32;
@@ -176,7 +179,7 @@ glu_floats (const Packing *p, uint32_t i)
         width = 2 * n;
         if (p->layout == CU_LAYOUT_SLOW && g->weights[s->w[0]].type == g->weights[s->w[1]].type)
           width = 0;
-        if (p->layout == CU_LAYOUT_LARGE && cu_glu_by_slabs (p->b, i) && p->rows * width > GLU_FLOATS)
+        if (p->layout == CU_LAYOUT_LARGE && by_slabs (p->b, i) && p->rows * width > GLU_FLOATS)
           return GLU_FLOATS > p->rows * 128 ? GLU_FLOATS : p->rows * 128;
         break;
       }
@@ -202,8 +205,7 @@ keep_x16 (const EngBound *b, const Packing *p, Item *x16, Item *h16, uint8_t *lo
         continue;
       if ((s->kind == ENG_STEP_PRODUCT || s->kind == ENG_STEP_HEADS || s->kind == ENG_STEP_LATENT) && in == s->dst)
         in = ENG_BUFFER_NONE;
-      const bool multiplies = is_product (s) || s->kind == ENG_STEP_ROUTE || s->kind == ENG_STEP_HEADS || s->kind == ENG_STEP_LATENT;
-      if (multiplies && in != s->src)
+      if (multiplies (s) && in != s->src)
         {
           for (uint32_t k = i; k-- > 0;)
             if (writes (&g->steps[k], s->src))
@@ -216,7 +218,7 @@ keep_x16 (const EngBound *b, const Packing *p, Item *x16, Item *h16, uint8_t *lo
           since = i;
           where = x16;
         }
-      if (multiplies && p)
+      if (multiplies (s) && p)
         keep (p, where, since, 0, i, MOMENTS - 1);
       switch (s->kind)
         {
@@ -397,8 +399,7 @@ add_others (Packing *p, CuScratch *out)
       const bool hopper = s->kind == ENG_STEP_EXPERTS && by_hopper (b, i);
       if (expanded (b, i, !hopper))
         keep_step (p, i_w16, i);
-      if (is_product (s) || s->kind == ENG_STEP_ROUTE || s->kind == ENG_STEP_HEADS || s->kind == ENG_STEP_LATENT || s->kind == ENG_STEP_OUTPUT
-          || (s->kind == ENG_STEP_EXPERTS && !hopper))
+      if (multiplies (s) || s->kind == ENG_STEP_OUTPUT || (s->kind == ENG_STEP_EXPERTS && !hopper))
         keep_step (p, i_work, i);
       if (s->kind != ENG_STEP_EXPERTS)
         continue;

@@ -460,7 +460,7 @@ cu_step_many (CuRun *r, uint32_t i)
   const EngStep *s = &r->p->steps[i];
   EngState *st = r->s;
   float *const *buf = st->buffers;
-  float *const floats = r->b->plans[i].only_x16 && r->n_rows > CU_DOZENS ? NULL : s->dst == ENG_BUFFER_NONE ? NULL : buf[s->dst];
+  float *const floats = s->dst == ENG_BUFFER_NONE || (r->b->plans[i].only_x16 && r->n_rows > CU_DOZENS) ? NULL : buf[s->dst];
   r->in_x8 = false;
   switch (s->kind)
     {
