@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Invariants:
- *  1. @ticket holds (sequence, n_chunks, next chunk) of the current loop in one word. A chunk belongs
- *     to whoever moved @next past it; that fixes which loop the claim was for.
- *  2. @func and @data change only while no chunk of any loop is claimed and unfinished: the caller
+/* The chunks of a loop are cut into as many ranges as there are threads, each in a word of its own thread: a range
+ * is neighbouring chunks, so what one thread reads lies together, and claiming one's own next chunk waits for no
+ * other core. Whoever has finished takes chunks from the ends of the ranges of others.
+ *
+ * Invariants:
+ *  1. @ticket holds (sequence, n_chunks) of the current loop in one word, a share (sequence, end, next) of the last
+ *     loop in which anyone claimed a chunk of it. A share older than the loop has its whole range left; so the first
+ *     claim, by whomever, moves it to the loop, and nobody needs to hand out shares.
+ *  2. A chunk belongs to whoever moved @next or @end past it. All chunks of a loop are claimed before it ends, so
+ *     whoever still looks for chunks of an older loop finds every share that has any in that loop or in a newer one,
+ *     and claims nothing.
+ *  3. @func and @data change only while no chunk of any loop is claimed and unfinished: the caller
  *     publishes a loop after the one before it counted n_done == n_chunks. A thread that claimed a
  *     chunk may therefore read them until it has counted the chunk as done.
- *  3. The caller alone starts loops; it needs no other thread to finish one unless that thread holds
+ *  4. The caller alone starts loops; it needs no other thread to finish one unless that thread holds
  *     a claimed chunk.
- *  4. A thread that goes to sleep first adds itself to @n_asleep and then looks at the ticket once
+ *  5. A thread that goes to sleep first adds itself to @n_asleep and then looks at the ticket once
  *     more; a publisher first stores the ticket and then looks at @n_asleep (both sequentially
  *     consistent), so one of the two always sees the other. */
 #include "eng-thread-pool.h"
@@ -29,10 +37,17 @@
 #include "eng-cpu-features.h"
 #include "eng-error.h"
 
-/* ticket: sequence in bits 40..63, n_chunks in 20..39, next in 0..19. */
+/* ticket: sequence in bits 40..63, n_chunks in 20..39; share: sequence, end, next in 0..19. */
 #define TICKET(seq, n) ((uint64_t) (seq) << 40 | (uint64_t) (n) << 20)
+#define TICKET_SEQUENCE(t) ((uint32_t) ((t) >> 40))
 #define TICKET_N(t) ((uint32_t) ((t) >> 20) & 0xfffffu)
-#define TICKET_NEXT(t) ((uint32_t) (t) &0xfffffu)
+#define SHARE(seq, end, next) (TICKET (seq, end) | (next))
+#define SHARE_END(t) TICKET_N (t)
+#define SHARE_NEXT(t) ((uint32_t) (t) &0xfffffu)
+#define SEQUENCE_MASK 0xffffffu
+/* Shares without chunks are not touched by loops: after so many they are brought up to date, before their numbers
+ * would seem to be of loops to come. */
+#define REFRESH_EVERY (1u << 20)
 
 /* How long a thread spins before it sleeps. Steps of a small model follow each other within 10 us; a
  * sleep and its wake cost about 50 us on the machines measured (Zen 3, virtual). Longer spinning keeps
@@ -45,6 +60,11 @@ typedef struct
   pthread_t thread;
   uint32_t i_thread;
 } Worker;
+
+typedef struct
+{
+  alignas (64) _Atomic uint64_t range;
+} Share;
 
 struct EngThreadPool
 {
@@ -60,6 +80,7 @@ struct EngThreadPool
   _Atomic uint32_t spin_ns;
   _Atomic bool quit;
   Worker *workers; /* n_threads - 1 */
+  Share *shares;   /* n_threads */
 };
 
 static void
@@ -113,26 +134,54 @@ spin_while_equal64 (_Atomic uint64_t *word, uint64_t mask, uint64_t value, uint3
     }
 }
 
-/* Claim and do chunks of the current loop until none is left. */
-static void
-work (EngThreadPool *pool, uint32_t i_thread)
+/* The share @i of loop @ticket as nobody has touched it. */
+static uint64_t
+whole_share (const EngThreadPool *pool, uint64_t ticket, uint32_t i)
 {
-  for (;;)
+  uint32_t n = TICKET_N (ticket), each = n / pool->n_threads, more = n % pool->n_threads;
+  uint32_t first = each * i + (i < more ? i : more);
+  return SHARE (TICKET_SEQUENCE (ticket), first + each + (i < more), first);
+}
+
+/* Take the first chunk of share @i, or the last one: what others take is far from what its own thread reads next. */
+static bool
+claim (EngThreadPool *pool, uint64_t ticket, uint32_t i, bool from_end, uint32_t *i_chunk)
+{
+  _Atomic uint64_t *range = &pool->shares[i].range;
+  uint64_t seen = atomic_load_explicit (range, memory_order_acquire), left, then;
+  do
     {
-      uint64_t t = atomic_load_explicit (&pool->ticket, memory_order_acquire);
-      if (TICKET_NEXT (t) >= TICKET_N (t))
-        return;
-      if (!atomic_compare_exchange_weak_explicit (&pool->ticket, &t, t + 1, memory_order_acq_rel,
-                                                  memory_order_acquire))
-        continue;
-      pool->func (pool->data, TICKET_NEXT (t), i_thread);
-      uint32_t done = atomic_fetch_add_explicit (&pool->n_done, 1, memory_order_seq_cst) + 1;
-      if (i_thread != 0 && done == TICKET_N (t)
-          && atomic_load_explicit (&pool->caller_asleep, memory_order_seq_cst))
-        {
-          atomic_store (&pool->caller_asleep, 0);
-          futex_wake (&pool->caller_asleep);
-        }
+      uint32_t age = (TICKET_SEQUENCE (ticket) - TICKET_SEQUENCE (seen)) & SEQUENCE_MASK;
+      if (age > SEQUENCE_MASK / 2) /* of a newer loop */
+        return false;
+      left = age == 0 ? seen : whole_share (pool, ticket, i);
+      if (SHARE_NEXT (left) >= SHARE_END (left))
+        return false;
+      *i_chunk = from_end ? SHARE_END (left) - 1 : SHARE_NEXT (left);
+      then = from_end ? SHARE (TICKET_SEQUENCE (left), *i_chunk, SHARE_NEXT (left)) : left + 1;
+    }
+  while (!atomic_compare_exchange_weak_explicit (range, &seen, then, memory_order_acq_rel, memory_order_acquire));
+  return true;
+}
+
+/* Claim and do chunks of loop @ticket until none is left. */
+static void
+work (EngThreadPool *pool, uint64_t ticket, uint32_t i_thread)
+{
+  uint32_t n = 0, i_chunk;
+  for (uint32_t i = 0; i < pool->n_threads; i++)
+    {
+      uint32_t owner = i_thread + i < pool->n_threads ? i_thread + i : i_thread + i - pool->n_threads;
+      for (; claim (pool, ticket, owner, i != 0, &i_chunk); n++)
+        pool->func (pool->data, i_chunk, i_thread);
+    }
+  if (n == 0)
+    return;
+  uint32_t done = atomic_fetch_add_explicit (&pool->n_done, n, memory_order_seq_cst) + n;
+  if (i_thread != 0 && done == TICKET_N (ticket) && atomic_load_explicit (&pool->caller_asleep, memory_order_seq_cst))
+    {
+      atomic_store (&pool->caller_asleep, 0);
+      futex_wake (&pool->caller_asleep);
     }
 }
 
@@ -141,7 +190,7 @@ worker_main (void *data)
 {
   Worker *worker = data;
   EngThreadPool *pool = worker->pool;
-  uint64_t seen = 0;
+  uint64_t seen = 0, ticket;
   for (;;)
     {
       if (!spin_while_equal64 (&pool->ticket, ~(uint64_t) 0 << 40, seen,
@@ -156,10 +205,11 @@ worker_main (void *data)
             return NULL;
           continue;
         }
-      seen = atomic_load_explicit (&pool->ticket, memory_order_acquire) & ~(uint64_t) 0 << 40;
+      ticket = atomic_load_explicit (&pool->ticket, memory_order_acquire);
+      seen = ticket & ~(uint64_t) 0 << 40;
       if (atomic_load (&pool->quit))
         return NULL;
-      work (pool, worker->i_thread);
+      work (pool, ticket, worker->i_thread);
     }
 }
 
@@ -214,10 +264,14 @@ eng_thread_pool_run (EngThreadPool *pool, uint32_t n_chunks, EngPoolFunc func, v
   pool->func = func;
   pool->data = data;
   atomic_store_explicit (&pool->n_done, 0, memory_order_relaxed);
-  pool->sequence = (pool->sequence + 1) & 0xffffffu;
-  atomic_store (&pool->ticket, TICKET (pool->sequence, n_chunks));
+  pool->sequence = (pool->sequence + 1) & SEQUENCE_MASK;
+  if (pool->sequence % REFRESH_EVERY == 0)
+    for (uint32_t i = 0; i < pool->n_threads; i++)
+      atomic_store (&pool->shares[i].range, SHARE ((pool->sequence - 1) & SEQUENCE_MASK, 0, 0));
+  uint64_t ticket = TICKET (pool->sequence, n_chunks);
+  atomic_store (&pool->ticket, ticket);
   wake_workers (pool);
-  work (pool, 0);
+  work (pool, ticket, 0);
   wait_done (pool, n_chunks);
 }
 
@@ -274,12 +328,17 @@ eng_thread_pool_new (uint32_t n_threads, EngThreadPool **out, EngError *error)
                           "no memory for the thread pool");
   *pool = (EngThreadPool){ .n_threads = n_threads, .spin_ns = SPIN_NS };
   pool->workers = eng_alloc_array (n_threads, sizeof (Worker));
-  if (pool->workers == NULL)
+  pool->shares = eng_alloc_aligned (alignof (Share), n_threads * sizeof (Share));
+  if (pool->workers == NULL || pool->shares == NULL)
     {
+      eng_free (pool->workers);
+      eng_free_aligned (pool->shares);
       eng_free_aligned (pool);
       return eng_error_set (error, ENG_ERR_NO_MEMORY, "threads", ENG_OFFSET_NONE,
                             "no memory for the thread pool");
     }
+  for (uint32_t i = 0; i < n_threads; i++)
+    atomic_init (&pool->shares[i].range, 0);
   EngStatus status = start_workers (pool, error);
   if (status != ENG_OK)
     {
@@ -299,11 +358,12 @@ eng_thread_pool_free (EngThreadPool **pool_ref)
   atomic_store (&pool->quit, true);
   atomic_fetch_add (&pool->wake, 1);
   /* Moves the sequence without chunks: spinning threads notice. */
-  atomic_store (&pool->ticket, TICKET ((pool->sequence + 1) & 0xffffffu, 0));
+  atomic_store (&pool->ticket, TICKET ((pool->sequence + 1) & SEQUENCE_MASK, 0));
   futex_wake (&pool->wake);
   for (uint32_t i = 1; i < pool->n_threads; i++)
     pthread_join (pool->workers[i - 1].thread, NULL);
   eng_free (pool->workers);
+  eng_free_aligned (pool->shares);
   eng_free_aligned (pool);
   *pool_ref = NULL;
 }

@@ -2,8 +2,8 @@
 /* A pool of threads for short parallel loops: one call hands out the chunks of one loop and returns
  * when all of them are done.
  *
- * Chunks are claimed one after the other by whichever thread is free, so a thread that the system
- * took off its core holds up nothing but the chunk it had in hand. Waiting threads spin for some
+ * Each thread begins with neighbouring chunks of its own and then takes some from others, so a thread that
+ * the system took off its core holds up nothing but the chunk it had in hand. Waiting threads spin for some
  * microseconds and then sleep in the kernel, so that an idle pool costs nothing and a busy core is
  * left to whoever needs it. */
 #pragma once
