@@ -70,10 +70,11 @@ typedef void (*EngQuantizeFunc) (const float *x, size_t n_cols, const EngQuantTi
                                  uint32_t i_row);
 
 /* y[r * y_stride + j] = sum over columns of w[j] * x[r], for all rows r of the tile and the
- * panel_rows rows j of a panel (eng-pack.h). Writes all panel_rows values of each row; writes, never
- * adds. Sums of each block of 32 (16) columns are exact integers. */
-typedef void (*EngProductFunc) (const uint8_t *panel, size_t n_cols, const EngQuantTile *x, float *y,
-                                size_t y_stride);
+ * panel_rows rows j of each of @n_panels panels (eng-pack.h) that follow each other, the next panel's behind
+ * the last's. Writes all of these values of each row; writes, never adds. Sums of each block of 32 (16)
+ * columns are exact integers, and what a panel gives is the same whatever stands beside it. */
+typedef void (*EngProductFunc) (const uint8_t *panels, size_t n_panels, size_t n_cols, const EngQuantTile *x,
+                                float *y, size_t y_stride);
 
 /* --- products of 16-bit and 32-bit floats as the file stores them --- */
 

@@ -34,7 +34,7 @@ typedef struct
 static void
 run_product (Job *job)
 {
-  job->k->product[job->pack](job->panel, job->n_cols, &job->tile, job->y, job->k->panel_rows);
+  job->k->product[job->pack](job->panel, 1, job->n_cols, &job->tile, job->y, job->k->panel_rows);
 }
 
 static void

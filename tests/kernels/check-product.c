@@ -145,7 +145,7 @@ check_product (const EngKernels *k, EngPack pack, size_t n_cols, uint32_t t, boo
   for (uint32_t j = 0; j < n_rows; j++)
     eng_dequantize_row (info->type, rows + j * row_bytes, w + j * n_cols, n_cols);
   EngQuantTile tile = make_tile (k, n_cols, t, values, &x);
-  k->product[pack](panel, n_cols, &tile, y, stride);
+  k->product[pack](panel, 1, n_cols, &tile, y, stride);
   for (uint32_t r = 0; r < t; r++)
     {
       for (uint32_t j = 0; j < p; j++)
@@ -213,8 +213,8 @@ check_neighbours (const EngKernels *k, EngPack pack, size_t n_cols)
       EngQuantTile tile = make_tile (k, n_cols, t, VALUES_RANDOM, &x);
       EngQuantTile one = make_tile (k, n_cols, 1, VALUES_RANDOM, &unused);
       k->quantize (x + r * n_cols, n_cols, &one, 0);
-      k->product[pack](panel, n_cols, &tile, y, p);
-      k->product[pack](panel, n_cols, &one, alone, p);
+      k->product[pack](panel, 1, n_cols, &tile, y, p);
+      k->product[pack](panel, 1, n_cols, &one, alone, p);
       for (uint32_t j = 0; j < p; j++)
         {
           double bound = fabs (alone[j]) * 1e-5;
@@ -229,6 +229,37 @@ check_neighbours (const EngKernels *k, EngPack pack, size_t n_cols)
     }
   free (range);
   free (w);
+  if (!check_free_all ())
+    CHECK_FAILED ("%s wrote outside its output", eng_type_get_name (info->type));
+}
+
+/* Several panels at once, more than are read side by side: each gives what it gives alone, to the bit. */
+static void
+check_panels (const EngKernels *k, EngPack pack, size_t n_cols, uint32_t t)
+{
+  enum
+  {
+    N = 7
+  };
+  const EngPackInfo *info = eng_pack_get_info (pack);
+  uint32_t p = k->panel_rows;
+  uint64_t row_bytes;
+  size_t panel_bytes = eng_pack_panel_bytes (info, p, n_cols), stride = N * p + 3;
+  uint8_t *rows = make_rows (info->type, N * p, n_cols, &row_bytes), *panels = check_guarded (N * panel_bytes);
+  for (size_t i = 0; i < N; i++)
+    eng_pack_panel (pack, p, rows + i * p * row_bytes, row_bytes, p, n_cols, panels + i * panel_bytes);
+  float *x, *y = check_output ((stride * (t - 1) + N * p) * 4, 4), *alone = check_output (t * p * 4, 0);
+  EngQuantTile tile = make_tile (k, n_cols, t, VALUES_RANDOM, &x);
+  k->product[pack](panels, N, n_cols, &tile, y, stride);
+  for (size_t i = 0; i < N; i++)
+    {
+      k->product[pack](panels + i * panel_bytes, 1, n_cols, &tile, alone, p);
+      for (uint32_t r = 0; r < t; r++)
+        if (memcmp (y + r * stride + i * p, alone + r * p, p * sizeof (float)) != 0)
+          CHECK_FAILED ("%s K %zu: row %u of panel %zu among others is not what it is alone",
+                        eng_type_get_name (info->type), n_cols, r, i);
+    }
+  free (x);
   if (!check_free_all ())
     CHECK_FAILED ("%s wrote outside its output", eng_type_get_name (info->type));
 }
@@ -294,6 +325,8 @@ check_product_kernels (const EngKernels *k)
         check_product (k, (EngPack) pack, 2 * block, 3, false, (CheckValues) v);
       check_product (k, (EngPack) pack, 1536, 2, false, VALUES_OUTLIER);
       check_neighbours (k, (EngPack) pack, 768);
+      check_panels (k, (EngPack) pack, 768, 1);
+      check_panels (k, (EngPack) pack, 256, 3);
     }
   static const size_t counts[] = { 1, 2, 5, 6, 7, 17, 33 };
   for (int format = 0; format < ENG_FLOAT_N; format++)

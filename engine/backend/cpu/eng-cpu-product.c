@@ -163,8 +163,7 @@ eng_cpu_product (const EngCpuRun *run, uint32_t i_thread, uint32_t part, const E
           k->product_tiles (w->pack, panel, last - first, w->n_cols, &input->tiles, input->n_rows, y, *stride, scratch);
           return y + (j0 - first * p);
         }
-      for (uint64_t i = first; i < last; i++, panel += w->panel_bytes)
-        k->product[w->pack](panel, w->n_cols, &input->tile, y + (i - first) * p, *stride);
+      k->product[w->pack](panel, last - first, w->n_cols, &input->tile, y, *stride);
       return y + (j0 - first * p);
     }
   const uint8_t *raw = w->raw + slice * w->slice_bytes;

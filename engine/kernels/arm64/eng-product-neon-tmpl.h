@@ -273,10 +273,13 @@ product (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTile *
 }
 
 #define ENG_PRODUCT(name)                                                                          \
-  static void product_##name (const uint8_t *panel, size_t n_cols, const EngQuantTile *x, float *y, \
-                              size_t ys)                                                           \
+  static void product_##name (const uint8_t *panels, size_t n_panels, size_t n_cols,               \
+                              const EngQuantTile *x, float *y, size_t ys)                          \
   {                                                                                                \
-    product (ENG_PACK_##name, panel, n_cols, x, y, ys);                                            \
+    const EngPackInfo *info = eng_pack_get_info (ENG_PACK_##name);                                 \
+    size_t bytes = eng_pack_panel_bytes (info, ENG_P, n_cols);                                     \
+    for (size_t i = 0; i < n_panels; i++)                                                          \
+      product (ENG_PACK_##name, panels + i * bytes, n_cols, x, y + i * ENG_P, ys);                 \
   }
 ENG_PACK_EACH (ENG_PRODUCT)
 

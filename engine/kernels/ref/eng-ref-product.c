@@ -73,10 +73,14 @@ ref_product (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTi
 }
 
 #define ENG_REF_PRODUCT(name)                                                                      \
-  static void ref_product_##name (const uint8_t *panel, size_t n_cols, const EngQuantTile *x,      \
-                                  float *y, size_t y_stride)                                       \
+  static void ref_product_##name (const uint8_t *panels, size_t n_panels, size_t n_cols,           \
+                                  const EngQuantTile *x, float *y, size_t y_stride)                \
   {                                                                                                \
-    ref_product (ENG_PACK_##name, panel, n_cols, x, y, y_stride);                                  \
+    size_t bytes                                                                                   \
+        = eng_pack_panel_bytes (eng_pack_get_info (ENG_PACK_##name), ENG_REF_PANEL_ROWS, n_cols);  \
+    for (size_t i = 0; i < n_panels; i++)                                                          \
+      ref_product (ENG_PACK_##name, panels + i * bytes, n_cols, x, y + i * ENG_REF_PANEL_ROWS,     \
+                   y_stride);                                                                      \
   }
 ENG_PACK_EACH (ENG_REF_PRODUCT)
 

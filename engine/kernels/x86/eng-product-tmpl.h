@@ -193,22 +193,70 @@ wide_single (const VI w[8], const int16_t *x)
 }
 #endif
 
-/* One row alone times sub-block @b. */
+#ifdef ENG_VNNI
+/* The codes of one row's product: where they are plain nibbles the upper ones stay where they are, 16 times as
+ * large, and their sum is shifted instead. */
+INLINE int
+keeps_upper (EngPack pack)
+{
+  return code_bits (pack) == 4 && planes_bytes (pack) == 16 * ENG_P;
+}
+
+INLINE void
+load_codes_of_single (EngPack pack, const uint8_t *planes, VI w[8])
+{
+  if (!keeps_upper (pack))
+    {
+      load_codes (pack, planes, w);
+      return;
+    }
+  for (int u = 0; u < 4; u++)
+    {
+      VI a = vi_load (planes + (size_t) u * 4 * ENG_P);
+      w[u] = vi_and (a, vi_set8 (15));
+      w[u + 4] = vi_and (a, vi_set8 ((int8_t) 0xf0));
+    }
+}
+
+/* One row alone times sub-block @b. An offset is added to the integer sums, as in block_with_offsets. */
 INLINE VF
-single_block (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *tile, size_t b,
-              VF acc)
+single_block (EngPack pack, const uint8_t *planes, const Scales *s, const EngQuantTile *tile, size_t b, VF acc)
 {
   const float *meta = tile->meta + b * ENG_QUANT_META;
   const int8_t *x = tile->q + b * 32;
-  VI sum[2] = { vi_zero (), vi_zero () };
-#ifdef ENG_VNNI
-  for (int v = 0; v < 8; v++)
+  const VF dx = vf_repeat (meta), offset = vf_set ((float) code_offset (pack));
+  VI w[8], sum[2] = { vi_zero (), vi_zero () };
+  load_codes_of_single (pack, planes, w);
+  for (int v = 0; v < 4; v++)
+    for (int half = 0; half < 2; half++) /* two sums: each waits for its last step */
+      {
+        sum[half] = vi_dpbusd (sum[half], w[v + 4 * half], vi_repeat4 (x + 4 * v + 16 * half));
+        ENG_IN_ORDER (sum[half]);
+      }
+  if (keeps_upper (pack))
+    sum[1] = vi_shr32 (sum[1], 4);
+  if (groups_of_16 (pack) && code_offset (pack) != 0)
     {
-      int group = groups_of_16 (pack) ? v / 4 : 0;
-      sum[group] = vi_dpbusd (sum[group], w[v], vi_repeat4 (x + 4 * v));
-      ENG_IN_ORDER (sum[group]);
+      VF first = vf_add (vf_from_i32 (sum[0]), vf_mul (vf_repeat (meta + 2), offset));
+      VF last = vf_add (vf_from_i32 (sum[1]), vf_mul (vf_repeat (meta + 3), offset));
+      return vf_fma (vf_fma (last, s->d[1], vf_mul (first, s->d[0])), dx, acc);
     }
+  if (groups_of_16 (pack))
+    return add_scaled (pack, sum[0], sum[1], s, meta, 1, acc);
+  sum[0] = vi_add32 (sum[0], sum[1]);
+  if (code_offset (pack) != 0)
+    return vf_fma (s->d[0], vf_fma (vf_from_i32 (sum[0]), dx, vf_mul (vf_repeat (meta + 1), offset)), acc);
+  return add_scaled (pack, sum[0], sum[1], s, meta, 1, acc);
+}
 #else
+/* One row alone times sub-block @b. */
+INLINE VF
+single_block (EngPack pack, const uint8_t *planes, const Scales *s, const EngQuantTile *tile, size_t b, VF acc)
+{
+  const float *meta = tile->meta + b * ENG_QUANT_META;
+  const int8_t *x = tile->q + b * 32;
+  VI w[8], sum[2] = { vi_zero (), vi_zero () };
+  load_codes (pack, planes, w);
   if (code_bits (pack) == 8)
     return add_scaled (pack, wide_single (w, tile->q16 + b * 32), vi_zero (), s, meta, 1, acc);
   const int step = exact_steps (pack);
@@ -223,9 +271,9 @@ single_block (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *
         }
       sum[group] = vi_add32 (sum[group], vi_madd (s16, vi_set16 (1)));
     }
-#endif
   return add_scaled (pack, sum[0], sum[1], s, meta, 1, acc);
 }
+#endif
 
 #ifdef ENG_VNNI
 /* Codes with an offset and many rows. Eight byte products a row leave the multipliers as the limit (Zen 4:
@@ -317,35 +365,56 @@ tile_block (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *ti
     block_rows (pack, w, s, x, meta + r, t, 1, y);
 }
 
+/* Panels that one row of activations is multiplied with side by side. The memory has more under way for
+ * several places that are read in turn than for one. */
+#define SIDE 4
+
 /* The scales of a super-block are read before its planes but stand behind them: the processor's own
- * prefetching loses its way at each. Asked for this far ahead, into the second-level cache (Zen 4,
- * two threads, of what a plain read brings: Q6_K 57 % and 90 %, Q4_K 85 and 90, Q5_K 82 and 90,
+ * prefetching loses its way at each. Asked for this far ahead, by all panels together, into the second-level
+ * cache (Zen 4, two threads, of what a plain read brings: Q6_K 57 % and 90 %, Q4_K 85 and 90, Q5_K 82 and 90,
  * IQ4_XS 80 and 94; into the first-level cache, or a sub-block at a time, it costs more than it
  * brings: Q4_K 52 to 67 %). Formats without super-blocks gain as much (Zen 3: Q8_0 88 and 101 %,
  * Q4_1 85 and 102, Q5_0 78 and 104; 2 to 12 KB ahead are the same). */
 #define PLANES_AHEAD 6144
 
-/* One row of activations. */
+/* One row of activations times @n panels, at most SIDE. */
 INLINE void
-single_row (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTile *x, float *y)
+single_row (EngPack pack, const uint8_t *panels, size_t n, size_t n_cols, const EngQuantTile *x, float *y)
 {
   const int n_sub = sub_blocks (pack);
-  const size_t sub = planes_bytes (pack);
-  VF acc = vf_zero ();
-  for (size_t b = 0; b < n_cols / 32; panel += n_sub * sub + scales_bytes (pack))
+  const size_t sub = planes_bytes (pack), block = n_sub * sub + scales_bytes (pack);
+  const size_t panel_bytes = n_cols / 32 / (size_t) n_sub * block, ahead = PLANES_AHEAD / n > block ? PLANES_AHEAD / n : block;
+  VF acc[SIDE];
+  for (size_t i = 0; i < n; i++)
+    acc[i] = vf_zero ();
+  for (size_t at = 0, b = 0; at < panel_bytes; at += block, b += (size_t) n_sub)
     {
-      const uint8_t *scales = panel + n_sub * sub;
-      FETCH_AHEAD (panel, PLANES_AHEAD, n_sub * sub + scales_bytes (pack));
-      SuperScales super = load_super_scales (pack, scales);
-      for (int i = 0; i < n_sub; i++, b++)
+      /* Behind the end of each panel stand those beside it; what comes next stands behind all of them. */
+      size_t next = ahead + (at + ahead < panel_bytes ? 0 : (n - 1) * panel_bytes);
+      for (size_t i = 0; i < n; i++)
         {
-          VI w[8];
-          load_codes (pack, panel + i * sub, w);
-          Scales s = load_scales (pack, scales, i, super);
-          acc = single_block (pack, w, &s, x, b, acc);
+          const uint8_t *planes = panels + i * panel_bytes + at, *scales = planes + n_sub * sub;
+          FETCH_AHEAD (planes, next, block);
+          SuperScales super = load_super_scales (pack, scales);
+          for (int j = 0; j < n_sub; j++)
+            {
+              Scales s = load_scales (pack, scales, j, super);
+              acc[i] = single_block (pack, planes + j * sub, &s, x, b + (size_t) j, acc[i]);
+            }
         }
     }
-  vf_store (y, acc);
+  for (size_t i = 0; i < n; i++)
+    vf_store (y + i * ENG_P, acc[i]);
+}
+
+INLINE void
+single_rows (EngPack pack, const uint8_t *panels, size_t n_panels, size_t panel_bytes, size_t n_cols,
+             const EngQuantTile *x, float *y)
+{
+  for (; n_panels >= SIDE; n_panels -= SIDE, panels += SIDE * panel_bytes, y += SIDE * ENG_P)
+    single_row (pack, panels, SIDE, n_cols, x, y);
+  for (; n_panels > 0; n_panels--, panels += panel_bytes, y += ENG_P)
+    single_row (pack, panels, 1, n_cols, x, y);
 }
 
 /* Rows [r0, r0 + n) of the tile, at most TILE_ROWS. */
@@ -375,22 +444,25 @@ rows_of_tile (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantT
 }
 
 INLINE void
-product (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantTile *x, float *y,
-         size_t ys)
+product (EngPack pack, const uint8_t *panels, size_t n_panels, size_t n_cols, const EngQuantTile *x,
+         float *y, size_t ys)
 {
+  const size_t n_sub = (size_t) sub_blocks (pack);
+  const size_t panel_bytes = n_cols / 32 / n_sub * (n_sub * planes_bytes (pack) + scales_bytes (pack));
   if (x->n_rows == 1)
-    single_row (pack, panel, n_cols, x, y);
+    single_rows (pack, panels, n_panels, panel_bytes, n_cols, x, y);
   else
-    for (uint32_t r0 = 0; r0 < x->n_rows; r0 += TILE_ROWS)
-      rows_of_tile (pack, panel, n_cols, x, r0,
-                    x->n_rows - r0 < TILE_ROWS ? x->n_rows - r0 : TILE_ROWS, y, ys);
+    for (size_t i = 0; i < n_panels; i++)
+      for (uint32_t r0 = 0; r0 < x->n_rows; r0 += TILE_ROWS)
+        rows_of_tile (pack, panels + i * panel_bytes, n_cols, x, r0,
+                      x->n_rows - r0 < TILE_ROWS ? x->n_rows - r0 : TILE_ROWS, y + i * ENG_P, ys);
 }
 
 #define ENG_PRODUCT(name)                                                                          \
-  static void product_##name (const uint8_t *panel, size_t n_cols, const EngQuantTile *x, float *y, \
-                              size_t ys)                                                           \
+  static void product_##name (const uint8_t *panels, size_t n_panels, size_t n_cols,               \
+                              const EngQuantTile *x, float *y, size_t ys)                          \
   {                                                                                                \
-    product (ENG_PACK_##name, panel, n_cols, x, y, ys);                                            \
+    product (ENG_PACK_##name, panels, n_panels, n_cols, x, y, ys);                                 \
   }
 ENG_PACK_EACH (ENG_PRODUCT)
 

@@ -24,6 +24,7 @@ INLINE VI vi_shr (VI a, int n) { return _mm256_srli_epi16 (a, n); }
 INLINE VI vi_shl (VI a, int n) { return _mm256_slli_epi16 (a, n); }
 INLINE VI vi_add16 (VI a, VI b) { return _mm256_add_epi16 (a, b); }
 INLINE VI vi_add32 (VI a, VI b) { return _mm256_add_epi32 (a, b); }
+INLINE VI vi_shr32 (VI a, int n) { return _mm256_srai_epi32 (a, n); } /* signed */
 INLINE VI vi_maddubs (VI u, VI s) { return _mm256_maddubs_epi16 (u, s); }
 INLINE VI vi_madd (VI a, VI b) { return _mm256_madd_epi16 (a, b); }
 INLINE VI vi_lookup (VI table, VI i) { return _mm256_shuffle_epi8 (table, i); }

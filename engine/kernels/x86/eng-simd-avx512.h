@@ -23,6 +23,7 @@ INLINE VI vi_shr (VI a, int n) { return _mm512_srli_epi16 (a, (unsigned) n); }
 INLINE VI vi_shl (VI a, int n) { return _mm512_slli_epi16 (a, (unsigned) n); }
 INLINE VI vi_add16 (VI a, VI b) { return _mm512_add_epi16 (a, b); }
 INLINE VI vi_add32 (VI a, VI b) { return _mm512_add_epi32 (a, b); }
+INLINE VI vi_shr32 (VI a, int n) { return _mm512_srai_epi32 (a, (unsigned) n); } /* signed */
 INLINE VI vi_maddubs (VI u, VI s) { return _mm512_maddubs_epi16 (u, s); }
 INLINE VI vi_madd (VI a, VI b) { return _mm512_madd_epi16 (a, b); }
 INLINE VI vi_lookup (VI table, VI i) { return _mm512_shuffle_epi8 (table, i); }
