@@ -12,6 +12,10 @@
  * Codes of four bits are cheaper: eight registers of them can be summed in 16 bits before they are
  * widened ("int4_gops").
  *
+ * "read_gbs" is of one place a thread, byte after byte, "read_in_turn_gbs" of four in turn: the engine's products read four
+ * panels side by side, and of some memories that brings more. Shares of the read bandwidth in docs/benchmarks.md are of the
+ * first, unless they say otherwise.
+ *
  * "int8_gops" is always of the vector registers ("form" says which), as are all shares of an 8-bit peak
  * in docs/benchmarks.md. Where the processor has AMX, what its tiles multiply is given beside it:
  * "amx_bf16_gflops", which the engine's products with many rows are made of, and "amx_int8_gops". Both from
@@ -154,17 +158,35 @@ MULTIPLY_TILES (amx_bf16, "amx-bf16", _tile_dpbf16ps, NO_LOAD)
 MULTIPLY_TILES (amx_loading, "amx-bf16", _tile_dpbf16ps, LOAD_TILE)
 MULTIPLY_TILES (amx_int8, "amx-int8", _tile_dpbssd, NO_LOAD)
 
-__attribute__ ((target ("avx2"))) static uint64_t
-read_avx2 (const uint8_t *data, size_t bytes)
+/* 256 bytes of each of @n_places, a part of the memory each, then the next 256 of each, and so on. */
+__attribute__ ((target ("avx2"))) static inline uint64_t
+read_places (const uint8_t *data, size_t bytes, size_t n_places)
 {
   __m256i s[8];
+  size_t part = bytes / n_places;
   memset (s, 0, sizeof s);
-  for (size_t i = 0; i + 256 <= bytes; i += 256)
-    for (int j = 0; j < 8; j++)
-      s[j] = _mm256_xor_si256 (s[j], _mm256_load_si256 ((const __m256i *) (const void *) (data + i + 32 * j)));
+  for (size_t i = 0; i + 256 <= part; i += 256)
+    for (size_t k = 0; k < n_places; k++)
+      for (size_t j = 0; j < 8; j++)
+        {
+          const uint8_t *p = data + k * part + i + 32 * j;
+          s[j] = _mm256_xor_si256 (s[j], _mm256_load_si256 ((const __m256i *) (const void *) p));
+        }
   for (int j = 1; j < 8; j++)
     s[0] = _mm256_xor_si256 (s[0], s[j]);
   return (uint64_t) _mm256_extract_epi64 (s[0], 0);
+}
+
+__attribute__ ((target ("avx2"))) static uint64_t
+read_avx2 (const uint8_t *data, size_t bytes)
+{
+  return read_places (data, bytes, 1);
+}
+
+__attribute__ ((target ("avx2"))) static uint64_t
+read_in_turn_avx2 (const uint8_t *data, size_t bytes)
+{
+  return read_places (data, bytes, 4);
 }
 #endif
 
@@ -261,6 +283,7 @@ main (int argc, char **argv)
                                 READ_BYTES, n);
   double bytes = wide ? 64 : 32, registers = 2.0 * PRODUCTS_PER_ROUND * MULTIPLY_ROUNDS * n;
   double reading = best_seconds (read_avx2, data, READ_BYTES, n);
+  double in_turn = best_seconds (read_in_turn_avx2, data, READ_BYTES, n);
   char name[128] = "";
   eng_cpu_get_name (name, sizeof name);
   for (char *c = name; *c != '\0'; c++)
@@ -275,8 +298,9 @@ main (int argc, char **argv)
     printf ("\"int4_gops\": %.1f, ", bytes * CODES_REGISTERS * registers / codes * 1e-9);
   if ((tiers & ENG_CPU_TIER_AMX) != 0)
     print_amx (data, n);
-  printf ("\"float_gflops\": %.1f, \"read_gbs\": %.2f}\n",
-          (wide_floats ? 16 : 8) * registers / floats * 1e-9, (double) READ_BYTES / reading * 1e-9);
+  printf ("\"float_gflops\": %.1f, \"read_gbs\": %.2f, \"read_in_turn_gbs\": %.2f}\n",
+          (wide_floats ? 16 : 8) * registers / floats * 1e-9, (double) READ_BYTES / reading * 1e-9,
+          (double) READ_BYTES / in_turn * 1e-9);
   munmap (data, READ_BYTES);
   return 0;
 #endif
