@@ -111,7 +111,7 @@ keep_buffer (const Packing *p, Item *item, EngBufferId id)
     }
 }
 
-// Elements of a step's widest expanded matrix.
+// Elements of a step's widest expanded matrix. Float32 matrices are multiplied as they are, but for an output head.
 static uint64_t
 expanded (const EngBound *b, uint32_t i, bool experts_too)
 {
@@ -125,7 +125,7 @@ expanded (const EngBound *b, uint32_t i, bool experts_too)
                                                                        : 0;
   uint64_t most = 0;
   for (int k = latent; k < n; k++)
-    if (s->w[k] != ENG_WEIGHT_NONE && w[s->w[k]].type != ENG_TYPE_F32)
+    if (s->w[k] != ENG_WEIGHT_NONE && (output || w[s->w[k]].type != ENG_TYPE_F32))
       {
         const EngWeightDesc *d = &w[s->w[k]];
         const uint64_t all = d->n_rows * d->n_cols * d->n_slices, limit = output ? OUTPUT_W16_ELEMENTS : MAX_W16_ELEMENTS;

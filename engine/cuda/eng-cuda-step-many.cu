@@ -20,6 +20,8 @@ static cudaError_t
 large_product (CuRun *r, const CuWeight *w, uint64_t first, uint64_t n, const __nv_bfloat16 *x16, int m, float *y, int ldy, float beta)
 {
   const uint64_t at_once = slab (r, m, n, r->s->w16_elements / w->n_cols);
+  if (at_once == 0)
+    return cudaErrorInvalidConfiguration;
   r->products->library = CU_LIBRARY;
   for (uint64_t at = 0; at < n; at += at_once)
     {
@@ -213,6 +215,8 @@ expert_products (CuRun *r, const CuSorted *o, const CuWeight *w, ExpertWay way, 
   EngState *st = r->s;
   const int n = (int) w->n_rows, k = (int) w->n_cols;
   const int at_once = (int) (st->w16_elements / ((uint64_t) n * k));
+  if (at_once == 0)
+    return cudaErrorInvalidConfiguration;
   for (int e0 = 0; e0 < o->n_expert; e0 += at_once)
     {
       const int part = o->n_expert - e0 < at_once ? o->n_expert - e0 : at_once;
@@ -329,6 +333,8 @@ heads_many (CuRun *r, uint32_t i, EngWeightId id)
   const int n_heads = (int) w.n_slices;
   const uint64_t matrix = (uint64_t) w.n_rows * w.n_cols;
   const int at_once = f32 ? n_heads : (int) (r->s->w16_elements / matrix);
+  if (at_once == 0)
+    return cudaErrorInvalidConfiguration;
   if (!f32)
     TRY (need_x16 (r, s->src));
   r->products->library = CU_LIBRARY;
