@@ -111,12 +111,12 @@ load_words (const uint8_t *const rows[N_TOGETHER], size_t at, Words w[4])
   Words r[N_TOGETHER];
   for (int i = 0; i < N_TOGETHER; i++)
     memcpy (&r[i], rows[i] + at, sizeof *r);
-  Words a = __builtin_shuffle (r[0], r[1], (Words) { 0, 4, 1, 5 }), b = __builtin_shuffle (r[2], r[3], (Words) { 0, 4, 1, 5 }),
-        c = __builtin_shuffle (r[0], r[1], (Words) { 2, 6, 3, 7 }), d = __builtin_shuffle (r[2], r[3], (Words) { 2, 6, 3, 7 });
-  w[0] = __builtin_shuffle (a, b, (Words) { 0, 1, 4, 5 });
-  w[1] = __builtin_shuffle (a, b, (Words) { 2, 3, 6, 7 });
-  w[2] = __builtin_shuffle (c, d, (Words) { 0, 1, 4, 5 });
-  w[3] = __builtin_shuffle (c, d, (Words) { 2, 3, 6, 7 });
+  Words a = __builtin_shufflevector (r[0], r[1], 0, 4, 1, 5), b = __builtin_shufflevector (r[2], r[3], 0, 4, 1, 5),
+        c = __builtin_shufflevector (r[0], r[1], 2, 6, 3, 7), d = __builtin_shufflevector (r[2], r[3], 2, 6, 3, 7);
+  w[0] = __builtin_shufflevector (a, b, 0, 1, 4, 5);
+  w[1] = __builtin_shufflevector (a, b, 2, 3, 6, 7);
+  w[2] = __builtin_shufflevector (c, d, 0, 1, 4, 5);
+  w[3] = __builtin_shufflevector (c, d, 2, 3, 6, 7);
 }
 
 INLINE Words
@@ -385,7 +385,7 @@ pack_bytes (const uint8_t *const rows[N_TOGETHER], uint32_t n, uint32_t p, uint8
     {
       Bytes b = (Bytes) load_word (rows, g);
       for (int step = 0; step < 2; step++)
-        b = __builtin_shuffle (b, (Bytes) { 0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15 });
+        b = __builtin_shufflevector (b, b, 0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
       for (uint32_t i = 0; i < 4; i++)
         memcpy (dst + (g + i) * p, (const uint8_t *) &b + 4 * i, 4);
     }
