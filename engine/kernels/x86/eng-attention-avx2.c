@@ -334,8 +334,8 @@ panel_tile (const float *panel, size_t n_cols, const float *x, size_t x_stride, 
 INLINE size_t
 in_turn (size_t i, size_t n)
 {
-  size_t each = n / 4;
-  return i < 4 * each ? i % 4 * each + i / 4 : i;
+  size_t each = n / SIDE;
+  return i < SIDE * each ? i % SIDE * each + i / SIDE : i;
 }
 
 INLINE void

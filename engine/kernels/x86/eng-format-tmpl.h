@@ -98,6 +98,19 @@ scales_bytes (EngPack pack)
     }
 }
 
+/* Of a super-block, and of a whole panel. */
+INLINE size_t
+block_bytes (EngPack pack)
+{
+  return (size_t) sub_blocks (pack) * planes_bytes (pack) + scales_bytes (pack);
+}
+
+INLINE size_t
+panel_bytes (EngPack pack, size_t n_cols)
+{
+  return n_cols / 32 / (size_t) sub_blocks (pack) * block_bytes (pack);
+}
+
 INLINE VI
 shift_to (VI a, int from, int to)
 {

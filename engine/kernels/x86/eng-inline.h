@@ -8,6 +8,10 @@
 #define UNROLLED(n) _Pragma (ENG_TEXT_ (GCC unroll n))
 #define ENG_TEXT_(...) #__VA_ARGS__
 
+/* Places of the weights that one row of activations is multiplied with side by side, or in turn: the memory has more
+ * under way for several than for one. */
+#define SIDE 4
+
 /* Asks for the @bytes that stand @ahead bytes behind @p, into the second-level cache: the processor's own prefetching begins anew
  * at each page of 4 KB. Beyond the end of an array nothing happens. */
 #define FETCH_AHEAD(p, ahead, bytes)                                                               \

@@ -270,7 +270,7 @@ INLINE void
 unpack_columns (EngPack pack, const uint8_t *panel, size_t c, size_t n, uint16_t *tiles)
 {
   const int n_sub = sub_blocks (pack);
-  const size_t sub = planes_bytes (pack), block = n_sub * sub + scales_bytes (pack);
+  const size_t sub = planes_bytes (pack), block = block_bytes (pack);
   const Values values = values_of (pack);
   panel += c / TILE_COLS / (size_t) n_sub * block;
   for (size_t b = 0; b < n / TILE_COLS; panel += block)
@@ -286,14 +286,14 @@ INLINE void
 product (EngPack pack, const uint8_t *panels, size_t n_panels, size_t n_cols, const EngTileRows *x, size_t n_r, float *y,
          size_t y_stride, Scratch *s)
 {
-  const size_t panel_bytes = n_cols / TILE_COLS / (size_t) sub_blocks (pack) * (sub_blocks (pack) * planes_bytes (pack) + scales_bytes (pack));
+  const size_t each = panel_bytes (pack, n_cols);
   start_tiles ();
   for (size_t j = 0; j < n_panels; j += 2)
     for (size_t c = 0; c < n_cols; c += BLOCK_COLS)
       {
         size_t n = n_cols - c < BLOCK_COLS ? n_cols - c : BLOCK_COLS, m = n_panels - j < 2 ? 1 : 2;
         for (size_t i = 0; i < m; i++)
-          unpack_columns (pack, panels + (j + i) * panel_bytes, c, n, s->weights[0][0][i]);
+          unpack_columns (pack, panels + (j + i) * each, c, n, s->weights[0][0][i]);
         multiply_rows (s, PARTS_HIGH, x, n_cols, c, n / TILE_COLS, n_r, m * ENG_P, c != 0, y + j * ENG_P, y_stride);
       }
   _tile_release ();

@@ -53,62 +53,36 @@ round_row (const float *x, size_t n_cols, uint16_t *out)
 /* --- a few rows: memory is the limit; one row reads four places side by side (eng-product-float-avx512.c) --- */
 
 #define ROWS_AHEAD 6144 /* as there */
-#define SIDE 4
 
-/* One row of activations, rounded, and SIDE rows of weights, @apart numbers from each other. */
+/* @n_w rows of weights, @w_apart numbers from each other, and @n rows of rounded activations, @x_stride apart; as there. */
 INLINE void
-dots_side (const uint16_t *w, size_t apart, size_t n_cols, const uint16_t *x, float *y, size_t y_apart)
+dots (const uint16_t *w, size_t w_apart, size_t n_w, size_t n_cols, const uint16_t *x, size_t x_stride, size_t n, float *y,
+      size_t y_stride)
 {
   __m512 s[SIDE][2];
   size_t c = 0;
-  for (size_t i = 0; i < SIDE; i++)
+  for (size_t i = 0; i < n_w * n; i++)
     s[i][0] = s[i][1] = _mm512_setzero_ps ();
   for (; c + 64 <= n_cols; c += 64)
-    {
-      __m512bh x0 = load_pairs (x + c, ~0u), x1 = load_pairs (x + c + 32, ~0u);
-      for (size_t i = 0; i < SIDE; i++)
-        {
-          FETCH_AHEAD (w + i * apart + c, ROWS_AHEAD / SIDE, 128);
-          s[i][0] = _mm512_dpbf16_ps (s[i][0], load_pairs (w + i * apart + c, ~0u), x0);
-          s[i][1] = _mm512_dpbf16_ps (s[i][1], load_pairs (w + i * apart + c + 32, ~0u), x1);
-        }
-    }
+    for (size_t j = 0; j < n_w; j++)
+      {
+        FETCH_AHEAD (w + j * w_apart + c, ROWS_AHEAD / n_w, 128);
+        for (size_t k = 0; k < 2; k++)
+          {
+            __m512bh a = load_pairs (w + j * w_apart + c + 32 * k, ~0u);
+            for (size_t i = 0; i < n; i++)
+              s[j + i][k] = _mm512_dpbf16_ps (s[j + i][k], a, load_pairs (x + i * x_stride + c + 32 * k, ~0u));
+          }
+      }
   for (; c < n_cols; c += 32)
-    {
-      __m512bh x0 = load_pairs (x + c, ~0u);
-      for (size_t i = 0; i < SIDE; i++)
-        s[i][0] = _mm512_dpbf16_ps (s[i][0], load_pairs (w + i * apart + c, pairs_of (n_cols - c)), x0);
-    }
-  for (size_t i = 0; i < SIDE; i++)
-    y[i * y_apart] = _mm512_reduce_add_ps (_mm512_add_ps (s[i][0], s[i][1]));
-}
-
-/* One row of weights and @n <= 4 rows of rounded activations, @x_stride apart. */
-INLINE void
-dots (const uint16_t *w, size_t n_cols, const uint16_t *x, size_t x_stride, int n, float *y, size_t y_stride)
-{
-  __m512 s[4][2];
-  size_t c = 0;
-  for (int i = 0; i < n; i++)
-    s[i][0] = s[i][1] = _mm512_setzero_ps ();
-  for (; c + 64 <= n_cols; c += 64)
-    {
-      FETCH_AHEAD (w + c, ROWS_AHEAD, 128);
-      for (int k = 0; k < 2; k++)
-        {
-          __m512bh a = load_pairs (w + c + 32 * k, ~0u);
-          for (int i = 0; i < n; i++)
-            s[i][k] = _mm512_dpbf16_ps (s[i][k], a, load_pairs (x + (size_t) i * x_stride + c + 32 * k, ~0u));
-        }
-    }
-  for (; c < n_cols; c += 32)
-    {
-      __m512bh a = load_pairs (w + c, pairs_of (n_cols - c));
-      for (int i = 0; i < n; i++)
-        s[i][0] = _mm512_dpbf16_ps (s[i][0], a, load_pairs (x + (size_t) i * x_stride + c, ~0u));
-    }
-  for (int i = 0; i < n; i++)
-    y[(size_t) i * y_stride] = _mm512_reduce_add_ps (_mm512_add_ps (s[i][0], s[i][1]));
+    for (size_t j = 0; j < n_w; j++)
+      {
+        __m512bh a = load_pairs (w + j * w_apart + c, pairs_of (n_cols - c));
+        for (size_t i = 0; i < n; i++)
+          s[j + i][0] = _mm512_dpbf16_ps (s[j + i][0], a, load_pairs (x + i * x_stride + c, ~0u));
+      }
+  for (size_t i = 0; i < n_w * n; i++)
+    y[i * y_stride] = _mm512_reduce_add_ps (_mm512_add_ps (s[i][0], s[i][1]));
 }
 
 static void
@@ -120,16 +94,16 @@ few_rows (const uint16_t *w, size_t w_stride, size_t n_j, size_t n_cols, const f
     round_row (x + i * x_stride, n_cols, rounded + i * whole);
   const size_t n_side = n_r == 1 ? n_j / SIDE : 0;
   for (size_t j = 0; j < n_side; j++)
-    dots_side (w + j * w_stride, n_side * w_stride, n_cols, rounded, y + j, n_side);
+    dots (w + j * w_stride, n_side * w_stride, SIDE, n_cols, rounded, 0, 1, y + j, n_side);
   w += SIDE * n_side * w_stride;
   for (size_t j = SIDE * n_side; j < n_j; j++, w += w_stride)
     {
       for (r = 0; r + 4 <= n_r; r += 4)
-        dots (w, n_cols, rounded + r * whole, whole, 4, y + r * y_stride + j, y_stride);
+        dots (w, 0, 1, n_cols, rounded + r * whole, whole, 4, y + r * y_stride + j, y_stride);
       for (; r + 2 <= n_r; r += 2)
-        dots (w, n_cols, rounded + r * whole, whole, 2, y + r * y_stride + j, y_stride);
+        dots (w, 0, 1, n_cols, rounded + r * whole, whole, 2, y + r * y_stride + j, y_stride);
       if (r < n_r)
-        dots (w, n_cols, rounded + r * whole, whole, 1, y + r * y_stride + j, y_stride);
+        dots (w, 0, 1, n_cols, rounded + r * whole, whole, 1, y + r * y_stride + j, y_stride);
     }
 }
 

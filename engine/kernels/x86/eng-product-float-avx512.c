@@ -28,69 +28,39 @@ load_weights (EngFloatFormat format, const void *w, size_t i, __mmask16 mask)
 /* How far ahead weights are asked for. Emerald Rapids, two threads, F16, 576 columns, of what a plain read brings: 61 % without,
  * 91 % with 6 or 16 KB, 83 % with 2 KB. */
 #define ROWS_AHEAD 6144
-/* Places that one row of activations reads side by side: together they ask as far ahead. */
-#define SIDE 4
 
-/* One row of activations against SIDE rows of weights, @apart bytes from each other. The sums are those of dots (). */
+/* @n_w rows of weights, @w_apart bytes from each other, against @n rows of activations: either number is 1, the other at most
+ * SIDE. Two sums each: four or eight for one row, so that none waits for its last addition, read 5 to 15 % less in a second. */
 INLINE void
-dots_side (EngFloatFormat format, const char *w, size_t apart, size_t n_cols, const float *x, float *y, size_t y_apart)
+dots (EngFloatFormat format, const char *w, size_t w_apart, size_t n_w, size_t n_cols, const float *x, size_t x_stride, size_t n,
+      float *y, size_t y_stride)
 {
   __m512 s[SIDE][2];
   const size_t element = format == ENG_FLOAT_F32 ? 4 : 2;
   size_t c = 0;
-  for (size_t i = 0; i < SIDE; i++)
+  for (size_t i = 0; i < n_w * n; i++)
     s[i][0] = s[i][1] = _mm512_setzero_ps ();
   for (; c + 32 <= n_cols; c += 32)
-    {
-      __m512 x0 = _mm512_loadu_ps (x + c), x1 = _mm512_loadu_ps (x + c + 16);
-      for (size_t i = 0; i < SIDE; i++)
-        {
-          FETCH_AHEAD (w + i * apart + c * element, ROWS_AHEAD / SIDE, 32 * element);
-          s[i][0] = _mm512_fmadd_ps (load_weights (format, w + i * apart, c, 0xffff), x0, s[i][0]);
-          s[i][1] = _mm512_fmadd_ps (load_weights (format, w + i * apart, c + 16, 0xffff), x1, s[i][1]);
-        }
-    }
+    for (size_t j = 0; j < n_w; j++)
+      {
+        FETCH_AHEAD (w + j * w_apart + c * element, ROWS_AHEAD / n_w, 32 * element);
+        for (size_t k = 0; k < 2; k++)
+          {
+            __m512 a = load_weights (format, w + j * w_apart, c + 16 * k, 0xffff);
+            for (size_t i = 0; i < n; i++)
+              s[j + i][k] = _mm512_fmadd_ps (a, _mm512_loadu_ps (x + i * x_stride + c + 16 * k), s[j + i][k]);
+          }
+      }
   for (; c < n_cols; c += 16)
-    {
-      __mmask16 mask = first_of (n_cols - c);
-      __m512 x0 = _mm512_maskz_loadu_ps (mask, x + c);
-      for (size_t i = 0; i < SIDE; i++)
-        s[i][0] = _mm512_fmadd_ps (load_weights (format, w + i * apart, c, mask), x0, s[i][0]);
-    }
-  for (size_t i = 0; i < SIDE; i++)
-    y[i * y_apart] = _mm512_reduce_add_ps (_mm512_add_ps (s[i][0], s[i][1]));
-}
-
-/* One row of weights against @n <= 4 rows of activations. Two sums each: four or eight for one row, so
- * that none waits for its last addition, read 5 to 15 % less in a second. */
-INLINE void
-dots (EngFloatFormat format, const void *w, size_t n_cols, const float *x, size_t x_stride, int n,
-      float *y, size_t y_stride)
-{
-  __m512 s[4][2];
-  const size_t element = format == ENG_FLOAT_F32 ? 4 : 2;
-  size_t c = 0;
-  for (int i = 0; i < n; i++)
-    s[i][0] = s[i][1] = _mm512_setzero_ps ();
-  for (; c + 32 <= n_cols; c += 32)
-    {
-      FETCH_AHEAD ((const char *) w + c * element, ROWS_AHEAD, 32 * element);
-      for (int k = 0; k < 2; k++)
-        {
-          __m512 a = load_weights (format, w, c + 16 * (size_t) k, 0xffff);
-          for (int i = 0; i < n; i++)
-            s[i][k] = _mm512_fmadd_ps (a, _mm512_loadu_ps (x + (size_t) i * x_stride + c + 16 * k), s[i][k]);
-        }
-    }
-  for (; c < n_cols; c += 16)
-    {
-      __mmask16 mask = first_of (n_cols - c);
-      __m512 a = load_weights (format, w, c, mask);
-      for (int i = 0; i < n; i++)
-        s[i][0] = _mm512_fmadd_ps (a, _mm512_maskz_loadu_ps (mask, x + (size_t) i * x_stride + c), s[i][0]);
-    }
-  for (int i = 0; i < n; i++)
-    y[(size_t) i * y_stride] = _mm512_reduce_add_ps (_mm512_add_ps (s[i][0], s[i][1]));
+    for (size_t j = 0; j < n_w; j++)
+      {
+        __mmask16 mask = first_of (n_cols - c);
+        __m512 a = load_weights (format, w + j * w_apart, c, mask);
+        for (size_t i = 0; i < n; i++)
+          s[j + i][0] = _mm512_fmadd_ps (a, _mm512_maskz_loadu_ps (mask, x + i * x_stride + c), s[j + i][0]);
+      }
+  for (size_t i = 0; i < n_w * n; i++)
+    y[i * y_stride] = _mm512_reduce_add_ps (_mm512_add_ps (s[i][0], s[i][1]));
 }
 
 /* @n_j rows, 16 or fewer, as float32 [n_cols][16]; missing rows are zero. */
@@ -145,17 +115,17 @@ few_rows (EngFloatFormat format, const void *w, size_t w_stride, size_t n_j, siz
 {
   size_t row_bytes = w_stride * (format == ENG_FLOAT_F32 ? 4 : 2), n_side = n_r == 1 ? n_j / SIDE : 0;
   for (size_t j = 0; j < n_side; j++)
-    dots_side (format, (const char *) w + j * row_bytes, n_side * row_bytes, n_cols, x, y + j, n_side);
+    dots (format, (const char *) w + j * row_bytes, n_side * row_bytes, SIDE, n_cols, x, 0, 1, y + j, n_side);
   for (size_t j = SIDE * n_side; j < n_j; j++)
     {
       const char *row = (const char *) w + j * row_bytes;
       size_t r = 0;
       for (; r + 4 <= n_r; r += 4)
-        dots (format, row, n_cols, x + r * x_stride, x_stride, 4, y + r * y_stride + j, y_stride);
+        dots (format, row, 0, 1, n_cols, x + r * x_stride, x_stride, 4, y + r * y_stride + j, y_stride);
       for (; r + 2 <= n_r; r += 2)
-        dots (format, row, n_cols, x + r * x_stride, x_stride, 2, y + r * y_stride + j, y_stride);
+        dots (format, row, 0, 1, n_cols, x + r * x_stride, x_stride, 2, y + r * y_stride + j, y_stride);
       if (r < n_r)
-        dots (format, row, n_cols, x + r * x_stride, x_stride, 1, y + r * y_stride + j, y_stride);
+        dots (format, row, 0, 1, n_cols, x + r * x_stride, x_stride, 1, y + r * y_stride + j, y_stride);
     }
 }
 

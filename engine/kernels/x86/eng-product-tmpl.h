@@ -194,6 +194,13 @@ wide_single (const VI w[8], const int16_t *x)
 #endif
 
 #ifdef ENG_VNNI
+/* Sums of two groups of 16, with their offsets. */
+INLINE VF
+add_groups (VF first, VF last, const Scales *s, VF dx, VF acc)
+{
+  return vf_fma (vf_fma (last, s->d[1], vf_mul (first, s->d[0])), dx, acc);
+}
+
 /* The codes of one row's product: where they are plain nibbles the upper ones stay where they are, 16 times as
  * large, and their sum is shifted instead. */
 INLINE int
@@ -239,7 +246,7 @@ single_block (EngPack pack, const uint8_t *planes, const Scales *s, const EngQua
     {
       VF first = vf_add (vf_from_i32 (sum[0]), vf_mul (vf_repeat (meta + 2), offset));
       VF last = vf_add (vf_from_i32 (sum[1]), vf_mul (vf_repeat (meta + 3), offset));
-      return vf_fma (vf_fma (last, s->d[1], vf_mul (first, s->d[0])), dx, acc);
+      return add_groups (first, last, s, dx, acc);
     }
   if (groups_of_16 (pack))
     return add_scaled (pack, sum[0], sum[1], s, meta, 1, acc);
@@ -312,11 +319,7 @@ rows_with_offsets (EngPack pack, const VI w[8], const Scales *s, const int8_t *x
     {
       VF sum = vf_add (vf_from_i32 (sum0[r]), vf_repeat (offset0 + r)), acc = vf_load (y);
       if (groups_of_16 (pack))
-        {
-          VF other = vf_add (vf_from_i32 (sum1[r]), vf_repeat (offset1 + r));
-          sum = vf_fma (other, s->d[1], vf_mul (sum, s->d[0]));
-          acc = vf_fma (sum, vf_repeat (meta + r), acc);
-        }
+        acc = add_groups (sum, vf_add (vf_from_i32 (sum1[r]), vf_repeat (offset1 + r)), s, vf_repeat (meta + r), acc);
       else
         acc = vf_fma (vf_mul (sum, vf_repeat (meta + r)), s->d[0], acc);
       vf_store (y, acc);
@@ -365,10 +368,6 @@ tile_block (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *ti
     block_rows (pack, w, s, x, meta + r, t, 1, y);
 }
 
-/* Panels that one row of activations is multiplied with side by side. The memory has more under way for
- * several places that are read in turn than for one. */
-#define SIDE 4
-
 /* The scales of a super-block are read before its planes but stand behind them: the processor's own
  * prefetching loses its way at each. Asked for this far ahead, by all panels together, into the second-level
  * cache (Zen 4, two threads, of what a plain read brings: Q6_K 57 % and 90 %, Q4_K 85 and 90, Q5_K 82 and 90,
@@ -377,23 +376,23 @@ tile_block (EngPack pack, const VI w[8], const Scales *s, const EngQuantTile *ti
  * Q4_1 85 and 102, Q5_0 78 and 104; 2 to 12 KB ahead are the same). */
 #define PLANES_AHEAD 6144
 
-/* One row of activations times @n panels, at most SIDE. */
+/* One row of activations times @n panels side by side, at most SIDE. */
 INLINE void
 single_row (EngPack pack, const uint8_t *panels, size_t n, size_t n_cols, const EngQuantTile *x, float *y)
 {
   const int n_sub = sub_blocks (pack);
-  const size_t sub = planes_bytes (pack), block = n_sub * sub + scales_bytes (pack);
-  const size_t panel_bytes = n_cols / 32 / (size_t) n_sub * block, ahead = PLANES_AHEAD / n > block ? PLANES_AHEAD / n : block;
+  const size_t sub = planes_bytes (pack), block = block_bytes (pack), each = panel_bytes (pack, n_cols);
+  const size_t ahead = PLANES_AHEAD / n > block ? PLANES_AHEAD / n : block;
   VF acc[SIDE];
   for (size_t i = 0; i < n; i++)
     acc[i] = vf_zero ();
-  for (size_t at = 0, b = 0; at < panel_bytes; at += block, b += (size_t) n_sub)
+  for (size_t at = 0, b = 0; at < each; at += block, b += (size_t) n_sub)
     {
       /* Behind the end of each panel stand those beside it; what comes next stands behind all of them. */
-      size_t next = ahead + (at + ahead < panel_bytes ? 0 : (n - 1) * panel_bytes);
+      size_t next = ahead + (at + ahead < each ? 0 : (n - 1) * each);
       for (size_t i = 0; i < n; i++)
         {
-          const uint8_t *planes = panels + i * panel_bytes + at, *scales = planes + n_sub * sub;
+          const uint8_t *planes = panels + i * each + at, *scales = planes + n_sub * sub;
           FETCH_AHEAD (planes, next, block);
           SuperScales super = load_super_scales (pack, scales);
           for (int j = 0; j < n_sub; j++)
@@ -408,12 +407,13 @@ single_row (EngPack pack, const uint8_t *panels, size_t n, size_t n_cols, const 
 }
 
 INLINE void
-single_rows (EngPack pack, const uint8_t *panels, size_t n_panels, size_t panel_bytes, size_t n_cols,
-             const EngQuantTile *x, float *y)
+single_rows (EngPack pack, const uint8_t *panels, size_t n_panels, size_t n_cols, const EngQuantTile *x,
+             float *y)
 {
-  for (; n_panels >= SIDE; n_panels -= SIDE, panels += SIDE * panel_bytes, y += SIDE * ENG_P)
+  const size_t each = panel_bytes (pack, n_cols);
+  for (; n_panels >= SIDE; n_panels -= SIDE, panels += SIDE * each, y += SIDE * ENG_P)
     single_row (pack, panels, SIDE, n_cols, x, y);
-  for (; n_panels > 0; n_panels--, panels += panel_bytes, y += ENG_P)
+  for (; n_panels > 0; n_panels--, panels += each, y += ENG_P)
     single_row (pack, panels, 1, n_cols, x, y);
 }
 
@@ -427,7 +427,7 @@ rows_of_tile (EngPack pack, const uint8_t *panel, size_t n_cols, const EngQuantT
   float sums[TILE_ROWS * ENG_P] __attribute__ ((aligned (64)));
   for (uint32_t r = 0; r < n; r++)
     vf_store (sums + r * ENG_P, vf_zero ());
-  for (size_t b = 0; b < n_cols / 32; panel += n_sub * sub + scales_bytes (pack))
+  for (size_t b = 0; b < n_cols / 32; panel += block_bytes (pack))
     {
       const uint8_t *scales = panel + n_sub * sub;
       SuperScales super = load_super_scales (pack, scales);
@@ -447,14 +447,12 @@ INLINE void
 product (EngPack pack, const uint8_t *panels, size_t n_panels, size_t n_cols, const EngQuantTile *x,
          float *y, size_t ys)
 {
-  const size_t n_sub = (size_t) sub_blocks (pack);
-  const size_t panel_bytes = n_cols / 32 / n_sub * (n_sub * planes_bytes (pack) + scales_bytes (pack));
   if (x->n_rows == 1)
-    single_rows (pack, panels, n_panels, panel_bytes, n_cols, x, y);
+    single_rows (pack, panels, n_panels, n_cols, x, y);
   else
     for (size_t i = 0; i < n_panels; i++)
       for (uint32_t r0 = 0; r0 < x->n_rows; r0 += TILE_ROWS)
-        rows_of_tile (pack, panels + i * panel_bytes, n_cols, x, r0,
+        rows_of_tile (pack, panels + i * panel_bytes (pack, n_cols), n_cols, x, r0,
                       x->n_rows - r0 < TILE_ROWS ? x->n_rows - r0 : TILE_ROWS, y + i * ENG_P, ys);
 }
 
