@@ -38,6 +38,14 @@ barrier_wait (uint64_t *b, int parity)
                 "r"(parity)
                 : "memory");
 }
+// @bytes, a multiple of 16, between places that are multiples of 16; @b waits for them.
+CU_DEV void
+copy_bytes (void *dst, const void *src, int bytes, uint64_t *b)
+{
+  asm volatile ("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(shared_address (dst)), "l"(src),
+                "r"(bytes), "r"(shared_address (b))
+                : "memory");
+}
 // The box of @map at (column, row) of a tensor of two dimensions; @b waits for its bytes.
 CU_DEV void
 copy_box (void *dst, const CUtensorMap *map, int column, int row, uint64_t *b)
