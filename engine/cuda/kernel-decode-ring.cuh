@@ -4,8 +4,8 @@
 //
 //   - a warp owns its part of the ring, filled by cp.async in whole lines: no barrier of the block stands in the
 //     stream, and one warp may be at weights of the second type while its neighbour is at the first;
-//   - two blocks fit a multiprocessor: while one kernel drains, the next kernel's ring is already filling, since
-//     weights do not depend on what comes before (programmatic dependent launch);
+//   - part of a ring is filled before the kernel in front has ended, since weights do not depend on it (programmatic dependent
+//     launch), the rest once the input has been asked for;
 //   - rows that are short are given to half or a quarter of a warp.
 //
 // Invariant: every warp commits one group a turn, used or not, so that "all but the last STAGES - 1 groups have
@@ -15,15 +15,20 @@
 #include "kernel-decode.cuh"
 
 // One block of 16 warps a multiprocessor: two of one kernel would meet on one multiprocessor while another idles
-// (measured on an H100, products of an 8B layer in Q4_K: 58.6 us with two blocks of 8 warps possible, 53.5 us so).
-// 80 registers and 80 KB leave room for a block of token_kernel, so that attention's keys and values are fetched
+// (measured on an H100, products of an 8B layer in Q4_K: 58.6 us with two blocks of 8 warps possible, 53.5 us so; on an
+// H200 with 64 registers, so that the next kernel's block is there early, a token of an 8B takes 2,176 us instead of 1,802).
+// 80 registers and 120 KB leave room for a block of token_kernel, so that attention's keys and values are fetched
 // while the product before it ends, and the next product's weights while attention runs.
 #define RING_WARPS 16
 #define RING_THREADS (RING_WARPS * 32)
 #ifndef RING_REGISTERS
 #define RING_REGISTERS 80
-#define RING_BYTES (80 << 10)
+#define RING_BYTES (120 << 10)
 #endif
+// Of them before the input: what is asked for earlier comes earlier, so a row behind a full ring is there three microseconds late, and
+// with it whatever attention reads beside it. Gate and up of long rows stream for longer and gain by more.
+#define RING_BYTES_AT_FIRST (48 << 10)
+#define RING_GLU_BYTES_AT_FIRST (80 << 10)
 
 template <int BYTES>
 CU_DEV void
@@ -178,6 +183,13 @@ __host__ __device__ constexpr int
 ring_stages (int bytes)
 {
   return RING_BYTES / (bytes * RING_THREADS) < 2 ? 2 : RING_BYTES / (bytes * RING_THREADS);
+}
+// How many of them are asked for before the input, of @bytes a block.
+__host__ __device__ constexpr int
+ring_at_first (bool long_glu, int bytes, int n_stages)
+{
+  const int n = (long_glu ? RING_GLU_BYTES_AT_FIRST : RING_BYTES_AT_FIRST) / bytes;
+  return n < 1 ? 1 : n > n_stages ? n_stages : n;
 }
 __host__ __device__ constexpr int
 larger (int a, int b)
@@ -444,12 +456,13 @@ put_eight (const float4 &u, const float4 &v, int i, bool in, const Act &act, flo
   m = fmaxf (m, __shfl_xor_sync (~0u, m, 1));
   m = fmaxf (m, __shfl_xor_sync (~0u, m, 2));
   const float inv = m > 0.f ? __fdividef (127.f, m) : 0.f;
-  auto pack = [inv] (const float4 &x) {
-    const int a = __float2int_rn (x.x * inv), b = __float2int_rn (x.y * inv);
-    const int c = __float2int_rn (x.z * inv), d = __float2int_rn (x.w * inv);
-    return __byte_perm (__byte_perm (a, b, 0x0040), __byte_perm (c, d, 0x0040), 0x5410);
+  // the nearest integer is the low byte of 3 * 2^22 and more: the conversion's own unit is slower
+  auto whole = [inv] (float x) { return __float_as_int (__fadd_rn (__fmul_rn (x, inv), 12582912.f)); };
+  auto pack = [&] (const float4 &x) {
+    return __byte_perm (__byte_perm (whole (x.x), whole (x.y), 0x0040), __byte_perm (whole (x.z), whole (x.w), 0x0040), 0x5410);
   };
   const uint2 p = make_uint2 (pack (u), pack (v));
+  const float scale = m * (1.f / 127.f);
   int sum = __dp4a ((int) p.y, 0x01010101, __dp4a ((int) p.x, 0x01010101, 0));
   sum += __shfl_xor_sync (~0u, sum, 1);
   const int other = __shfl_xor_sync (~0u, sum, 2);
@@ -459,81 +472,83 @@ put_eight (const float4 &u, const float4 &v, int i, bool in, const Act &act, flo
   ((uint2 *) &act.a[(2 * odd + (word >> 2)) * act.n + j])[word >> 1 & 1] = p;
   if (word == 0)
     act.ds[odd * act.n + j]
-        = make_float2 (m * (1.f / 127.f) * f, WHOLE ? (float) (sum + other) : __int_as_float ((sum & 0xffff) | other << 16));
+        = make_float2 (scale * f, WHOLE ? (float) (sum + other) : __int_as_float ((sum & 0xffff) | other << 16));
+}
+
+// @put: what takes eight values, where they stand, whether that is in front of @width, and a factor. @ask: called once the row is asked for
+// and before it is used.
+template <int N, typename Put, typename Ask>
+CU_DEV void
+ring_normed (const CuGemv &g, int row, int width, float *red, const Put &put, const Ask &ask)
+{
+  const int t = threadIdx.x, lane = t % 32;
+  const float4 zero = make_float4 (0.f, 0.f, 0.f, 0.f);
+  float4 w[N][2], v[N][2];
+#pragma unroll
+  for (int n = 0; n < N; n++)
+    {
+      const int i = (n * RING_THREADS + t) * 8;
+#pragma unroll
+      for (int k = 0; k < 2; k++)
+        w[n][k] = g.norm && i < width ? __ldg ((const float4 *) (g.norm + i) + k) : make_float4 (1, 1, 1, 1);
+    }
+  wait_for_input ();
+  const float *x = g.x + (size_t) (g.row_map ? g.row_map[row] : row) * g.x_stride;
+#pragma unroll
+  for (int n = 0; n < N; n++)
+    {
+      const int i = (n * RING_THREADS + t) * 8;
+#pragma unroll
+      for (int k = 0; k < 2; k++)
+        v[n][k] = i < width ? __ldcg ((const float4 *) (x + i) + k) : zero;
+    }
+  ask ();
+  float ss = 0.f;
+#pragma unroll
+  for (int n = 0; n < N; n++)
+#pragma unroll
+    for (int k = 0; k < 2; k++)
+      {
+        float4 &a = v[n][k], &b = w[n][k];
+        ss += a.x * a.x + a.y * a.y + a.z * a.z + a.w * a.w;
+        a.x *= b.x, a.y *= b.y, a.z *= b.z, a.w *= b.w;
+      }
+#pragma unroll
+  for (int o = 16; o; o >>= 1)
+    ss += __shfl_xor_sync (~0u, ss, o);
+  if (lane == 0)
+    red[t / 32] = ss;
+  __syncthreads ();
+  ss = red[t % RING_WARPS];
+#pragma unroll
+  for (int o = RING_WARPS / 2; o; o >>= 1)
+    ss += __shfl_xor_sync (~0u, ss, o);
+  const float inv_rms = rsqrtf (ss / width + g.eps);
+#pragma unroll
+  for (int n = 0; n < N; n++)
+    if (n * RING_THREADS * 8 < width)
+      {
+        const int i = (n * RING_THREADS + t) * 8;
+#pragma unroll
+        for (int k = 0; k < 2; k++)
+          v[n][k].x *= inv_rms, v[n][k].y *= inv_rms, v[n][k].z *= inv_rms, v[n][k].w *= inv_rms;
+        put (v[n][0], v[n][1], i, i < width, 1.f);
+      }
 }
 
 // The input row, normalized or not, as 8-bit values in shared memory. Widths are multiples of 64: four threads
 // always have or lack a sub-block together.
-template <int MODE>
+template <int MODE, typename Put, typename Ask>
 CU_DEV void
-ring_wait (void)
+ring_input (const CuGemv &g, int row, int width, float *red, float *slot_weight, const Put &put, const Ask &ask)
 {
-  if (MODE < CU_MODE_EXPERT_UP) // experts have waited for the router already
-    wait_for_input ();
-}
-
-template <int MODE, bool WHOLE>
-CU_DEV void
-ring_input (const CuGemv &g, int row, int width, const Act &act, float *red, float *slot_weight)
-{
-  const int t = threadIdx.x, lane = t % 32;
-  const float4 zero = make_float4 (0.f, 0.f, 0.f, 0.f);
+  if (g.has_norm && width <= RING_THREADS * 8) // registers for what most models have
+    return ring_normed<1> (g, row, width, red, put, ask);
   if (g.has_norm)
-    {
-      constexpr int N = 8192 / (RING_THREADS * 8);
-      float4 w[N][2], v[N][2];
-#pragma unroll
-      for (int n = 0; n < N; n++)
-        {
-          const int i = (n * RING_THREADS + t) * 8;
-#pragma unroll
-          for (int k = 0; k < 2; k++)
-            w[n][k] = g.norm && i < width ? __ldg ((const float4 *) (g.norm + i) + k) : make_float4 (1, 1, 1, 1);
-        }
-      ring_wait<MODE> ();
-      const float *x = g.x + (size_t) (g.row_map ? g.row_map[row] : row) * g.x_stride;
-#pragma unroll
-      for (int n = 0; n < N; n++)
-        {
-          const int i = (n * RING_THREADS + t) * 8;
-#pragma unroll
-          for (int k = 0; k < 2; k++)
-            v[n][k] = i < width ? __ldcg ((const float4 *) (x + i) + k) : zero;
-        }
-      float ss = 0.f;
-#pragma unroll
-      for (int n = 0; n < N; n++)
-#pragma unroll
-        for (int k = 0; k < 2; k++)
-          {
-            float4 &a = v[n][k], &b = w[n][k];
-            ss += a.x * a.x + a.y * a.y + a.z * a.z + a.w * a.w;
-            a.x *= b.x, a.y *= b.y, a.z *= b.z, a.w *= b.w;
-          }
-#pragma unroll
-      for (int o = 16; o; o >>= 1)
-        ss += __shfl_xor_sync (~0u, ss, o);
-      if (lane == 0)
-        red[t / 32] = ss;
-      __syncthreads ();
-      ss = lane < RING_WARPS ? red[lane] : 0.f;
-#pragma unroll
-      for (int o = 16; o; o >>= 1)
-        ss += __shfl_xor_sync (~0u, ss, o);
-      const float inv_rms = rsqrtf (ss / width + g.eps);
-#pragma unroll
-      for (int n = 0; n < N; n++)
-        if (n * RING_THREADS * 8 < width)
-          {
-            const int i = (n * RING_THREADS + t) * 8;
-#pragma unroll
-            for (int k = 0; k < 2; k++)
-              v[n][k].x *= inv_rms, v[n][k].y *= inv_rms, v[n][k].z *= inv_rms, v[n][k].w *= inv_rms;
-            put_eight<WHOLE> (v[n][0], v[n][1], i, i < width, act, 1.f);
-          }
-      return;
-    }
-  ring_wait<MODE> ();
+    return ring_normed<8192 / (RING_THREADS * 8)> (g, row, width, red, put, ask);
+  wait_for_input ();
+  const int t = threadIdx.x;
+  const float4 zero = make_float4 (0.f, 0.f, 0.f, 0.f);
   const float *x = g.x + (size_t) (g.row_map ? g.row_map[row] : row) * g.x_stride;
   constexpr int N = 4;
 #pragma unroll 1
@@ -548,14 +563,14 @@ ring_input (const CuGemv &g, int row, int width, const Act &act, float *red, flo
           for (int k = 0; k < 2; k++)
             v[n][k] = i < width ? __ldcg ((const float4 *) (x + i) + k) : zero;
         }
+      if (base == 0)
+        ask ();
 #pragma unroll
       for (int n = 0; n < N; n++)
         if (base + n * RING_THREADS * 8 < width)
           {
             const int i = base + (n * RING_THREADS + t) * 8;
-            const bool in = i < width;
-            put_eight<WHOLE> (v[n][0], v[n][1], i, in, act,
-                       MODE == CU_MODE_EXPERT_DOWN && in ? slot_weight[i / g.n_cols] : 1.f);
+            put (v[n][0], v[n][1], i, i < width, MODE == CU_MODE_EXPERT_DOWN && i < width ? slot_weight[i / g.n_cols] : 1.f);
           }
     }
 }
@@ -606,24 +621,33 @@ ring_gemv_kernel (const __grid_constant__ CuGemv g, const __grid_constant__ CuDe
       }
     copy_commit ();
   };
-  auto fill = [&] () {
-    a.start (ahead, g, d, 0, experts ? 1 : d.n_a, d.units_a, warp_first + group, warp_first, step, ids);
-#pragma unroll
-    for (int i = 0; i < STAGES; i++)
-      fetch_next (i);
-  };
-  if (experts)
+  auto start = [&] () { a.start (ahead, g, d, 0, experts ? 1 : d.n_a, d.units_a, warp_first + group, warp_first, step, ids); };
+  constexpr int AT_FIRST = experts ? 0 : ring_at_first (MODE == CU_MODE_GLU && LANES == 32, slot_bytes, STAGES);
+  if (!experts)
     {
-      wait_for_input ();
-      if (t < (int) g.n_used)
-        {
-          ids[t] = (int) g.route[(size_t) row * g.route_stride + t];
-          slot_weight[t] = g.route[(size_t) row * g.route_stride + g.n_used + t];
-        }
-      __syncthreads ();
+      start ();
+#pragma unroll 1
+      for (int i = 0; i < AT_FIRST; i++)
+        fetch_next (i);
     }
-  fill ();
-  ring_input<MODE, WHOLE> (g, row, width, act, red, slot_weight);
+  ring_input<MODE> (
+      g, row, width, red, slot_weight,
+      [&] (const float4 &u, const float4 &v, int i, bool in, float f) { put_eight<WHOLE> (u, v, i, in, act, f); },
+      [&] () {
+        if (experts) // which are chosen, the kernel in front has said
+          {
+            if (t < (int) g.n_used)
+              {
+                ids[t] = (int) g.route[(size_t) row * g.route_stride + t];
+                slot_weight[t] = g.route[(size_t) row * g.route_stride + g.n_used + t];
+              }
+            __syncthreads ();
+            start ();
+          }
+#pragma unroll 1
+        for (int i = AT_FIRST; i < STAGES; i++)
+          fetch_next (i);
+      });
   __syncthreads ();
 
   int stage = 0;

@@ -5,12 +5,21 @@
 
 #include "format.cuh"
 
-// The next kernel may start; what the one before wrote is there. Weights and the cache of earlier runs need no wait.
+// The next kernel may start.
 CU_DEV void
-wait_for_input (void)
+start_next (void)
 {
 #if __CUDA_ARCH__ >= 900
   cudaTriggerProgrammaticLaunchCompletion ();
+#endif
+}
+// What the kernel before wrote is there. Weights and the cache of earlier runs need no wait. @next: the next one may start.
+CU_DEV void
+wait_for_input (bool next = true)
+{
+#if __CUDA_ARCH__ >= 900
+  if (next)
+    start_next ();
   cudaGridDependencySynchronize ();
 #endif
 }
