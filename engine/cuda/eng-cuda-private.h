@@ -143,7 +143,8 @@ struct EngState : CuScratch /* of the run at hand */
   float *pooled[2]; /* POOL: [max_sequences, widest] before and behind a head */
   uint8_t *x8; /* activations of products of up to CU_DOZENS rows, cu_dozens_place () */
   float *partial;
-  int *counters, *route_counters;
+  int *counters;
+  float *route_scores; /* zero but while a router runs */
   CuSampling *sampling; /* NULL: the vocabulary is too large */
   unsigned long long *sample_groups;
   int *slot_row;   /* experts of many rows: [rows * n_used] row of each sorted slot */

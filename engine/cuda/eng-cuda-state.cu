@@ -41,8 +41,8 @@ widest (const EngProgram *p)
       if (s->kind == ENG_STEP_ATTENTION)
         {
           grow (&w.heads, s->u.attention.n_head);
-          // a row's blocks that merge: one for each key head and 16 of its queries' heads
-          grow (&w.merges, s->u.attention.n_head_kv * ((s->u.attention.n_head / s->u.attention.n_head_kv + 15) / 16));
+          // a row's blocks that merge: at most one for each key head and CU_TOKEN_HEADS of its queries' heads
+          grow (&w.merges, s->u.attention.n_head_kv * ((s->u.attention.n_head / s->u.attention.n_head_kv + CU_TOKEN_HEADS - 1) / CU_TOKEN_HEADS));
           grow (&w.head_width, s->u.attention.v_width);
         }
       if (s->kind == ENG_STEP_POOL)
@@ -164,7 +164,7 @@ lay_out (const EngBound *b, const EngStateOptions *o, EngState *s, Carver *c, En
   s->partial = carve<float> (
       c, cu_attention_scratch ((int) rows, (int) w.heads, (int) w.head_width) / 4 + 1);
   s->counters = carve<int> (c, ENG_CUDA_GEMV_ROWS * (w.merges + 1));
-  s->route_counters = carve<int> (c, ENG_CUDA_GEMV_ROWS);
+  s->route_scores = carve<float> (c, ENG_CUDA_GEMV_ROWS * w.scores);
   if (p->causal && p->n_vocab <= CU_SAMPLE_VOCAB)
     {
       s->sampling = carve<CuSampling> (c, 1);

@@ -141,9 +141,8 @@ cu_run_router (const CuRun *r, const EngStep *s, const CuGemv *g)
   a.choice = cu_choice_of (r, s);
   a.bias = cu_vector_of (r, s->w[2]);
   a.n_cols = (int) g->n_cols;
-  a.scores = r->s->scores;
+  a.scores = r->s->route_scores;
   a.y = r->s->buffers[s->dst];
-  a.counters = r->s->route_counters;
   return cu_router (r->stream, &a, r->n_rows, r->pdl);
 }
 

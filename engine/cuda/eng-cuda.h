@@ -259,6 +259,7 @@ cudaError_t cu_qkv_finish (CuStream s, const CuQkv *a, const CuMeta *m, int n_ro
  * the raw product. _fits: whether the card and the widths allow it. @deep: some row has many positions behind it
  * (CU_DEEP); right or wrong, it costs only time. */
 #define CU_DEEP 768
+#define CU_TOKEN_HEADS 4 /* of a group, that a block takes where they divide it */
 bool cu_attention_token_fits (const CuAttention *a);
 cudaError_t cu_attention_token (CuStream s, const CuAttention *a, const CuQkv *f, const CuMeta *m, float *y,
                                 int n_rows, float *partial, int *counters, int n_units, bool deep, int pdl);
@@ -327,7 +328,7 @@ cudaError_t cu_sort_by_expert (CuStream s, const float *route, const CuSorted *o
 /* Of @n choices among @n_expert. */
 int cu_most_tiles (int n, int n_expert, int tile_rows);
 /* Scores and choice in one launch, for a float32 router over few rows: x [n_rows, n_cols], RMS norm folded in
- * where has_norm. @counters: one a row, zero before and after. */
+ * where has_norm. @scores: [n_rows, n_expert], all bits zero before and after. */
 typedef struct
 {
   CuChoice choice;
@@ -335,7 +336,6 @@ typedef struct
   int has_norm, n_cols;
   float eps;
   float *scores, *y;
-  int *counters;
 } CuRouter;
 cudaError_t cu_router (CuStream s, const CuRouter *r, int n_rows, int pdl);
 /* y[r] = [y[r] +] sum over u of route weight (r, u) * slots[place[r * n_used + u]]; route rows hold n_used

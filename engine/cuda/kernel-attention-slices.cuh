@@ -26,12 +26,11 @@ last_slice (int *counter, int n)
 }
 
 // Columns @i and @i + 1 of the attention that @n slices at @from make. @sink: the score of a key without a value, in base 2, or -infinity.
-// Many slices are asked for at once: one trip to the L2.
-template <int D>
+// @AT_ONCE slices are asked for at once: one trip to the L2.
+template <int D, int AT_ONCE = 16>
 CU_DEV float2
 sum_of_slices (const float *from, int n, int i, float sink)
 {
-  constexpr int AT_ONCE = 16;
   float2 v = make_float2 (0.f, 0.f);
   float most = -INFINITY, sum = 0.f;
   for (int l0 = 0; l0 < n; l0 += AT_ONCE, from += AT_ONCE * (D + 2))

@@ -52,21 +52,41 @@ keep_groups (const CuChoice &c, float pick[N])
     }
 }
 
-// One warp a row: the n_used best of up to CU_MAX_EXPERTS experts, best first.
+CU_DEV int
+warp_least (int v)
+{
+#if __CUDA_ARCH__ >= 800
+  return __reduce_min_sync (~0u, v);
+#else
+  for (int w = 16; w; w >>= 1)
+    v = min (v, __shfl_xor_sync (~0u, v, w));
+  return v;
+#endif
+}
+// Of floats, as whole numbers in the same order.
+CU_DEV float
+warp_most (float v)
+{
+#if __CUDA_ARCH__ >= 800
+  const int b = __float_as_int (v), most = __reduce_max_sync (~0u, b < 0 ? b ^ 0x7fffffff : b);
+  return __int_as_float (most < 0 ? most ^ 0x7fffffff : most);
+#else
+  for (int w = 16; w; w >>= 1)
+    v = fmaxf (v, __shfl_xor_sync (~0u, v, w));
+  return v;
+#endif
+}
+
+// One warp a row: the n_used best of up to CU_MAX_EXPERTS experts, best first. @p: scores of this lane's experts: lane, lane + 32, ...
 template <int N> // experts a lane
 CU_DEV void
-choose_experts (const float *x, const CuChoice &c, float *o)
+choose_experts (float p[N], const CuChoice &c, float *o)
 {
   const int lane = threadIdx.x % 32, n_expert = c.n_expert, n_used = c.n_used, gating = c.gating;
-  float p[N], pick[N]; // this lane's experts: lane, lane + 32, …
-  float top = -INFINITY;
+  float pick[N], top = -INFINITY;
 #pragma unroll
   for (int i = 0; i < N; i++)
-    {
-      const int e = i * 32 + lane;
-      p[i] = e < n_expert ? __ldcg (x + e) : -INFINITY;
-      top = fmaxf (top, p[i]);
-    }
+    top = fmaxf (top, p[i]);
   for (int o = 16; o; o >>= 1)
     top = fmaxf (top, __shfl_xor_sync (~0u, top, o));
   float sum = 0.f;
@@ -94,31 +114,26 @@ choose_experts (const float *x, const CuChoice &c, float *o)
   float chosen = 0.f, mine = 0.f, factor = 1.f; // lane u keeps the weight of choice u (n_used <= CU_MAX_CHOICES)
   for (int u = 0; u < n_used; u++)
     {
-      float best = -INFINITY, value = 0.f;
-      int at = 0x7fffffff;
+      float best = -INFINITY;
 #pragma unroll
       for (int i = 0; i < N; i++)
-        if (pick[i] > best)
-          {
-            best = pick[i];
-            at = i * 32 + lane;
-            value = p[i];
-          }
-      for (int w = 16; w; w >>= 1)
-        {
-          const float b = __shfl_xor_sync (~0u, best, w), v = __shfl_xor_sync (~0u, value, w);
-          const int a = __shfl_xor_sync (~0u, at, w);
-          if (b > best || (b == best && a < at))
-            {
-              best = b;
-              at = a;
-              value = v;
-            }
-        }
+        best = fmaxf (best, pick[i]);
+      best = warp_most (best);
+      int at = 0x7fffffff;
+#pragma unroll
+      for (int i = N; i-- > 0;)
+        if (pick[i] == best)
+          at = i * 32 + lane;
+      at = min (warp_least (at), n_expert - 1); // of equal ones the first; numbers that are none choose the last
+      float value = 0.f;
 #pragma unroll
       for (int i = 0; i < N; i++)
         if (i * 32 + lane == at)
-          pick[i] = -INFINITY;
+          {
+            pick[i] = -INFINITY;
+            value = p[i];
+          }
+      value = __shfl_sync (~0u, value, at % 32);
       if (lane == u)
         {
           mine = value;
@@ -146,11 +161,16 @@ __global__ void
 route_kernel (const float *scores, const CuChoice c, float *y)
 {
   wait_for_input ();
-  choose_experts<N> (scores + (size_t) blockIdx.x * c.n_expert, c, y + (size_t) blockIdx.x * 2 * c.n_used);
+  float p[N];
+#pragma unroll
+  for (int i = 0; i < N; i++)
+    p[i] = i * 32 + (int) threadIdx.x < c.n_expert ? __ldcg (scores + (size_t) blockIdx.x * c.n_expert + i * 32 + threadIdx.x) : -INFINITY;
+  choose_experts<N> (p, c, y + (size_t) blockIdx.x * 2 * c.n_used);
 }
 
-// A float32 router of few rows, all of it: a warp a score, the norm in front folded in, and the last block to arrive
-// chooses. The weights are asked for before the wait.
+// A float32 router of few rows, all of it: a warp a score, the norm in front folded in, and the first block looks until all scores are
+// there, and chooses. (The last block to arrive would wait for its writes, for a counter, and for the scores: three trips to the L2 more.)
+// The weights are asked for before the wait.
 #define ROUTER_WARPS 4
 #define ROUTER_LOADS 16
 
@@ -198,22 +218,37 @@ router_kernel (const __grid_constant__ CuRouter r)
       dot += __shfl_xor_sync (~0u, dot, o);
       square += __shfl_xor_sync (~0u, square, o);
     }
-  float *scores = r.scores + (size_t) row * r.choice.n_expert;
+  // Scores say themselves that they are there: 0 means not yet, and what is 0 is written as -0.
+  volatile float *scores = r.scores + (size_t) row * r.choice.n_expert;
   if (lane == 0 && e < r.choice.n_expert)
-    scores[e] = (r.has_norm ? dot * rsqrtf (square / r.n_cols + r.eps) : dot) + (r.bias ? r.bias[e] : 0.f);
-  __shared__ int arrived;
-  __threadfence ();
-  __syncthreads ();
-  if (threadIdx.x == 0)
-    arrived = atomicAdd (r.counters + row, 1);
-  __syncthreads ();
-  if (arrived != (int) gridDim.x - 1)
+    {
+      const float v = (r.has_norm ? dot * rsqrtf (square / r.n_cols + r.eps) : dot) + (r.bias ? r.bias[e] : 0.f);
+      scores[e] = v == 0.f ? -0.f : v;
+    }
+  if (blockIdx.x != 0 || warp != 0)
     return;
-  __threadfence ();
-  if (threadIdx.x == 0)
-    r.counters[row] = 0;
-  if (warp == 0)
-    choose_experts<N> (scores, r.choice, r.y + (size_t) row * 2 * r.choice.n_used);
+  float p[N];
+#pragma unroll
+  for (int i = 0; i < N; i++)
+    p[i] = i * 32 + lane < r.choice.n_expert ? 0.f : -INFINITY;
+  bool missing;
+  do
+    {
+      missing = false;
+#pragma unroll
+      for (int i = 0; i < N; i++)
+        {
+          if (__float_as_uint (p[i]) == 0)
+            p[i] = scores[i * 32 + lane];
+          missing |= __float_as_uint (p[i]) == 0;
+        }
+    }
+  while (__any_sync (~0u, missing));
+#pragma unroll
+  for (int i = 0; i < N; i++)
+    if (i * 32 + lane < r.choice.n_expert)
+      scores[i * 32 + lane] = 0.f;
+  choose_experts<N> (p, r.choice, r.y + (size_t) row * 2 * r.choice.n_used);
 }
 
 static bool
