@@ -446,6 +446,8 @@ gate_up_many (CuRun *r, uint32_t i, float *y)
     {
       TRY (need_x16 (r, s->src));
       const uint32_t at_once = (uint32_t) slab (r, r->n_rows, n, st->glu_floats / (2 * (uint64_t) r->n_rows));
+      if (at_once == 0)
+        return cudaErrorInvalidConfiguration;
       for (uint32_t at = 0; at < n; at += at_once)
         {
           const uint32_t part = n - at < at_once ? n - at : at_once;
