@@ -584,10 +584,9 @@ cu_unbind (EngBound **bound)
   *bound = NULL;
 }
 
-// A bound without memory: sizes are known, pointers are offsets from NULL.
-static EngStatus
-bound_new (EngDevice *device, const EngProgram *p, const EngBindOptions *o, bool **used_out,
-           EngBound **out, EngError *error)
+EngStatus
+cu_bound_new (EngDevice *device, const EngProgram *p, const EngBindOptions *o, bool **used_out,
+              EngBound **out, EngError *error)
 {
   const uint32_t first = o ? o->first_step : 0, n = o && o->n_steps ? o->n_steps : p->n_steps - first;
   EngStatus status = check_steps (p, first, n, o ? o->elsewhere : NULL, error);
@@ -684,7 +683,7 @@ cu_bind (EngDevice *device, const EngProgram *p, const EngWeightSource *source,
     return cu_error (error, ENG_ERR_DEVICE, "device", 0, 0, "the GPU was lost");
   bool *used = NULL;
   EngBound *b = NULL;
-  EngStatus status = bound_new (device, p, options, &used, &b, error);
+  EngStatus status = cu_bound_new (device, p, options, &used, &b, error);
   if (status != ENG_OK)
     return status;
   cudaSetDevice (device->ordinal);
@@ -712,7 +711,7 @@ cu_plan (EngDevice *device, const EngProgram *p, const EngBindOptions *bind,
 {
   bool *used = NULL;
   EngBound *b = NULL;
-  EngStatus status = bound_new (device, p, bind, &used, &b, error);
+  EngStatus status = cu_bound_new (device, p, bind, &used, &b, error);
   if (status != ENG_OK)
     return status;
   EngMemoryPlan r = {};

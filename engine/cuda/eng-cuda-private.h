@@ -260,6 +260,10 @@ uint64_t cu_file_row_bytes (int type, uint64_t n_cols);
 /* Lay a matrix out at *@at behind @base (NULL: sizes only), which moves on. */
 void cu_place_weight (const EngWeightDesc *d, uint8_t *base, uint64_t *at, CuWeight *w);
 
+/* A bound without memory: sizes are known, pointers are offsets from NULL. Asks nothing of a card; of @device what it is. @used_out: whether
+ * each weight is bound, to be freed. */
+EngStatus cu_bound_new (EngDevice *device, const EngProgram *p, const EngBindOptions *o, bool **used_out, EngBound **out, EngError *error);
+
 /* Which steps write no floats: plans, when everything else of them is known. */
 EngStatus cu_plan_x16 (EngBound *, EngError *);
 /* Places of a layout from @base on (NULL: sizes only) to *@out, whose buffers is an array already; bytes that takes, UINT64_MAX: out of
