@@ -6,6 +6,7 @@
 
 #include "eng-cuda-private.h"
 
+// What a step works in at the same time.
 struct Region
 {
   const char *what;
@@ -36,7 +37,7 @@ struct Look
         {
           const Region &a = regions[k], &c = regions[n];
           const uintptr_t x = (uintptr_t) a.from, y = (uintptr_t) c.from;
-          if (a.from != c.from ? x < y + c.bytes && y < x + a.bytes : true)
+          if (x < y + c.bytes && y < x + a.bytes)
             {
               snprintf (words, 256, "step %u (kind %d): %s and %s lie at the same place", i, (int) b->program->steps[i].kind, a.what, c.what);
               return true;
