@@ -62,6 +62,16 @@ struct FloatFeed
   }
 };
 
+// The row as floats in shared memory, once the kernel in front has made it.
+CU_DEV void
+take_input (const CuGemv &g, int width, float *x, float *red)
+{
+  wait_for_input ();
+  Act none = {};
+  prepare_row<true> (g, g.x + (size_t) (g.row_map ? g.row_map[0] : 0) * g.x_stride, width, none, 0, x, red, NULL);
+  __syncthreads ();
+}
+
 CU_DEV void
 finish_unit (const CuGemv &g, const FloatFeed &now, float acc[2][1], int lane)
 {
@@ -102,10 +112,7 @@ decode_float_kernel (const __grid_constant__ CuGemv g, int width)
 #pragma unroll
   for (int i = 0; i < DEPTH; i++)
     fetch (i);
-  wait_for_input ();
-  Act none = {};
-  prepare_row<true> (g, g.x + (size_t) (g.row_map ? g.row_map[0] : 0) * g.x_stride, width, none, 0, x, red, NULL);
-  __syncthreads ();
+  take_input (g, width, x, red);
 
   FloatFeed now;
   int unit = first;
@@ -177,10 +184,7 @@ float_ring_kernel (const __grid_constant__ CuGemv g, int width, int n_stages)
 #pragma unroll 1
   for (int i = 0; i < n_stages; i++)
     fetch (i);
-  wait_for_input ();
-  Act none = {};
-  prepare_row<true> (g, g.x + (size_t) (g.row_map ? g.row_map[0] : 0) * g.x_stride, width, none, 0, x, red, NULL);
-  __syncthreads ();
+  take_input (g, width, x, red);
 
   FloatFeed now;
   int stage = 0, parity = 0;

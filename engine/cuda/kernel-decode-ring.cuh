@@ -475,11 +475,10 @@ put_eight (const float4 &u, const float4 &v, int i, bool in, const Act &act, flo
         = make_float2 (scale * f, WHOLE ? (float) (sum + other) : __int_as_float ((sum & 0xffff) | other << 16));
 }
 
-// @put: what takes eight values, where they stand, whether that is in front of @width, and a factor. @ask: called once the row is asked for
-// and before it is used.
-template <int N, typename Put, typename Ask>
+// @ask: called once the row is asked for and before it is used.
+template <bool WHOLE, int N, typename Ask>
 CU_DEV void
-ring_normed (const CuGemv &g, int row, int width, float *red, const Put &put, const Ask &ask)
+ring_normed (const CuGemv &g, int row, int width, const Act &act, float *red, const Ask &ask)
 {
   const int t = threadIdx.x, lane = t % 32;
   const float4 zero = make_float4 (0.f, 0.f, 0.f, 0.f);
@@ -532,20 +531,20 @@ ring_normed (const CuGemv &g, int row, int width, float *red, const Put &put, co
 #pragma unroll
         for (int k = 0; k < 2; k++)
           v[n][k].x *= inv_rms, v[n][k].y *= inv_rms, v[n][k].z *= inv_rms, v[n][k].w *= inv_rms;
-        put (v[n][0], v[n][1], i, i < width, 1.f);
+        put_eight<WHOLE> (v[n][0], v[n][1], i, i < width, act, 1.f);
       }
 }
 
 // The input row, normalized or not, as 8-bit values in shared memory. Widths are multiples of 64: four threads
 // always have or lack a sub-block together.
-template <int MODE, typename Put, typename Ask>
+template <int MODE, bool WHOLE, typename Ask>
 CU_DEV void
-ring_input (const CuGemv &g, int row, int width, float *red, float *slot_weight, const Put &put, const Ask &ask)
+ring_input (const CuGemv &g, int row, int width, const Act &act, float *red, float *slot_weight, const Ask &ask)
 {
   if (g.has_norm && width <= RING_THREADS * 8) // registers for what most models have
-    return ring_normed<1> (g, row, width, red, put, ask);
+    return ring_normed<WHOLE, 1> (g, row, width, act, red, ask);
   if (g.has_norm)
-    return ring_normed<8192 / (RING_THREADS * 8)> (g, row, width, red, put, ask);
+    return ring_normed<WHOLE, 8192 / (RING_THREADS * 8)> (g, row, width, act, red, ask);
   wait_for_input ();
   const int t = threadIdx.x;
   const float4 zero = make_float4 (0.f, 0.f, 0.f, 0.f);
@@ -570,7 +569,8 @@ ring_input (const CuGemv &g, int row, int width, float *red, float *slot_weight,
         if (base + n * RING_THREADS * 8 < width)
           {
             const int i = base + (n * RING_THREADS + t) * 8;
-            put (v[n][0], v[n][1], i, i < width, MODE == CU_MODE_EXPERT_DOWN && i < width ? slot_weight[i / g.n_cols] : 1.f);
+            put_eight<WHOLE> (v[n][0], v[n][1], i, i < width, act,
+                              MODE == CU_MODE_EXPERT_DOWN && i < width ? slot_weight[i / g.n_cols] : 1.f);
           }
     }
 }
@@ -630,24 +630,21 @@ ring_gemv_kernel (const __grid_constant__ CuGemv g, const __grid_constant__ CuDe
       for (int i = 0; i < AT_FIRST; i++)
         fetch_next (i);
     }
-  ring_input<MODE> (
-      g, row, width, red, slot_weight,
-      [&] (const float4 &u, const float4 &v, int i, bool in, float f) { put_eight<WHOLE> (u, v, i, in, act, f); },
-      [&] () {
-        if (experts) // which are chosen, the kernel in front has said
+  ring_input<MODE, WHOLE> (g, row, width, act, red, slot_weight, [&] () {
+    if (experts) // which are chosen, the kernel in front has said
+      {
+        if (t < (int) g.n_used)
           {
-            if (t < (int) g.n_used)
-              {
-                ids[t] = (int) g.route[(size_t) row * g.route_stride + t];
-                slot_weight[t] = g.route[(size_t) row * g.route_stride + g.n_used + t];
-              }
-            __syncthreads ();
-            start ();
+            ids[t] = (int) g.route[(size_t) row * g.route_stride + t];
+            slot_weight[t] = g.route[(size_t) row * g.route_stride + g.n_used + t];
           }
+        __syncthreads ();
+        start ();
+      }
 #pragma unroll 1
-        for (int i = AT_FIRST; i < STAGES; i++)
-          fetch_next (i);
-      });
+    for (int i = AT_FIRST; i < STAGES; i++)
+      fetch_next (i);
+  });
   __syncthreads ();
 
   int stage = 0;

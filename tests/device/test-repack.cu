@@ -6,18 +6,7 @@
 #include <string.h>
 
 #include "format.cuh"
-
-#define TRY(call)                                                                                  \
-  do                                                                                               \
-    {                                                                                              \
-      const cudaError_t e_ = (call);                                                               \
-      if (e_ != cudaSuccess)                                                                       \
-        {                                                                                          \
-          printf ("%s\n", cudaGetErrorString (e_));                                                \
-          exit (1);                                                                                \
-        }                                                                                          \
-    }                                                                                              \
-  while (0)
+#include "try.cuh"
 
 static bool
 same (int type, uint32_t n_rows, uint32_t n_cols)

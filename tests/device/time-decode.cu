@@ -9,18 +9,7 @@
 #include <vector>
 
 #include "format.cuh"
-
-#define TRY(call)                                                                                  \
-  do                                                                                               \
-    {                                                                                              \
-      const cudaError_t e_ = (call);                                                               \
-      if (e_ != cudaSuccess)                                                                       \
-        {                                                                                          \
-          printf ("%s: %s\n", #call, cudaGetErrorString (e_));                                     \
-          exit (1);                                                                                \
-        }                                                                                          \
-    }                                                                                              \
-  while (0)
+#include "try.cuh"
 
 enum
 {
