@@ -191,6 +191,7 @@ place_all (EngBound *b, const bool *used, uint8_t *base)
     {
       b->rope[i] = (const float *) (base + at);
       at += aligned ((uint64_t) p->rope_table_lengths[i] * 4);
+      b->n_rope = (uint32_t) ((float *) (base + at) - b->rope[0]);
     }
   return at;
 }

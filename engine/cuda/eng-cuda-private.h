@@ -79,7 +79,8 @@ struct EngBound
   CuWeight *weights;      /* [n_weights]; q == NULL where not bound here */
   CuWeight *lookups;      /* file-order twin of tied embeddings is the same planes: lookups read planes */
   const float **vectors;  /* [n_weights]: device float32 of vectors, or NULL */
-  const float **rope;     /* [n_rope_tables] */
+  const float **rope;     /* [n_rope_tables], one behind the other */
+  uint32_t n_rope;        /* floats of all of them, with what lies between */
   CuStepPlan *plans;      /* [program->n_steps] */
   uint8_t *arena;
   uint64_t arena_bytes;
@@ -90,7 +91,8 @@ struct EngBound
 typedef struct
 {
   uint32_t first_step, n_steps, n_rows, n_outputs, n_sequences;
-  bool deep, samples;
+  int depth; /* cu_depth () */
+  bool samples;
   cudaGraphExec_t exec;
 } CuGraph;
 
@@ -143,6 +145,7 @@ struct EngState : CuScratch /* of the run at hand */
   float *pooled[2]; /* POOL: [max_sequences, widest] before and behind a head */
   uint8_t *x8; /* activations of products of up to CU_DOZENS rows, cu_dozens_place () */
   float *partial;
+  float2 *angles; /* [rows of sequences of their own, n_rope] */
   int *counters;
   float *route_scores; /* zero but while a router runs */
   CuSampling *sampling; /* NULL: the vocabulary is too large */

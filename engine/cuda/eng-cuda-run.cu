@@ -25,7 +25,8 @@ cu_fill_meta (CuRun *r)
       token[i] = batch->rows[i].token;
       position[i] = (int32_t) batch->rows[i].position[0];
       sequence[i] = (int32_t) batch->rows[i].i_sequence;
-      r->deep = r->deep || position[i] >= CU_DEEP;
+      const int depth = cu_depth (position[i]);
+      r->depth = depth > r->depth ? depth : r->depth;
       if (batch->rows[i].wants_output && (uint32_t) r->n_outputs < o->max_outputs)
         output[r->n_outputs++] = (int32_t) i;
     }
@@ -93,6 +94,8 @@ cu_check_batch (const EngState *s, const EngBatch *batch, EngError *error)
 static cudaError_t
 run_few (CuRun *r, uint32_t first, uint32_t n)
 {
+  if (cu_wants_angles (r, first, n))
+    TRY (cu_angles (r->stream, r->b->rope[0], &r->s->view, (int) r->b->n_rope, r->n_rows, r->s->angles, r->pdl));
   for (uint32_t i = first; i < first + n; i++)
     TRY (cu_step_few (r, i));
   if (!r->samples)
@@ -110,7 +113,7 @@ cu_run_graph (CuRun *r, uint32_t first, uint32_t n)
     {
       const CuGraph *g = &s->graphs[i];
       if (g->first_step == first && g->n_steps == n && g->n_rows == (uint32_t) r->n_rows
-          && g->n_outputs == (uint32_t) r->n_outputs && g->n_sequences == (uint32_t) r->n_sequences && g->deep == r->deep
+          && g->n_outputs == (uint32_t) r->n_outputs && g->n_sequences == (uint32_t) r->n_sequences && g->depth == r->depth
           && g->samples == r->samples)
         return cudaGraphLaunch (g->exec, r->stream);
     }
@@ -131,7 +134,7 @@ cu_run_graph (CuRun *r, uint32_t first, uint32_t n)
   g->n_rows = r->n_rows;
   g->n_outputs = r->n_outputs;
   g->n_sequences = r->n_sequences;
-  g->deep = r->deep;
+  g->depth = r->depth;
   g->samples = r->samples;
   s->n_graphs++;
   return cudaGraphLaunch (g->exec, r->stream);

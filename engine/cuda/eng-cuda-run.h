@@ -14,7 +14,7 @@ typedef struct
   CuStream stream;
   int n_rows, n_outputs, n_sequences, max_rows_of_sequence;
   int pdl;
-  bool deep; // CU_DEEP
+  int depth; // cu_depth () of the row with most
   bool samples; // what the last step gave is sampled from
   uint32_t n_ahead; // positions behind the batch's that its tables have room for
   uint32_t first, end; // steps of the run: end is behind the last
@@ -79,6 +79,8 @@ cudaError_t cu_run_gate_rows (const CuRun *, const EngStep *, float *y, __nv_bfl
 /* eng-cuda-step-few.cu: step @i for at most ENG_CUDA_GEMV_ROWS rows (or any number, slowly), through matrix-vector
  * kernels. */
 cudaError_t cu_step_few (const CuRun *, uint32_t i);
+/* Whether one of steps [first, first + n) looks for CuQkv.angles: they come before. */
+bool cu_wants_angles (const CuRun *, uint32_t first, uint32_t n);
 /* eng-cuda-step-many.cu: for many, through large products. */
 cudaError_t cu_step_many (CuRun *, uint32_t i);
 

@@ -74,7 +74,7 @@ static cudaError_t
 launch (CuRun *r, uint32_t i)
 {
   EngState *s = r->s;
-  r->deep = r->batch->rows[0].position[0] + i >= CU_DEEP;
+  r->depth = cu_depth ((int) (r->batch->rows[0].position[0] + i));
   TRY (cu_run_graph (r, 0, r->p->n_steps));
   TRY (cudaMemcpyAsync (&s->sampling_host->samples[i], &s->sampling->samples[i], sizeof (CuSampled),
                         cudaMemcpyDeviceToHost, r->stream));

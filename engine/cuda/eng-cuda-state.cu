@@ -163,6 +163,7 @@ lay_out (const EngBound *b, const EngStateOptions *o, EngState *s, Carver *c, En
     s->pooled[k] = carve<float> (c, o->max_sequences * w.pooled);
   s->partial = carve<float> (
       c, cu_attention_scratch ((int) rows, (int) w.heads, (int) w.head_width) / 4 + 1);
+  s->angles = carve<float2> (c, (rows < ENG_CUDA_MAX_SEQUENCES ? rows : ENG_CUDA_MAX_SEQUENCES) * b->n_rope);
   s->counters = carve<int> (c, ENG_CUDA_GEMV_ROWS * (w.merges + 1));
   s->route_scores = carve<float> (c, ENG_CUDA_GEMV_ROWS * w.scores);
   if (p->causal && p->n_vocab <= CU_SAMPLE_VOCAB)

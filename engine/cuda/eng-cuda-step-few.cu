@@ -70,6 +70,25 @@ attention_finishes (const CuRun *r, uint32_t i)
   return cu_attention_token_fits (&a);
 }
 
+// Whether that attention goes to the kernel for many positions.
+static bool
+attention_is_deep (const CuRun *r, uint32_t i)
+{
+  if (!attention_finishes (r, i))
+    return false;
+  const CuAttention a = cu_attention_arguments (r, &r->p->steps[i + 1]);
+  return cu_attention_is_deep (&a, r->depth);
+}
+
+bool
+cu_wants_angles (const CuRun *r, uint32_t first, uint32_t n)
+{
+  for (uint32_t i = first; i < first + n && r->p->n_rope_tables; i++)
+    if (attention_is_deep (r, i))
+      return true;
+  return false;
+}
+
 static cudaError_t
 experts_few (const CuRun *r, uint32_t i)
 {
@@ -165,6 +184,7 @@ cu_step_few (const CuRun *r, uint32_t i)
         if (g.n_segments > 2)
           g.segment[2] = segment (r, s->w[2], s->w[5],
                                   r->s->kv_rows + (uint64_t) r->s->rows * nk, nv);
+        g.by_block = attention_is_deep (r, i); // its blocks want a multiprocessor each
         TRY (gemv (r, &g, r->n_rows));
         if (gated)
           TRY (cu_run_split_gate (r, s));
@@ -177,7 +197,7 @@ cu_step_few (const CuRun *r, uint32_t i)
           {
             const CuQkv f = cu_qkv_arguments (r, s - 1);
             return cu_attention_token (r->stream, &a, &f, &r->s->view, buf[s->dst], r->n_rows, r->s->partial,
-                                       r->s->counters, r->b->device->n_units, r->deep, r->pdl);
+                                       r->s->counters, r->b->device->n_units, attention_is_deep (r, i - 1), r->pdl);
           }
         if (!a.causal && a.window)
           return cu_attention_window (r->stream, &a, &r->s->view, s->u.attention.group, buf[s->src], buf[s->dst], NULL,

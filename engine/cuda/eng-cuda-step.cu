@@ -38,6 +38,8 @@ cu_qkv_arguments (const CuRun *r, const EngStep *s)
   a.rope_scale = s->u.qkv.rope.scale;
   a.inv_freq = a.rope_kind == ENG_ROPE_NONE ? NULL : r->b->rope[s->u.qkv.rope.i_table];
   a.group = s->u.qkv.group;
+  a.angles = a.inv_freq ? r->s->angles + (a.inv_freq - r->b->rope[0]) : NULL;
+  a.angles_stride = (int) r->b->n_rope;
   return a;
 }
 

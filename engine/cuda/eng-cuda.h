@@ -61,6 +61,7 @@ typedef struct
 {
   CuSegment segment[CU_MAX_SEGMENTS];
   int n_segments;
+  bool by_block; /* what is left over for some warps is for those of few multiprocessors, so that the others are free early */
   int tail, act;
   float scale, soft_cap;
   const float *x; /* [rows, x_stride] */
@@ -252,15 +253,26 @@ typedef struct
   int rope_kind, n_rot;
   float rope_scale;
   int group;
+  const float2 *angles; /* for cu_attention_token () where it is deep: cosine and sine of position times inv_freq, [rows, angles_stride] */
+  int angles_stride;
 } CuQkv;
+/* Those of @n frequencies, [n_rows, n]: once for all layers. */
+cudaError_t cu_angles (CuStream s, const float *inv_freq, const CuMeta *m, int n, int n_rows, float2 *angles, int pdl);
 cudaError_t cu_qkv_finish (CuStream s, const CuQkv *a, const CuMeta *m, int n_rows, int pdl);
 
 /* Attention of rows that are alone in their sequence, with cu_qkv_finish's work in front of it: @f as there, @f->q
- * the raw product. _fits: whether the card and the widths allow it. @deep: some row has many positions behind it
- * (CU_DEEP); right or wrong, it costs only time. */
-#define CU_DEEP 768
+ * the raw product. _fits: whether the card and the widths allow it. @deep: the kernel for
+ * many positions, as cu_attention_is_deep () says; right or wrong, it costs only time. */
 #define CU_TOKEN_HEADS 4 /* of a group, that a block takes where they divide it */
 bool cu_attention_token_fits (const CuAttention *a);
+/* How much a row has behind it, in steps that attention tells apart. Measured on an H200: 8B behind 130, 500, 900 and 8,256 positions 1,635 ->
+ * 1,616 us, 1,646 -> 1,619, 1,648 -> 1,616, 1,906 -> 1,843 by the deep kernel; Qwen2-0.5B, with heads of 64, behind 500 495 -> 502. */
+static inline int
+cu_depth (int position)
+{
+  return position >= 768 ? 2 : position >= 128;
+}
+bool cu_attention_is_deep (const CuAttention *a, int depth);
 cudaError_t cu_attention_token (CuStream s, const CuAttention *a, const CuQkv *f, const CuMeta *m, float *y,
                                 int n_rows, float *partial, int *counters, int n_units, bool deep, int pdl);
 /* @partial: scratch of cu_attention_scratch () bytes. */

@@ -237,7 +237,7 @@ hopper_kernel (const __grid_constant__ CUtensorMap k_map, const __grid_constant_
 }
 
 bool
-cu_map_rows (const void *matrix, uint64_t n_rows, uint64_t n_cols, int rows, CUtensorMap *map)
+cu_map_rows (const void *matrix, uint64_t n_rows, uint64_t n_cols, int rows, int n_boxes, CUtensorMap *map)
 {
   typedef CUresult (*Encode) (CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *,
                               const cuuint64_t *, const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave,
@@ -251,18 +251,18 @@ cu_map_rows (const void *matrix, uint64_t n_rows, uint64_t n_cols, int rows, CUt
 #endif
   if (e != cudaSuccess || found != cudaDriverEntryPointSuccess)
     return false;
-  const cuuint64_t size[2] = { n_cols, n_rows }, pitch[1] = { n_cols * 2 };
-  const cuuint32_t box[2] = { 64, (cuuint32_t) rows }, stride[2] = { 1, 1 };
-  return ((Encode) encode) (map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 2, (void *) matrix, size, pitch, box, stride,
+  const cuuint64_t size[3] = { n_boxes ? 64 : n_cols, n_rows, n_cols / 64 }, pitch[2] = { n_cols * 2, 128 };
+  const cuuint32_t box[3] = { 64, (cuuint32_t) rows, (cuuint32_t) n_boxes }, stride[3] = { 1, 1, 1 };
+  return ((Encode) encode) (map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, n_boxes ? 3 : 2, (void *) matrix, size, pitch, box, stride,
                             CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
                             CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE)
          == CUDA_SUCCESS;
 }
 
 bool
-cu_map_cache (const __half *cache, const CuAttention *a, int rows, CUtensorMap *map)
+cu_map_cache (const __half *cache, const CuAttention *a, int rows, int n_boxes, CUtensorMap *map)
 {
-  return cu_map_rows (cache, (uint64_t) a->n_blocks * a->n_head_kv * ENG_KV_BLOCK, a->k_width, rows, map);
+  return cu_map_rows (cache, (uint64_t) a->n_blocks * a->n_head_kv * ENG_KV_BLOCK, a->k_width, rows, n_boxes, map);
 }
 
 template <int D>
@@ -286,7 +286,7 @@ cu_attention_hopper (CuStream s, const CuAttention *a, const CuMeta *m, int grou
     return e;
   CUtensorMap k, v;
   // the barriers stand only in code for sm_90a
-  if (code.sharedSizeBytes == 0 || !cu_map_cache (a->k, a, ENG_KV_BLOCK, &k) || !cu_map_cache (a->v, a, ENG_KV_BLOCK, &v))
+  if (code.sharedSizeBytes == 0 || !cu_map_cache (a->k, a, ENG_KV_BLOCK, 0, &k) || !cu_map_cache (a->v, a, ENG_KV_BLOCK, 0, &v))
     return cudaErrorNotSupported;
   return a->k_width == 64 ? launch<64> (s, &k, &v, a, m, group, q, y, y16, max_rows, n_sequences)
                           : launch<128> (s, &k, &v, a, m, group, q, y, y16, max_rows, n_sequences);

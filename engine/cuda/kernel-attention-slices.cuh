@@ -15,9 +15,8 @@ last_slice (int *counter, int n)
   __syncthreads ();
   if (threadIdx.x == 0)
     {
-      __threadfence (); // of what all threads wrote before the barrier
-      arrived = atomicAdd (counter, 1);
-      __threadfence ();
+      // what all threads wrote before the barrier is there for who comes later
+      asm volatile ("atom.acq_rel.gpu.global.add.s32 %0, [%1], 1;" : "=r"(arrived) : "l"(counter) : "memory");
       if (arrived == n - 1)
         *counter = 0;
     }

@@ -54,10 +54,18 @@ copy_box (void *dst, const CUtensorMap *map, int column, int row, uint64_t *b)
                 ::"r"(shared_address (dst)), "l"(map), "r"(column), "r"(row), "r"(shared_address (b))
                 : "memory");
 }
+// Boxes that lie side by side, all that the map takes at once, from row @row on.
+CU_DEV void
+copy_boxes (void *dst, const CUtensorMap *map, int row, uint64_t *b)
+{
+  asm volatile ("cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {0, %2, 0}], [%3];"
+                ::"r"(shared_address (dst)), "l"(map), "r"(row), "r"(shared_address (b))
+                : "memory");
+}
 #endif
 
 // A matrix of halves or bf16 in boxes of 64 columns and @rows rows, which lie in shared memory as 128 bytes a row, 16-byte pieces
-// swizzled by row % 8. False: the driver makes none.
-bool cu_map_rows (const void *matrix, uint64_t n_rows, uint64_t n_cols, int rows, CUtensorMap *map);
+// swizzled by row % 8. @n_boxes: 0 for copy_box (), or as many as copy_boxes () takes. False: the driver makes none.
+bool cu_map_rows (const void *matrix, uint64_t n_rows, uint64_t n_cols, int rows, int n_boxes, CUtensorMap *map);
 // Keys or values of a layer so, as rows of one head and position each.
-bool cu_map_cache (const __half *cache, const CuAttention *a, int rows, CUtensorMap *map);
+bool cu_map_cache (const __half *cache, const CuAttention *a, int rows, int n_boxes, CUtensorMap *map);

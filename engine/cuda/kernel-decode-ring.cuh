@@ -588,8 +588,7 @@ ring_gemv_kernel (const __grid_constant__ CuGemv g, const __grid_constant__ CuDe
   __shared__ int ids[32];
   __shared__ float slot_weight[32];
   const int t = threadIdx.x, lane = t % LANES, step = gridDim.x * RING_WARPS * GROUPS;
-  // neighbouring units go to different multiprocessors: what is left over spreads evenly
-  const int warp_first = (t / 32 * gridDim.x + blockIdx.x) * GROUPS, group = t % 32 / LANES;
+  const int warp_first = (t / 32 * d.warp_stride + blockIdx.x * d.block_stride) * GROUPS, group = t % 32 / LANES;
   const int row = experts ? blockIdx.y : 0;
   // units of the second type begin with the warps that have one unit less of the first
   const int turned = warp_first - d.units_a % step;
@@ -701,7 +700,13 @@ ring_gemv_launch (CuStream s, const CuGemv *g, const CuDecode *d, int n_units, i
   auto kernel = ring_gemv_kernel<TYPE, TYPE2, MODE, LANES, FULL>;
   constexpr int slot = larger (Slot<TYPE>::bytes, Slot<TYPE2>::bytes);
   const size_t bytes = (size_t) slot * RING_THREADS * ring_stages (slot) + (size_t) width * 5 / 4;
-  return launch_kernel (kernel, dim3 (n_units, n_rows), RING_THREADS, bytes, s, pdl, *g, *d, width);
+  // Neighbouring units go to different multiprocessors: what is left over for some warps spreads evenly. Or they go to one, and the last
+  // blocks, which start last, have less to do; of many units for a warp that is little.
+  CuDecode placed = *d;
+  const bool by_block = g->by_block || (MODE == CU_MODE_GLU && d->units_a >= 2 * n_units * RING_WARPS * 32 / LANES);
+  placed.warp_stride = by_block ? 1 : n_units;
+  placed.block_stride = by_block ? RING_WARPS : 1;
+  return launch_kernel (kernel, dim3 (n_units, n_rows), RING_THREADS, bytes, s, pdl, *g, placed, width);
 }
 
 // The ring where the card has room for it (and the code was made for it: @pdl), else the kernel that keeps weights in registers.

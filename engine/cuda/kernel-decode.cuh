@@ -40,6 +40,7 @@ struct CuDecode
   int units[CU_MAX_SEGMENTS];
   int units_a, units_b;
   int n_pieces; // pairs of sub-blocks of the (long) row
+  int warp_stride, block_stride; // units from a warp's first to the next warp's, and to the next block's; kernel-decode-ring.cuh
 };
 
 // The stream of one warp's items over the segments of one type.

@@ -71,7 +71,7 @@ static cudaError_t
 launch (CuStream s, const CuSorted *o, const CuExperts *e, bool is_gated, const __nv_bfloat16 *x, int pdl)
 {
   CUtensorMap map;
-  if (!cu_map_rows (x, (uint64_t) o->n_rows * o->n_used, e->w[0].n_cols, BOX_ROWS, &map))
+  if (!cu_map_rows (x, (uint64_t) o->n_rows * o->n_used, e->w[0].n_cols, BOX_ROWS, 0, &map))
     return cudaErrorNotSupported;
   CU_SWITCH_TYPE (e->w[0].type, return cu_experts_of<TYPE> (s, &map, e, is_gated, o, pdl))
   return cudaErrorNotSupported;

@@ -5,6 +5,15 @@
 
 #include "format.cuh"
 
+// 2^x; the smallest results are zero
+CU_DEV float
+exp2_fast (float x)
+{
+  float y;
+  asm ("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 #if __CUDA_ARCH__ >= 800
 CU_DEV uint32_t
 shared_address (const void *p)

@@ -22,15 +22,6 @@ named_arrive (int id, int n)
   asm volatile ("bar.arrive %0, %1;" ::"r"(id), "r"(n) : "memory");
 }
 
-// 2^x; the smallest results are zero
-CU_DEV float
-exp2_fast (float x)
-{
-  float y;
-  asm ("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-
 // ---- products ----
 
 // A matrix of halves in shared memory as boxes of 64 columns, 128 bytes a row, 16-byte pieces of a row swizzled
