@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Cuts a model down to its first layers and tokens, so that run-device has real weights that are quickly carried to a
-card: 5 layers and 16,384 tokens of SmolLM2-135M-Instruct-Q4_1.gguf are 22 MB. What it says is nonsense, but a card and
+card: 12 layers and 16,384 tokens of SmolLM2-135M-Instruct-Q4_1.gguf are 37 MB. What it says is nonsense, but a card and
 a CPU must agree on it. Needs numpy and gguf.
 
-    tests/device/make-cut.py MODEL CUT [--layers 5] [--tokens 16384]"""
+    tests/device/make-cut.py MODEL CUT [--layers 12] [--tokens 16384]"""
 import argparse
 
 import gguf
@@ -12,7 +12,7 @@ import gguf
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("model")
 parser.add_argument("cut")
-parser.add_argument("--layers", type=int, default=5)
+parser.add_argument("--layers", type=int, default=12)
 parser.add_argument("--tokens", type=int, default=16384)
 args = parser.parse_args()
 
