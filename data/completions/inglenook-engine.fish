@@ -69,7 +69,7 @@ complete -c inglenook-engine -n "__fish_seen_subcommand_from generate" -l no-mma
 complete -c inglenook-engine -n "__fish_seen_subcommand_from generate" -l json -d "one JSON object on standard output"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from logits" -l prompt -r -F -d "text of the input"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from logits" -l out -r -F -d "float32 [n_tokens, n_vocab]"
-complete -c inglenook-engine -n "__fish_seen_subcommand_from logits" -l batch -r -F -d "rows run at once (default 512)"
+complete -c inglenook-engine -n "__fish_seen_subcommand_from logits" -l batch -r -F -d "rows run at once (default 512); of several [n, n_tokens, n_vocab]"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from logits" -l threads -r -F -d "threads (default: physical cores)"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from logits" -l device -x -a "auto cpu cuda" -d "auto, cpu or cuda[:N]"
 complete -c inglenook-engine -n "__fish_seen_subcommand_from logits" -l gpu-layers -r -F -d "layers on the graphics card"

@@ -94,7 +94,7 @@ eng_tool_close (EngToolSession *session)
 }
 
 EngStatus
-eng_tool_parse_ids (const char *text, EngTokenBuffer *ids, EngError *error)
+eng_tool_parse_numbers (const char *text, const char *option, EngTokenBuffer *numbers, EngError *error)
 {
   while (*text)
     {
@@ -103,10 +103,9 @@ eng_tool_parse_ids (const char *text, EngTokenBuffer *ids, EngError *error)
       long v = strtol (text, &end, 10);
       int32_t id = (int32_t) v;
       if (end == text || errno || v < 0 || v > INT32_MAX || (*end && !strchr (", \n\t", *end)))
-        return eng_error_set (error, ENG_ERR_ARGUMENT, "--tokens", ENG_OFFSET_NONE,
-                              "--tokens: numbers with commas between are expected at '%.20s'",
-                              text);
-      if (eng_token_buffer_append (ids, &id, 1) != ENG_OK)
+        return eng_error_set (error, ENG_ERR_ARGUMENT, option, ENG_OFFSET_NONE,
+                              "%s: numbers with commas between are expected at '%.20s'", option, text);
+      if (eng_token_buffer_append (numbers, &id, 1) != ENG_OK)
         return eng_error_set (error, ENG_ERR_NO_MEMORY, NULL, ENG_OFFSET_NONE, "no memory");
       text = end + strspn (end, ", \n\t");
     }

@@ -19,8 +19,8 @@ EngStatus eng_tool_open (const char *path, const EngSessionOptions *options, Eng
                          EngError *error);
 void eng_tool_close (EngToolSession *session);
 
-/* "1,2,3" (spaces allowed) appended to @ids; ENG_ERR_ARGUMENT. */
-EngStatus eng_tool_parse_ids (const char *text, EngTokenBuffer *ids, EngError *error);
+/* "1,2,3" (spaces allowed), the value of @option, appended to @numbers; ENG_ERR_ARGUMENT. */
+EngStatus eng_tool_parse_numbers (const char *text, const char *option, EngTokenBuffer *numbers, EngError *error);
 
 /* Parse "true", "f16[,f16]" style type names of @option; ENG_ERR_ARGUMENT for what is no type. */
 EngStatus eng_tool_parse_kv (const char *text, EngType *k, EngType *v, EngError *error);

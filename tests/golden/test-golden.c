@@ -31,16 +31,16 @@ load_data (const char *format, ...)
   return npy;
 }
 
-/* The engine's logits of @n tokens, float32 [n, n_vocab]. */
+/* The engine's logits of @n tokens, float32 [n, n_vocab]. @batch: rows at once, NULL: as it likes; of several [batches, n, n_vocab]. */
 static TestNpy *
-run_logits (const char *model, const gint32 *tokens, gsize n, gboolean exact)
+run_logits (const char *model, const gint32 *tokens, gsize n, gboolean exact, const char *batch)
 {
   g_autoptr (GString) list = g_string_new (NULL);
   for (gsize i = 0; i < n; i++)
     g_string_append_printf (list, "%s%d", i ? "," : "", tokens[i]);
   g_autofree char *out = g_build_filename (scratch, "logits.npy", NULL);
   const char *const arguments[]
-      = { "logits", model, "--tokens", list->str, "--out", out, exact ? "--exact" : NULL, NULL };
+      = { "logits", model, "--tokens", list->str, "--out", out, "--batch", batch ? batch : "512", exact ? "--exact" : NULL, NULL };
   g_autoptr (GError) error = NULL;
   if (!test_engine_run (arguments, NULL, NULL))
     return NULL;
@@ -73,7 +73,7 @@ test_tiny (gconstpointer data)
   g_autofree char *model = test_data_path (file);
   g_autoptr (TestNpy) tokens = load_data ("%s-%d-tokens.npy", c->model, c->i);
   g_autoptr (TestNpy) truth = load_data ("%s-%d-logits.npy", c->model, c->i);
-  g_autoptr (TestNpy) ours = run_logits (model, tokens->i32, tokens->n, c->exact);
+  g_autoptr (TestNpy) ours = run_logits (model, tokens->i32, tokens->n, c->exact, NULL);
   g_assert_nonnull (ours);
   g_assert_cmpuint (ours->shape[0], ==, truth->shape[0]);
   g_assert_cmpuint (ours->shape[1], ==, truth->shape[1]);
@@ -85,6 +85,26 @@ test_tiny (gconstpointer data)
     }
   g_test_message ("relative error %.3g", sqrt (error / norm));
   g_assert_cmpfloat (sqrt (error / norm), <=, c->max_error);
+}
+
+/* Runs of one process, one after another, give what each gives alone. */
+static void
+test_batches (void)
+{
+  const char *const batches[] = { "512", "7", "1" };
+  g_autofree char *model = test_data_path ("tiny-mixed.gguf"), *all = g_strjoin (",", batches[0], batches[1], batches[2], NULL);
+  g_autoptr (TestNpy) tokens = load_data ("tiny-mixed-0-tokens.npy");
+  g_autoptr (TestNpy) together = run_logits (model, tokens->i32, tokens->n, FALSE, all);
+  g_assert_nonnull (together);
+  g_assert_cmpuint (together->n_dims, ==, 3);
+  for (gsize i = 0; i < G_N_ELEMENTS (batches); i++)
+    {
+      g_autoptr (TestNpy) alone = run_logits (model, tokens->i32, tokens->n, FALSE, batches[i]);
+      g_assert_nonnull (alone);
+      g_assert_cmpuint (alone->n_dims, ==, 2);
+      g_assert_cmpuint (together->n, ==, G_N_ELEMENTS (batches) * alone->n);
+      g_assert_cmpmem (together->f32 + i * alone->n, alone->n * sizeof (float), alone->f32, alone->n * sizeof (float));
+    }
 }
 
 typedef struct
@@ -168,7 +188,7 @@ measure (const char *model, gsize n_prompts, gboolean exact, Figures *figures)
   for (gsize i = 0; i < MIN (n_prompts, p.starts->n - 1); i++)
     {
       gsize first = (gsize) p.starts->i32[i], n = (gsize) p.starts->i32[i + 1] - first;
-      g_autoptr (TestNpy) ours = run_logits (model, p.tokens->i32 + first, n, exact);
+      g_autoptr (TestNpy) ours = run_logits (model, p.tokens->i32 + first, n, exact, NULL);
       if (ours == NULL)
         return FALSE;
       g_assert_cmpuint (ours->shape[0], ==, n);
@@ -210,7 +230,7 @@ measure_answers (const char *model, Figures *figures)
       g_autofree gint32 *all = g_new (gint32, n + n_answer);
       memcpy (all, tokens->i32 + first, n * sizeof *all);
       memcpy (all + n, answer, n_answer * sizeof *all);
-      g_autoptr (TestNpy) ours = run_logits (model, all, n + n_answer, FALSE);
+      g_autoptr (TestNpy) ours = run_logits (model, all, n + n_answer, FALSE, NULL);
       if (ours == NULL)
         return FALSE;
       for (gsize j = 0; j < n_answer; j++)
@@ -357,6 +377,7 @@ main (int argc, char **argv)
           = g_strdup_printf ("/golden/%s/%d/%s", c->model, c->i, c->exact ? "exact" : "fast");
       g_test_add_data_func (name, c, test_tiny);
     }
+  g_test_add_func ("/golden/batches", test_batches);
   g_test_add_func ("/golden/smollm2/exact", test_exact);
   g_test_add_func ("/golden/smollm2/fast", test_fast);
   g_test_add_func ("/golden/smollm2/greedy", test_greedy);
