@@ -74,7 +74,7 @@ attention_finishes (const CuRun *r, uint32_t i)
 static bool
 attention_is_deep (const CuRun *r, uint32_t i)
 {
-  if (!attention_finishes (r, i))
+  if (r->depth == 0 || !attention_finishes (r, i))
     return false;
   const CuAttention a = cu_attention_arguments (r, &r->p->steps[i + 1]);
   return cu_attention_is_deep (&a, r->depth);
@@ -197,7 +197,7 @@ cu_step_few (const CuRun *r, uint32_t i)
           {
             const CuQkv f = cu_qkv_arguments (r, s - 1);
             return cu_attention_token (r->stream, &a, &f, &r->s->view, buf[s->dst], r->n_rows, r->s->partial,
-                                       r->s->counters, r->b->device->n_units, attention_is_deep (r, i - 1), r->pdl);
+                                       r->s->counters, r->b->device->n_units, cu_attention_is_deep (&a, r->depth), r->pdl);
           }
         if (!a.causal && a.window)
           return cu_attention_window (r->stream, &a, &r->s->view, s->u.attention.group, buf[s->src], buf[s->dst], NULL,

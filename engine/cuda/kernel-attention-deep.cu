@@ -181,8 +181,7 @@ deep_token_kernel (const __grid_constant__ Maps maps, CuAttention a, CuQkv f, Cu
   __half *mine = tiles + (size_t) warp * STAGES * STAGE;
   constexpr int N = (D + 31) / 32;
   float weights[N] = {};
-  const TokenVectors vectors = { f, f.q + ((size_t) row * a.n_head + head0) * D, f.k + ((size_t) row * a.n_head_kv + kv) * D,
-                                 f.v + ((size_t) row * a.n_head_kv + kv) * D, n_group };
+  const TokenVectors vectors = TokenVectors::of<D> (a, f, row, kv, head0, n_group);
   load_norm<D> (vectors.norm (warp), lane, weights);
   const float2 *angles = f.rope_kind == ENG_ROPE_NONE ? NULL : f.angles + (size_t) row * f.angles_stride;
   float2 angle_of[N]; // of the lane's numbers

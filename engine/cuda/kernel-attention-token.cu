@@ -50,8 +50,7 @@ token_kernel (CuAttention a, CuQkv f, CuMeta m, float *y, float *partial, int *c
   const float turns = turn && (int) threadIdx.x < f.n_rot / 2 ? __ldg (f.inv_freq + threadIdx.x) : 0.f;
   constexpr int N = (D + 31) / 32;
   float weights[N] = {};
-  const TokenVectors vectors = { f, f.q + ((size_t) row * a.n_head + head0) * D, f.k + ((size_t) row * a.n_head_kv + kv) * D,
-                                 f.v + ((size_t) row * a.n_head_kv + kv) * D, n_group };
+  const TokenVectors vectors = TokenVectors::of<D> (a, f, row, kv, head0, n_group);
   load_norm<D> (vectors.norm (warp), lane, weights);
 
   auto place = [] (int r, int c) { return r * PITCH + c * 8; };

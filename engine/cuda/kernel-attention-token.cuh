@@ -112,6 +112,14 @@ struct TokenVectors
   const float *q, *k, *v; // of the row
   int n_group;
 
+  // Of the block of (@row, @kv) whose first query head is @head0.
+  template <int D>
+  CU_DEV static TokenVectors
+  of (const CuAttention &a, const CuQkv &f, int row, int kv, int head0, int n_group)
+  {
+    const size_t at = ((size_t) row * a.n_head_kv + kv) * D;
+    return { f, f.q + ((size_t) row * a.n_head + head0) * D, f.k + at, f.v + at, n_group };
+  }
   CU_DEV const float *
   at (int i, int width) const
   {
